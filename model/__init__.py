@@ -1,0 +1,1 @@
+"""Feature store to verdict: training, scoring, evaluation and the report."""

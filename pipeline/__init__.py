@@ -1,0 +1,1 @@
+"""Audio to feature store: everything before TensorFlow, which this package never imports."""

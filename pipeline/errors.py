@@ -1,0 +1,54 @@
+"""The errors a user can cause, one family for the whole pipeline.
+
+Every message says what was wrong, where (file and line, utterance, key) and what to do. The command line prints it
+without a traceback and ends with the error's `exit_code`.
+"""
+
+
+class BonafideError(Exception):
+    """A problem whose message is written for the user.
+
+    Attributes:
+        exit_code: What the command line ends with.
+    """
+
+    exit_code = 1
+
+
+class ParamsError(BonafideError):
+    """params.yaml, or a command line value, holds something that is not allowed."""
+
+    exit_code = 2
+
+
+class ProtocolError(BonafideError):
+    """A protocol file or a manifest table is malformed or contradicts itself."""
+
+
+class CorpusError(BonafideError):
+    """The corpus as a whole cannot be used: missing folder, no audio, one class only."""
+
+
+class AudioError(BonafideError):
+    """One audio file cannot be used.
+
+    Attributes:
+        reason: One of `pipeline.store.schema.REJECT_REASONS`.
+        detail: What was found, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["AudioError"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class StoreError(BonafideError):
+    """A feature store cannot be read or written, or it does not keep its promises."""
+
+
+class RunnerError(BonafideError):
+    """The Beam runner that was asked for cannot run the job, or lost a worker."""

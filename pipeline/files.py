@@ -1,0 +1,51 @@
+"""Writing files so that a reader sees the old content or the new, never half of it."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `target`; it is renamed to `target` when the block ends well, else removed.
+
+    Args:
+        target: The final path; missing parent folders are made.
+
+    Yields:
+        A path that does not exist yet, in the same folder, with the same suffix.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.chmod(0o666 & ~_umask())
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def atomic_write(target: Path, content: bytes | str) -> None:
+    """Writes `content` (text as UTF-8) to `target` in one step, flushed to disk before the rename."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Writes `value` as JSON for people and DVC: sorted keys, two spaces, a newline at the end, no NaN."""
+    atomic_write(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
