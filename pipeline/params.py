@@ -1,0 +1,272 @@
+"""params.yaml as typed, frozen models.
+
+Validated once, at the edge; every function below takes the smallest piece that it needs. An unknown key, a wrong type
+or a value out of range is a `ParamsError` that names the key, the value and what is allowed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ParamsError
+
+NoiseKind = Literal["white", "pink", "babble"]
+
+
+def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError(f"the lower bound {value[0]} is above the upper bound {value[1]}")
+    return value
+
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+SemitoneRange = Annotated[
+    tuple[Annotated[float, Field(ge=-24, le=24)], Annotated[float, Field(ge=-24, le=24)]], AfterValidator(_ordered)
+]
+RateRange = Annotated[
+    tuple[Annotated[float, Field(ge=0.25, le=4.0)], Annotated[float, Field(ge=0.25, le=4.0)]], AfterValidator(_ordered)
+]
+DecibelRange = Annotated[
+    tuple[Annotated[float, Field(ge=-20, le=100)], Annotated[float, Field(ge=-20, le=100)]], AfterValidator(_ordered)
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataParams(_Section):
+    """Which corpus.
+
+    Attributes:
+        root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table of another layout.
+        limit: At most this many utterances per split, stratified by attack; None for all.
+    """
+
+    root: str = Field(min_length=1)
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+
+class FeatureParams(_Section):
+    """The front end: how a waveform becomes a log-Mel spectrogram, and which clips are refused.
+
+    Attributes:
+        sample_rate: Hz.
+        n_fft: FFT length in samples, at least `win_length`.
+        win_length: Window length in samples.
+        hop_length: Samples from frame to frame.
+        n_mels: Mel bands.
+        f_min: Lower edge of the lowest band in Hz.
+        f_max: Upper edge of the highest band in Hz, at most half the sample rate.
+        floor_db: Absolute floor of the values in dB.
+        min_duration_s: Shorter clips are rejected, in seconds.
+        silence_db: Clips whose peak stays below this level are rejected, in dB relative to full scale.
+        max_reject_fraction: The stage fails above this share of rejects, in [0, 1].
+    """
+
+    sample_rate: int = Field(ge=4000, le=192000)
+    n_fft: int = Field(ge=32, le=16384)
+    win_length: int = Field(ge=16, le=16384)
+    hop_length: int = Field(ge=1, le=16384)
+    n_mels: int = Field(ge=1, le=512)
+    f_min: float = Field(ge=0.0)
+    f_max: float = Field(gt=0.0)
+    floor_db: float = Field(ge=-200.0, le=0.0)
+    min_duration_s: float = Field(ge=0.0)
+    silence_db: float = Field(ge=-200.0, le=0.0)
+    max_reject_fraction: Probability
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "FeatureParams":
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} must not exceed n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ValueError(f"hop_length {self.hop_length} must not exceed win_length {self.win_length}")
+        if self.f_max > self.sample_rate / 2:
+            raise ValueError(f"f_max {self.f_max} must not exceed half the sample rate, {self.sample_rate / 2}")
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min {self.f_min} must be below f_max {self.f_max}")
+        return self
+
+
+class PitchShiftParams(_Section):
+    """Pitch shift by a number of semitones drawn uniformly; the length stays."""
+
+    probability: Probability
+    semitones: SemitoneRange
+
+
+class TimeStretchParams(_Section):
+    """Time stretch by a rate drawn uniformly; above 1 is faster, the pitch stays."""
+
+    probability: Probability
+    rate: RateRange
+
+
+class NoiseParams(_Section):
+    """Added noise at a signal-to-noise ratio in dB drawn uniformly, of a kind drawn evenly from `kinds`."""
+
+    probability: Probability
+    snr_db: DecibelRange
+    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
+
+
+class AugmentParams(_Section):
+    """Augmentation of the train split.
+
+    Attributes:
+        copies: Augmented copies per clip, beside the original (copy 0).
+        seed: Every draw comes from (seed, utterance id, copy).
+    """
+
+    copies: int = Field(ge=0, le=100)
+    seed: int = Field(ge=0)
+    pitch_shift: PitchShiftParams
+    time_stretch: TimeStretchParams
+    noise: NoiseParams
+
+
+class StoreParams(_Section):
+    """How the feature store is cut into shards.
+
+    Attributes:
+        shards: Per split; "auto" for the power of two, at least 8, that comes nearest to `target_shard_mib`.
+        target_shard_mib: Expected size of a shard in MiB.
+    """
+
+    shards: Literal["auto"] | Annotated[int, Field(ge=1, le=99999)]
+    target_shard_mib: float = Field(gt=0.0)
+
+
+class TrainParams(_Section):
+    """The network and its training.
+
+    Attributes:
+        crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
+        class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
+        channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
+        freq_mask: Widest SpecAugment frequency mask in mel bins, 0 for none.
+        time_mask: Widest SpecAugment time mask in frames, 0 for none.
+        mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
+        devices: GPUs to use; "auto" for all.
+    """
+
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0.0, le=1.0)
+    crop_s: float = Field(gt=0.0)
+    class_balance: Literal["sample", "weight", "none"]
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    freq_mask: int = Field(ge=0)
+    time_mask: int = Field(ge=0)
+    mixed_precision: Literal["auto"] | bool
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+
+
+class EvaluateParams(_Section):
+    """The evaluation.
+
+    Attributes:
+        batch_size: Clips scored at once.
+        intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
+        interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
+        prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
+        abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+    """
+
+    batch_size: int = Field(ge=1)
+    intervals: int = Field(ge=0)
+    interval_clusters: Literal["none", "speaker", "attack"]
+    prior: Annotated[float, Field(gt=0.0, lt=1.0)]
+    abstain_error_rate: Probability
+
+
+class Params(_Section):
+    """All of params.yaml."""
+
+    data: DataParams
+    features: FeatureParams
+    augment: AugmentParams
+    store: StoreParams
+    train: TrainParams
+    evaluate: EvaluateParams
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks a parameter file.
+
+    Raises:
+        ParamsError: The file is missing or not YAML, or a key is unknown, missing, of a wrong type or out of range;
+            every such key is listed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(
+            f"{path}: no such parameter file; run in the project's folder or name one with --params"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
+    return parse_params(content, str(path))
+
+
+def parse_params(content: Any, where: str) -> Params:
+    """Checks the parsed content of a parameter file; `where` names it in errors.
+
+    Raises:
+        ParamsError: As for `load_params`.
+    """
+    if not isinstance(content, dict):
+        raise ParamsError(
+            f"{where}: expected sections such as data, features and train, found {type(content).__name__}"
+        )
+    try:
+        # Strict models take tuples only from JSON-like input, where a YAML list is one.
+        return Params.model_validate(_as_tuples(content))
+    except ValidationError as error:
+        raise ParamsError(_explain(error, where)) from None
+
+
+def _as_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        # Members of a union add their own type to the location: not part of the key that the user wrote.
+        parts = [str(part) for part in item["loc"] if not _is_union_tag(str(part))]
+        key = ".".join(parts)
+        if item["type"] == "extra_forbidden":
+            known = ", ".join(_known_keys(parts[:-1]))
+            text = f"unknown key; known here: {known}"
+        elif item["type"] == "missing":
+            text = "is missing"
+        else:
+            text = f"{_shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
+        lines[key] = f"{lines[key]}; or {item['msg']}" if key in lines else text
+    listed = "\n".join(f"  {key or '(top level)'}: {text}" for key, text in lines.items())
+    return f"{where}: {len(lines)} parameter{'s' if len(lines) != 1 else ''} not allowed\n{listed}"
+
+
+def _is_union_tag(part: str) -> bool:
+    return part.startswith(("literal[", "constrained-", "tuple[")) or part in {"int", "bool", "float", "none"}
+
+
+def _shown(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_keys(parts: list[str]) -> list[str]:
+    model: Any = Params
+    for part in parts:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)

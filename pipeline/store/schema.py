@@ -1,0 +1,121 @@
+"""The feature store's vocabulary: names of files, columns of the tables, closed lists, versions.
+
+What this module says is the format. A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout,
+records, tables) or `pipeline.spectrogram.FRONT_END_VERSION` (values), which makes every older store stale.
+"""
+
+from typing import Final, Literal
+
+import pyarrow as pa
+
+FORMAT_VERSION: Final = 1
+
+SPLITS: Final = ("train", "dev", "eval")
+Split = Literal["train", "dev", "eval"]
+
+BONA_FIDE: Final = 1
+SPOOF: Final = 0
+
+STORE_FILE: Final = "store.json"
+INDEX_FOLDER: Final = "index"
+REJECTS_FOLDER: Final = "rejects"
+
+REJECT_REASONS: Final = (
+    "missing",
+    "unreadable",
+    "truncated",
+    "empty",
+    "too_short",
+    "not_finite",
+    "silent",
+    "unsupported_format",
+    "duration_mismatch",
+    "changed",
+)
+
+MANIFEST_SCHEMA: Final = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("utterance_id", pa.string(), nullable=False),
+        pa.field("speaker_id", pa.string()),
+        pa.field("attack_id", pa.string()),
+        pa.field("label", pa.int64()),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("sample_rate", pa.int64()),
+        pa.field("channels", pa.int64()),
+        pa.field("n_samples", pa.int64()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("sha256", pa.string()),
+        pa.field("problem", pa.string()),
+    ]
+)
+"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. Probe fields are null and
+`problem` is "reason: detail" where the file cannot be used."""
+
+INDEX_SCHEMA: Final = pa.schema(
+    [
+        pa.field("utterance_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("speaker_id", pa.string()),
+        pa.field("attack_id", pa.string()),
+        pa.field("label", pa.int64()),
+        pa.field("copy", pa.int64(), nullable=False),
+        pa.field("augmentation", pa.string(), nullable=False),
+        pa.field("duration_s", pa.float64(), nullable=False),
+        pa.field("leading_silence_s", pa.float64(), nullable=False),
+        pa.field("trailing_silence_s", pa.float64(), nullable=False),
+        pa.field("source_duration_s", pa.float64(), nullable=False),
+        pa.field("level_db", pa.float64(), nullable=False),
+        pa.field("peak_db", pa.float64(), nullable=False),
+        pa.field("band_edge_hz", pa.float64(), nullable=False),
+        pa.field("n_frames", pa.int64(), nullable=False),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+    ]
+)
+"""One row per example, in the order of the shard.
+
+`offset` and `length` are those of the whole TFRecord frame in bytes; durations and silences are those of the stored example
+in seconds, `source_duration_s` that of the audio file; `level_db` is the RMS and `peak_db` the largest sample of the
+example in dB relative to full scale; `band_edge_hz` is the frequency below which 99.9 % of the energy lies;
+`augmentation` is a JSON object with the drawn values, `{}` for an original."""
+
+REJECTS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("utterance_id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("attack_id", pa.string()),
+        pa.field("label", pa.int64()),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+    ]
+)
+"""One row per utterance that is in the manifest and not in the index, with a reason from `REJECT_REASONS`."""
+
+
+def shard_name(split: str, number: int, count: int) -> str:
+    """The name that a shard's three files share, such as "train-00003-of-00016"."""
+    return f"{split}-{number:05d}-of-{count:05d}"
+
+
+def shard_split(shard: str) -> str:
+    """The split that a shard's name begins with."""
+    return shard.split("-", 1)[0]
+
+
+def records_path(shard: str) -> str:
+    """Path of a shard's TFRecord file, relative to the store."""
+    return f"{shard_split(shard)}/{shard}.tfrecord"
+
+
+def index_path(shard: str) -> str:
+    """Path of a shard's part of the index, relative to the store."""
+    return f"{INDEX_FOLDER}/{shard}.parquet"
+
+
+def rejects_path(shard: str) -> str:
+    """Path of a shard's part of the rejects, relative to the store."""
+    return f"{REJECTS_FOLDER}/{shard}.parquet"
