@@ -1,0 +1,232 @@
+"""Countermeasure protocols: lines of ASVspoof files, or rows of a table, to `Utterance`s.
+
+A corpus whose protocols contradict themselves is refused as a whole, with every contradiction listed by file and line, so
+that one round of repair is enough. CRLF, tabs, trailing blanks and a byte order mark are fine.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from pipeline.errors import CorpusError, ProtocolError
+from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
+
+PROTOCOL_FOLDER: Final = "ASVspoof2019_LA_cm_protocols"
+PROTOCOL_FILES: Final = {
+    "train": "ASVspoof2019.LA.cm.train.trn.txt",
+    "dev": "ASVspoof2019.LA.cm.dev.trl.txt",
+    "eval": "ASVspoof2019.LA.cm.eval.trl.txt",
+}
+NO_VALUE: Final = "-"
+
+_LABELS: Final = {"bonafide": BONA_FIDE, "spoof": SPOOF, NO_VALUE: None}
+_TABLE_LABELS: Final = {**_LABELS, "bona fide": BONA_FIDE, "1": BONA_FIDE, "0": SPOOF, "": None}
+_SHOWN_FINDINGS: Final = 20
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a protocol.
+
+    Attributes:
+        split: "train", "dev" or "eval".
+        utterance_id: Unique in the corpus.
+        speaker_id: None where the protocol does not tell.
+        attack_id: The spoofing system; None for bona fide speech and where the protocol does not tell.
+        label: 1 bona fide, 0 spoof, None for an unlabelled trial.
+        path: The audio file relative to the corpus root as a POSIX path, or None where the layout implies it.
+        where: "file:line", for messages.
+    """
+
+    split: str
+    utterance_id: str
+    speaker_id: str | None
+    attack_id: str | None
+    label: int | None
+    path: str | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong in a protocol: where ("file:line") and what, with the fix."""
+
+    where: str
+    text: str
+
+
+def read_corpus(root: Path) -> list[Utterance]:
+    """Reads the three protocols of a corpus folder, or a CSV or Parquet table, and checks them against one another.
+
+    Args:
+        root: Folder in the ASVspoof 2019 LA layout, or a table with the columns path, split, label and, if known,
+            utterance_id, speaker_id and attack_id.
+
+    Raises:
+        CorpusError: The folder, the table or a protocol file is missing.
+        ProtocolError: Lines are malformed or contradict each other; the message lists the first 20.
+    """
+    findings: list[Finding] = []
+    if root.is_dir():
+        utterances = []
+        for split in SPLITS:
+            path = root / PROTOCOL_FOLDER / PROTOCOL_FILES[split]
+            if not path.is_file():
+                raise CorpusError(
+                    f"{path}: no such protocol file; data.root must be a folder in the ASVspoof 2019 LA layout, "
+                    "or a CSV or Parquet table (docs/corpora.md shows both)"
+                )
+            utterances += parse_protocol(path, split, findings)
+    elif root.is_file():
+        utterances = parse_table(root, findings)
+    else:
+        raise CorpusError(f"{root}: no such corpus; set data.root in params.yaml to the folder that holds it")
+    findings += contradictions(utterances)
+    if findings:
+        raise ProtocolError(_listed(findings))
+    for split in SPLITS:
+        if not any(utterance.split == split for utterance in utterances):
+            raise ProtocolError(f"{root}: the {split} split has no utterances; every split needs some")
+    return utterances
+
+
+def parse_protocol(path: Path, split: str, findings: list[Finding]) -> list[Utterance]:
+    """Parses one protocol file; what is wrong with a line is added to `findings` and the line is left out.
+
+    A line is `speaker utterance - attack label`, with `-` for the attack of bona fide speech. A file of bare utterance ids,
+    or of labels `-`, is an unlabelled set of trials and allowed for eval alone.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    rows = [(f"{path}:{number}", line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not rows:
+        raise ProtocolError(f"{path}: the protocol is empty; it needs a line for every utterance of the {split} split")
+    bare = all(len(fields) == 1 for _, fields in rows)
+    utterances = []
+    for where, fields in rows:
+        if bare:
+            fields = [NO_VALUE, fields[0], NO_VALUE, NO_VALUE, NO_VALUE]
+        if len(fields) != 5:
+            text = f"expected 5 fields `speaker utterance - attack label`, found {len(fields)}: {' '.join(fields)!r}"
+            findings.append(Finding(where, text))
+            continue
+        speaker, utterance_id, _, attack, label = fields
+        if label not in _LABELS:
+            text = f"unknown label {label!r} of {utterance_id}; write bonafide or spoof"
+            findings.append(Finding(where, text))
+            continue
+        utterance = Utterance(
+            split, utterance_id, _value(speaker), _value(attack), _LABELS[label], path=None, where=where
+        )
+        if _sound(utterance, findings):
+            utterances.append(utterance)
+    return utterances
+
+
+def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
+    """Parses a corpus in another layout: a CSV or Parquet table with one row per utterance.
+
+    Columns: path (relative to the table's folder), split, label (bonafide, spoof, 1, 0, or empty for unlabelled eval
+    trials); optional utterance_id (default: the path without its suffix), speaker_id, attack_id (default "unknown" for
+    spoof rows).
+    """
+    utterances = []
+    for where, row in _table_rows(path):
+        values = {key: "" if value is None else str(value).strip() for key, value in row.items() if key is not None}
+        absent = [key for key in ("path", "split", "label") if key not in values]
+        if absent:
+            raise ProtocolError(f"{path}: column {absent[0]!r} is missing; needed are path, split and label")
+        audio, split, label = values["path"], values["split"], values["label"].lower()
+        if split not in SPLITS:
+            findings.append(Finding(where, f"unknown split {split!r}; write train, dev or eval"))
+            continue
+        if label not in _TABLE_LABELS:
+            findings.append(Finding(where, f"unknown label {label!r}; write bonafide or spoof"))
+            continue
+        if not audio or PurePosixPath(audio).is_absolute() or ".." in PurePosixPath(audio).parts:
+            findings.append(
+                Finding(where, f"path {audio!r} must be relative to the folder of the table and stay in it")
+            )
+            continue
+        attack = _value(values.get("attack_id", ""))
+        if _TABLE_LABELS[label] == SPOOF and attack is None:
+            attack = "unknown"
+        # Score files are split at white space, so an id has none.
+        utterance_id = values.get("utterance_id") or "_".join(str(PurePosixPath(audio).with_suffix("")).split())
+        speaker = _value(values.get("speaker_id", ""))
+        utterance = Utterance(split, utterance_id, speaker, attack, _TABLE_LABELS[label], audio, where)
+        if _sound(utterance, findings):
+            utterances.append(utterance)
+    return utterances
+
+
+def contradictions(utterances: Iterable[Utterance]) -> list[Finding]:
+    """Finds duplicate utterance ids, ids in two splits and speakers in two splits."""
+    findings = []
+    first: dict[str, Utterance] = {}
+    home: dict[str, Utterance] = {}
+    reported: set[tuple[str, str]] = set()
+    for utterance in utterances:
+        earlier = first.setdefault(utterance.utterance_id, utterance)
+        if earlier is not utterance:
+            what = "is listed twice" if earlier.split == utterance.split else f"is in {earlier.split} too"
+            text = f"utterance {utterance.utterance_id} {what} (first at {earlier.where}); remove one of the lines"
+            findings.append(Finding(utterance.where, text))
+            continue
+        if utterance.speaker_id is None:
+            continue
+        resident = home.setdefault(utterance.speaker_id, utterance)
+        if resident.split != utterance.split and (utterance.speaker_id, utterance.split) not in reported:
+            reported.add((utterance.speaker_id, utterance.split))
+            text = (
+                f"speaker {utterance.speaker_id} of {utterance.split} is in {resident.split} too (first at "
+                f"{resident.where}); a speaker belongs to one split, or scores measure the voice"
+            )
+            findings.append(Finding(utterance.where, text))
+    return findings
+
+
+def _sound(utterance: Utterance, findings: list[Finding]) -> bool:
+    """Whether label, attack and split fit together; if not, says so in `findings`."""
+    name = utterance.utterance_id
+    if utterance.label == BONA_FIDE and utterance.attack_id is not None:
+        text = f"{name} is bonafide but has the attack {utterance.attack_id}; write - for the attack, or spoof"
+    elif utterance.label == SPOOF and utterance.attack_id is None:
+        text = f"{name} is spoof but has no attack; write the id of the spoofing system, such as A01"
+    elif utterance.label is None and utterance.split != "eval":
+        text = f"{name} has no label; only the eval split may be unlabelled"
+    else:
+        return True
+    findings.append(Finding(utterance.where, text))
+    return False
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            import pyarrow.parquet as pq
+
+            for number, row in enumerate(pq.read_table(path).to_pylist(), start=1):
+                yield f"{path}:row {number}", row
+            return
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in (reader := csv.DictReader(file)):
+                yield f"{path}:{reader.line_num}", row
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise ProtocolError(f"{path}: cannot be read as a CSV or Parquet table: {error}") from error
+
+
+def _value(field: str) -> str | None:
+    return None if field in (NO_VALUE, "") else field
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    shown = "\n".join(f"  {finding.where}: {finding.text}" for finding in findings[:_SHOWN_FINDINGS])
+    rest = len(findings) - _SHOWN_FINDINGS
+    return f"the protocols have {len(findings)} error{'s' * (len(findings) > 1)}\n{shown}" + (
+        f"\n  … and {rest} more" if rest > 0 else ""
+    )
