@@ -20,6 +20,9 @@ STORE_FILE: Final = "store.json"
 INDEX_FOLDER: Final = "index"
 REJECTS_FOLDER: Final = "rejects"
 
+METADATA_KEY: Final = b"bonafide"
+"""Key of the schema metadata of an index part, a JSON object about its shard."""
+
 REJECT_REASONS: Final = (
     "missing",
     "unreadable",
@@ -119,3 +122,8 @@ def index_path(shard: str) -> str:
 def rejects_path(shard: str) -> str:
     """Path of a shard's part of the rejects, relative to the store."""
     return f"{REJECTS_FOLDER}/{shard}.parquet"
+
+
+def shard_of(path: str) -> str:
+    """The shard that one of its three files belongs to."""
+    return path.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,316 @@
+"""The features job: manifest and audio in, a complete feature store out, on any Beam runner.
+
+One Beam element is one shard with its utterances. A worker reads each file once, augments, extracts and commits the shard;
+no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import runners
+from pipeline.audio import Decoded, decode, measure
+from pipeline.augment import Augmenter
+from pipeline.errors import AudioError, CorpusError, StoreError
+from pipeline.params import AugmentParams, FeatureParams, Params
+from pipeline.spectrogram import LogMel
+from pipeline.storage import LocalStorage, Storage
+from pipeline.store.layout import Shard, copies, expected_bytes, plan_shards
+from pipeline.store.reader import read_rejects
+from pipeline.store.schema import index_path, records_path, shard_of
+from pipeline.store.writer import (
+    Config,
+    Reject,
+    Standing,
+    StoredExample,
+    close_store,
+    sweep,
+    take_stock,
+    write_shard,
+)
+
+_POLL_S = 0.5
+
+
+class Extractor:
+    """Turns the utterances of a shard into examples and rejects. Made once per worker."""
+
+    def __init__(self, root: Path, features: FeatureParams, augment: AugmentParams) -> None:
+        self._root = root
+        self._features = features
+        self._augment = augment
+        self._log_mel = LogMel(features)
+        self._augmenter = Augmenter(augment, features.sample_rate)
+
+    def __call__(self, shard: Shard) -> Iterator[StoredExample | Reject]:
+        """Decodes, augments and extracts every utterance of a shard, each file read once."""
+        n_copies = copies(shard.split, self._augment)
+        decoded: dict[str, Decoded] = {}
+        usable = []
+        for source in shard.sources:
+            if source.problem is not None:
+                reason, _, detail = source.problem.partition(": ")
+                yield Reject(source, reason, detail)
+                continue
+            try:
+                clip = decode(self._root / source.path, self._features, source.sha256)
+            except AudioError as error:
+                yield Reject(source, error.reason, error.detail)
+                continue
+            yield self._example(source, 0, clip, clip.waveform, {})
+            if n_copies:
+                # Babble is made of other clips of the shard, so the waveforms of a train shard stay until its end.
+                decoded[source.utterance_id] = clip
+                usable.append(source)
+        for source in usable:
+            clip = decoded[source.utterance_id]
+            others = [utterance_id for utterance_id in decoded if utterance_id != source.utterance_id]
+            for copy in range(1, n_copies + 1):
+                drawn = self._augmenter.draw(source.utterance_id, copy, others)
+                babble = [decoded[utterance_id].waveform for utterance_id in drawn.babble_ids]
+                waveform = self._augmenter.apply(clip.waveform, drawn, babble)
+                yield self._example(source, copy, clip, waveform, drawn.as_dict())
+
+    def _example(
+        self, source: Any, copy: int, clip: Decoded, waveform: np.ndarray[Any, Any], augmentation: dict[str, Any]
+    ) -> StoredExample:
+        rate = self._features.sample_rate
+        return StoredExample(
+            source=source,
+            copy=copy,
+            features=self._log_mel(waveform).astype(np.float16),
+            augmentation=augmentation,
+            duration_s=len(waveform) / rate,
+            source_duration_s=clip.source_duration_s,
+            measures=measure(waveform, rate),
+        )
+
+
+class WriteShard(beam.DoFn):  # type: ignore[misc]
+    """Processes a `Shard`: extracts and commits it. Emits (shard name, examples, rejects)."""
+
+    def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
+        self._root = root
+        self._output = output
+        self._config = config
+        self._features = features
+        self._augment = augment
+
+    def setup(self) -> None:
+        self._storage = Storage.open(self._output)
+        self._extract = Extractor(Path(self._root), self._features, self._augment)
+
+    def process(self, shard: Shard) -> Iterator[str]:
+        write_shard(self._storage, shard, self._config, self._extract(shard))
+        beam.metrics.Metrics.counter("features", "shards").inc()
+        beam.metrics.Metrics.counter("features", "clips").inc(len(shard.sources))
+        yield shard.name
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is going to do.
+
+    Attributes:
+        shards: All shards of the store.
+        standing: Which of them are due, and why.
+        pending_bytes: Expected size of what is written, in bytes.
+    """
+
+    storage: Storage
+    config: Config
+    shards: list[Shard]
+    standing: Standing
+    pending_bytes: int
+
+    @property
+    def pending_clips(self) -> int:
+        """Utterances of the shards that are due."""
+        return sum(len(shard.sources) for shard in self.standing.pending)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: shards and clips committed since it began, and in all."""
+
+    shards: int
+    total_shards: int
+    clips: int
+    total_clips: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        info: Content of store.json.
+        rejects: Table with the columns of `REJECTS_SCHEMA`.
+        kept: Shards that were already as they should be.
+        redone: Shards written by this run.
+        seconds: Wall time.
+    """
+
+    info: dict[str, Any]
+    rejects: pa.Table
+    kept: int
+    redone: int
+    seconds: float
+
+
+def plan_run(manifest: pa.Table, output: str, params: Params) -> Plan:
+    """Compares the store at `output` with what the manifest and the parameters ask for. Changes nothing.
+
+    Raises:
+        CorpusError: The manifest has no usable audio.
+        StoreError: The output holds other files than a store's.
+    """
+    if manifest["sha256"].null_count == manifest.num_rows:
+        raise CorpusError("the manifest has no utterance with audio; check data.root and run `bonafide manifest` again")
+    storage = Storage.open(output)
+    config = Config.current(params.features, params.augment)
+    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    standing = take_stock(storage, shards, config)
+    total = sum(expected_bytes(manifest, params.features, params.augment).values())
+    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in standing.pending)
+    whole = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in shards)
+    return Plan(storage, config, shards, standing, round(total * due / max(1, whole)))
+
+
+def run_features(
+    manifest: pa.Table,
+    root: Path,
+    output: str,
+    params: Params,
+    flags: Sequence[str],
+    on_plan: Callable[[Plan], None] = lambda plan: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Brings the store at `output` up to date: keeps finished shards, redoes the others, closes the store.
+
+    Args:
+        manifest: Table with the columns of `MANIFEST_SCHEMA`.
+        root: Folder that the manifest's paths are relative to; workers need to see it under the same path.
+        output: Local folder or `s3://bucket/prefix`.
+        params: All parameters.
+        flags: Beam options; say where the job runs, never what it computes.
+        on_plan: Called once, before any work.
+        on_progress: Called from another thread about twice a second while the job runs.
+
+    Raises:
+        StoreError: Another run writes the store, the disk is full, or too many utterances were rejected.
+        RunnerError: The runner cannot run the job, or lost a worker.
+    """
+    began = time.monotonic()
+    with Storage.open(output).lock():
+        plan = plan_run(manifest, output, params)
+        storage = plan.storage
+        on_plan(plan)
+        storage.sweep()
+        sweep(storage, plan.standing)
+        if plan.standing.pending:
+            _require_space(plan)
+            work = WriteShard(str(root.resolve()), output, plan.config, params.features, params.augment)
+            with _reported(plan, on_progress):
+                runners.run(lambda p: _build(p, plan.standing.pending, work), flags, lambda: in_flight(storage))
+        rejects = read_rejects(storage, [shard.name for shard in plan.shards])
+        require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
+        info = close_store(storage, plan.shards, plan.config)
+    return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), time.monotonic() - began)
+
+
+def in_flight(storage: Storage) -> list[str]:
+    """Names of the shards whose records are open under a temporary name right now; none on an object store."""
+    names = (name.rpartition("/")[2].lstrip(".").partition(".")[0] for name in storage.leftovers())
+    return sorted(set(names))
+
+
+def require_few_rejects(rejects: pa.Table, utterances: int, limit: float) -> None:
+    """Fails above a share of rejects.
+
+    Raises:
+        StoreError: Lists the reasons per class.
+    """
+    if rejects.num_rows <= limit * utterances:
+        return
+    listed = "\n".join(
+        f"  {count:6d}  {reason} ({label})" for (reason, label), count in sorted(count_rejects(rejects).items())
+    )
+    first = rejects.slice(0, 1).to_pylist()[0]
+    raise StoreError(
+        f"{rejects.num_rows} of {utterances} utterances were rejected, more than features.max_reject_fraction {limit} allows\n"
+        f"{listed}\n  the first: {first['utterance_id']}, {first['path']}: {first['reason']}, {first['detail']}\n"
+        "repair the files, or raise the limit if these are meant to be left out; finished shards are kept"
+    )
+
+
+def count_rejects(rejects: pa.Table) -> dict[tuple[str, str], int]:
+    """Counts rejects by (reason, class), class being "bona fide", "spoof" or "unlabelled"."""
+    names = {1: "bona fide", 0: "spoof", None: "unlabelled"}
+    counts: dict[tuple[str, str], int] = {}
+    for reason, label in zip(rejects["reason"].to_pylist(), rejects["label"].to_pylist(), strict=True):
+        counts[reason, names[label]] = counts.get((reason, names[label]), 0) + 1
+    return counts
+
+
+def _build(pipeline: beam.Pipeline, shards: Sequence[Shard], work: WriteShard) -> None:
+    (
+        pipeline
+        | "Shards" >> beam.Create(shards, reshuffle=False)
+        # Shard
+        | "Spread" >> beam.Reshuffle()
+        # Shard, on any worker
+        | "WriteShard" >> beam.ParDo(work)
+        # shard name
+    )
+
+
+def _require_space(plan: Plan) -> None:
+    """Refuses to begin what the disk cannot hold."""
+    if not isinstance(plan.storage, LocalStorage):
+        return
+    folder = plan.storage.root.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if plan.pending_bytes > free:
+        raise StoreError(
+            f"{plan.storage.url} needs about {plan.pending_bytes / 2**30:.1f} GiB, the disk has {free / 2**30:.1f} GiB free; "
+            "make room or name another folder with --output"
+        )
+
+
+@contextmanager
+def _reported(plan: Plan, on_progress: Callable[[Progress], None]) -> Iterator[None]:
+    """Reports progress from the index parts that appear: the local runner has no live metrics."""
+    clips = {index_path(shard.name): len(shard.sources) for shard in plan.standing.pending}
+    total = sum(clips.values())
+    stop = threading.Event()
+
+    def report() -> None:
+        # What was committed before is not there any more, or not in `clips`, except shards that are due again.
+        before = {name for name in plan.storage.list("index/") if name in clips}
+        while True:
+            ended = stop.wait(_POLL_S)
+            done = [name for name in plan.storage.list("index/") if name in clips and name not in before]
+            on_progress(Progress(len(done), len(clips), sum(clips[name] for name in done), total))
+            if ended:
+                return
+
+    thread = threading.Thread(target=report, name="features-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,380 @@
+"""Where the files of a feature store live: a local folder or a prefix of an S3-compatible bucket, behind one interface.
+
+A file is there whole or not at all, and is never opened for writing in place: local writes go to a temporary name and
+are renamed, so a file that DVC linked to its cache is replaced, never written through. One writer at a time holds
+`lock`. Whatever goes wrong is a `StoreError` that says where and what to do.
+"""
+
+import abc
+import contextlib
+import errno
+import fcntl
+import io
+import os
+import secrets
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, ClassVar, TypeAlias
+
+from typing_extensions import Buffer, override
+
+from pipeline.errors import StoreError
+
+Names: TypeAlias = list[str]
+
+_PARTIAL_SUFFIX = ".partial"
+_OPEN_FILES = 128
+
+_HINTS = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOSPC: "the disk is full; make room and run the command again, finished shards are kept",
+    errno.EDQUOT: "the disk quota is used up; make room and run the command again, finished shards are kept",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "there is a folder of that name",
+    errno.EIO: "the device reports an error; check the disk",
+}
+
+
+class Storage(abc.ABC):
+    """The files below one root, each known by a POSIX name relative to it, such as `index/a.parquet`.
+
+    Instances are cheap, safe to share between threads, and can be pickled; open files and connections stay behind.
+
+    Attributes:
+        url: The root as the user gave it, without a trailing slash.
+        remote: Whether the files are reached over the network.
+    """
+
+    remote: ClassVar[bool]
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @staticmethod
+    def open(url: str | Path) -> "Storage":
+        """Gives the storage of a folder or of `s3://bucket/prefix`. Nothing is read or made yet.
+
+        Raises:
+            StoreError: The address has another scheme.
+        """
+        text = str(url)
+        scheme, separator, _ = text.partition("://")
+        if not separator:
+            return LocalStorage(text)
+        raise StoreError(f"{text}: no storage for {scheme}:// addresses; give a local folder or s3://bucket/prefix")
+
+    def __reduce__(self) -> tuple[Callable[[str], "Storage"], tuple[str]]:
+        return Storage.open, (self.url,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def url_of(self, name: str) -> str:
+        """The full address of a file, as TensorFlow, pyarrow or a person would open it."""
+        return f"{self.url}/{_checked(name)}"
+
+    @abc.abstractmethod
+    def read(self, name: str) -> bytes:
+        """All bytes of a file.
+
+        Raises:
+            StoreError: The file is missing or cannot be read.
+        """
+
+    @abc.abstractmethod
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset` on.
+
+        Raises:
+            StoreError: The file is missing, cannot be read, or ends earlier.
+        """
+
+    @abc.abstractmethod
+    def create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """A file to write from start to end; it appears under its name when the block ends well, else it never does.
+
+        Raises:
+            StoreError: The file cannot be written; raised by `write` or at the end of the block.
+        """
+
+    def write(self, name: str, data: bytes) -> None:
+        """Puts a file there in one step, in place of an older one of that name.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self.create(name) as file:
+            file.write(data)
+
+    @abc.abstractmethod
+    def exists(self, name: str) -> bool:
+        """Whether a file of that name is there."""
+
+    @abc.abstractmethod
+    def size(self, name: str) -> int:
+        """The length of a file in bytes.
+
+        Raises:
+            StoreError: The file is missing.
+        """
+
+    @abc.abstractmethod
+    def list(self, prefix: str = "") -> Names:
+        """The sorted names of all files that begin with `prefix`, at any depth; none where the root does not exist."""
+
+    @abc.abstractmethod
+    def delete(self, name: str) -> None:
+        """Removes a file; one that is not there is no error."""
+
+    @abc.abstractmethod
+    def leftovers(self) -> Names:
+        """The sorted names of what killed writers left unfinished; `list` does not show them."""
+
+    @abc.abstractmethod
+    def sweep(self) -> Names:
+        """Removes `leftovers` and gives their names; for the holder of `lock`, before its workers start."""
+
+    @abc.abstractmethod
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other writers out while the block runs.
+
+        Raises:
+            StoreError: Another writer holds the lock; the message says who. Raised at once, without waiting.
+        """
+
+
+class LocalStorage(Storage):
+    """A folder on a local or shared file system.
+
+    Attributes:
+        root: The folder.
+    """
+
+    remote = False
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url.rstrip("/") or "/")
+        self.root = Path(self.url)
+        self._open_files: OrderedDict[str, _Descriptor] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def path(self, name: str) -> Path:
+        """The path of a file."""
+        return self.root / _checked(name)
+
+    @override
+    def read(self, name: str) -> bytes:
+        path = self.path(name)
+        with _explained("read", path):
+            return path.read_bytes()
+
+    @override
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        descriptor = self._descriptor(name)
+        with _explained("read", self.path(name)):
+            data = os.pread(descriptor.number, length, offset)
+            while len(data) < length:  # the system gives at most 2 GiB at once
+                more = os.pread(descriptor.number, length - len(data), offset + len(data))
+                if not more:
+                    raise _too_short(self.url_of(name), offset, length, offset + len(data))
+                data += more
+        return data
+
+    @override
+    @contextlib.contextmanager
+    def create(self, name: str) -> Iterator[BinaryIO]:
+        target = self.path(name)
+        partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL_SUFFIX}")
+        with _explained("write", target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            raw = _PartialFile(partial, target)
+        try:
+            file = io.BufferedWriter(raw, buffer_size=1 << 20)
+            yield file
+            with _explained("write", target):
+                file.flush()
+                os.fsync(raw.fileno())
+                raw.close()
+                partial.replace(target)
+                _sync_folder(target.parent)
+        finally:
+            raw.close()  # not the buffer above it: after an error its bytes are not wanted any more
+            partial.unlink(missing_ok=True)
+            self._forget(name)
+
+    @override
+    def exists(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    @override
+    def size(self, name: str) -> int:
+        path = self.path(name)
+        with _explained("read", path):
+            return path.stat().st_size
+
+    @override
+    def list(self, prefix: str = "") -> Names:
+        return [name for name in self._walk(prefix) if not _is_partial(name)]
+
+    @override
+    def delete(self, name: str) -> None:
+        path = self.path(name)
+        with _explained("remove", path):
+            path.unlink(missing_ok=True)
+        self._forget(name)
+
+    @override
+    def leftovers(self) -> Names:
+        return [name for name in self._walk() if _is_partial(name)]
+
+    @override
+    def sweep(self) -> Names:
+        names = self.leftovers()
+        for name in names:
+            self.delete(name)
+        return names
+
+    @override
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        # Beside the folder, not in it: the folder is what DVC tracks. Resolved: two ways to one folder share a lock.
+        root = self.root.resolve()
+        path = root.with_name(f".{root.name}.lock")
+        with _explained("lock", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = _take_lock(path, self.url)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # removed while it is still held, so nobody else's lock is removed
+                path.unlink()
+            os.close(handle)
+
+    def _walk(self, prefix: str = "") -> Names:
+        names: Names = []
+        # A prefix such as "index/train" needs a walk through "index" alone.
+        folder = self.root / prefix.rpartition("/")[0]
+        with _explained("list", folder):
+            for parent, _, files in os.walk(folder, onerror=_raise_unless_missing):
+                relative = PurePosixPath(Path(parent).relative_to(self.root))
+                names += [str(relative / file) for file in files]
+        return sorted(name for name in names if name.startswith(prefix))
+
+    def _descriptor(self, name: str) -> "_Descriptor":
+        with self._guard:
+            descriptor = self._open_files.get(name)
+            if descriptor is None:
+                path = self.path(name)
+                with _explained("read", path):
+                    descriptor = self._open_files[name] = _Descriptor(path)
+                while len(self._open_files) > _OPEN_FILES:
+                    self._open_files.popitem(last=False)
+            self._open_files.move_to_end(name)
+        return descriptor
+
+    def _forget(self, name: str) -> None:
+        with self._guard:
+            self._open_files.pop(name, None)
+
+
+class _Descriptor:
+    """An open file, closed when the last thread that reads from it lets go."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+class _PartialFile(io.FileIO):
+    """A new file under a temporary name; its write errors name the file that it is going to be."""
+
+    def __init__(self, partial: Path, target: Path) -> None:
+        super().__init__(partial, "xb")
+        self._target = target
+
+    def write(self, data: Buffer, /) -> int:
+        with _explained("write", self._target):
+            return super().write(data)
+
+
+def _take_lock(path: Path, url: str) -> int:
+    """Locks the file at `path`, made if need be, and gives its descriptor; the kernel frees a dead process's lock."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder may have removed the file between open and flock: then it guards nothing.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), path.stat()):
+                    os.ftruncate(handle, 0)
+                    os.pwrite(handle, _identity().encode(), 0)
+                    return handle
+        except BlockingIOError:
+            holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "another process"
+            os.close(handle)
+            raise StoreError(
+                f"{url}: {holder} is writing to this store; wait until it ends, or stop it, and run the command again"
+            ) from None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _identity() -> str:
+    """Who this process is, for the message that another writer gets."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@contextlib.contextmanager
+def _explained(verb: str, path: Path) -> Iterator[None]:
+    """Turns an operating system error into a `StoreError` for people."""
+    try:
+        yield
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, error.strerror or str(error))
+        raise StoreError(f"cannot {verb} {path}: {hint}") from error
+
+
+def _too_short(url: str, offset: int, length: int, size: int) -> StoreError:
+    return StoreError(
+        f"{url}: bytes {offset} to {offset + length} were wanted, but the file ends at {size}: it was cut"
+    )
+
+
+def _checked(name: str) -> str:
+    """The name itself, if it stays below the root."""
+    parts = name.split("/")
+    if "" in parts or "." in parts or ".." in parts:
+        raise ValueError(f"not a name relative to the root of a store: {name!r}")
+    return name
+
+
+def _is_partial(name: str) -> bool:
+    file = name.rpartition("/")[2]
+    return file.startswith(".") and file.endswith(_PARTIAL_SUFFIX)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,221 @@
+"""Reading a feature store: open it, look at its index, select rows, get examples one by one or in a stream.
+
+Opening reads store.json and the index, never the records; an example is one ranged read at the offset that its row names.
+Memory is that of the index, whatever the store holds.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import StoreError
+from pipeline.params import AugmentParams, FeatureParams
+from pipeline.storage import Storage
+from pipeline.store.records import Example, decode_example, unframe
+from pipeline.store.schema import (
+    FORMAT_VERSION,
+    INDEX_FOLDER,
+    INDEX_SCHEMA,
+    REJECTS_SCHEMA,
+    SPLITS,
+    STORE_FILE,
+    index_path,
+    records_path,
+    rejects_path,
+    shard_of,
+    shard_split,
+)
+from pipeline.store.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What `get` needs of an index row."""
+
+    shard: str
+    offset: int
+    length: int
+
+
+class FeatureStore:
+    """A complete feature store, or the part of one that `select` narrowed it to.
+
+    Attributes:
+        storage: Where its files are.
+        info: The content of store.json.
+        index: Table with the columns of `INDEX_SCHEMA`, one row per example, by shard and place in it.
+    """
+
+    def __init__(self, storage: Storage, info: dict[str, Any], index: pa.Table) -> None:
+        self.storage = storage
+        self.info = info
+        self.index = index
+        self._rows: dict[tuple[str, int], _Row] | None = None
+
+    @classmethod
+    def open(cls, url: str | Path) -> "FeatureStore":
+        """Opens a store in a local folder or at `s3://bucket/prefix`.
+
+        Raises:
+            StoreError: There is no complete store, or it has another format version.
+        """
+        storage = Storage.open(url)
+        info = read_info(storage)
+        shards = _shards(info)
+        tables = [pq.read_table(io.BytesIO(storage.read(index_path(shard)))) for shard in shards]
+        index = pa.concat_tables([table.replace_schema_metadata(None) for table in tables]) if tables else None
+        return cls(storage, info, INDEX_SCHEMA.empty_table() if index is None else index)
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return int(self.index.num_rows)
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({self.storage.url!r}, {len(self)} examples)"
+
+    @property
+    def config_fingerprint(self) -> str:
+        """SHA-256 of the parameters and versions that made the store."""
+        return str(self.info["config_fingerprint"])
+
+    @property
+    def features(self) -> FeatureParams:
+        """The front end that made the store; `max_reject_fraction`, which no byte depends on, is 1."""
+        return FeatureParams.model_validate({**self.info["parameters"]["features"], "max_reject_fraction": 1.0})
+
+    @property
+    def augment(self) -> AugmentParams:
+        """The augmentation of the train split."""
+        return AugmentParams.model_validate_json(json.dumps(self.info["parameters"]["augment"]))
+
+    @property
+    def statistics(self) -> Statistics:
+        """Per-bin mean and deviation of the train originals."""
+        stored = self.info["statistics"]
+        return Statistics(np.array(stored["mean"]), np.array(stored["deviation"]), stored["n_frames"])
+
+    def rejects(self) -> pa.Table:
+        """Table with the columns of `REJECTS_SCHEMA`: every utterance that could not be used."""
+        tables = [pq.read_table(io.BytesIO(self.storage.read(rejects_path(shard)))) for shard in _shards(self.info)]
+        return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *tables])
+
+    def shards(self, split: str) -> list[str]:
+        """Names of a split's shards, in order."""
+        return [shard for shard in _shards(self.info) if shard_split(shard) == split]
+
+    def records_url(self, shard: str) -> str:
+        """Address of a shard's TFRecord file, for readers such as tf.data."""
+        return self.storage.url_of(records_path(shard))
+
+    def select(
+        self,
+        *,
+        split: str | Sequence[str] | None = None,
+        attack_id: str | Sequence[str] | None = None,
+        speaker_id: str | Sequence[str] | None = None,
+        label: int | None = None,
+        copy: int | Sequence[int] | None = None,
+        shard: str | Sequence[str] | None = None,
+        min_duration_s: float | None = None,
+        max_duration_s: float | None = None,
+    ) -> "FeatureStore":
+        """Narrows the store to the rows that meet every condition; a sequence means any of its values.
+
+        Args:
+            split: "train", "dev" or "eval".
+            attack_id: Spoofing system; bona fide rows have none and never match.
+            speaker_id: Speaker.
+            label: 1 bona fide, 0 spoof.
+            copy: 0 for originals, 1 and up for augmented copies.
+            shard: Name of a shard.
+            min_duration_s: Shortest example, in seconds.
+            max_duration_s: Longest example, in seconds.
+        """
+        index = self.index
+        wanted = {
+            "split": split,
+            "attack_id": attack_id,
+            "speaker_id": speaker_id,
+            "label": label,
+            "copy": copy,
+            "shard": shard,
+        }
+        for column, value in wanted.items():
+            if value is not None:
+                values = [value] if isinstance(value, (str, int)) else list(value)
+                index = index.filter(pc.is_in(index[column], pa.array(values, INDEX_SCHEMA.field(column).type)))
+        if min_duration_s is not None:
+            index = index.filter(pc.greater_equal(index["duration_s"], min_duration_s))
+        if max_duration_s is not None:
+            index = index.filter(pc.less_equal(index["duration_s"], max_duration_s))
+        return FeatureStore(self.storage, self.info, index)
+
+    def get(self, utterance_id: str, copy: int = 0) -> Example:
+        """Reads one example by its utterance id: one ranged read, checksums checked.
+
+        Raises:
+            KeyError: The store, or the selection, has no such example.
+            StoreError: The record is damaged.
+        """
+        if self._rows is None:
+            self._rows = self._by_id()
+        row = self._rows.get((utterance_id, copy))
+        if row is None:
+            raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}")
+        record = self.storage.read_range(records_path(row.shard), row.offset, row.length)
+        try:
+            return decode_example(unframe(record))
+        except StoreError as error:
+            raise StoreError(
+                f"{row.shard}, {utterance_id} copy {copy}: {error}; run `bonafide store verify`"
+            ) from error
+
+    def iter(self) -> Iterator[Example]:
+        """Reads every example of the selection in the order of the index, one at a time."""
+        for utterance_id, copy in zip(
+            self.index["utterance_id"].to_pylist(), self.index["copy"].to_pylist(), strict=True
+        ):
+            yield self.get(utterance_id, copy)
+
+    __iter__ = iter
+
+    def _by_id(self) -> dict[tuple[str, int], _Row]:
+        names = ("utterance_id", "copy", "shard", "offset", "length")
+        columns = (self.index[name].to_pylist() for name in names)
+        return {(utterance_id, copy): _Row(*rest) for utterance_id, copy, *rest in zip(*columns, strict=True)}
+
+
+def read_info(storage: Storage) -> dict[str, Any]:
+    """Reads store.json.
+
+    Raises:
+        StoreError: It is missing, not JSON, or of another format version.
+    """
+    if not storage.exists(STORE_FILE):
+        raise StoreError(
+            f"{storage.url}: no complete feature store (no {STORE_FILE}); make or finish it with `bonafide features`"
+        )
+    try:
+        info: dict[str, Any] = json.loads(storage.read(STORE_FILE))
+        found = info["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: {error}; run `bonafide store verify`") from error
+    if found != FORMAT_VERSION:
+        raise StoreError(
+            f"{storage.url} has format version {found}, this program reads {FORMAT_VERSION}; "
+            "make it again with `bonafide features`"
+        )
+    return info
+
+
+def _shards(info: dict[str, Any]) -> list[str]:
+    shards = (shard_of(name) for name in info["files"] if name.startswith(f"{INDEX_FOLDER}/"))
+    return sorted(shards, key=lambda shard: (SPLITS.index(shard_split(shard)), shard))

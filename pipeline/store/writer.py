@@ -1,0 +1,418 @@
+"""Writing a feature store: a worker commits shards, the main process decides which are due and closes the store.
+
+A shard counts once its index part is there, and that is written last; the store is complete once `store.json` is there.
+Whatever is decided here depends on the files found, never on a memory of earlier runs, so a killed run needs no repair.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.audio import Measures
+from pipeline.errors import StoreError
+from pipeline.params import AugmentParams, FeatureParams
+from pipeline.spectrogram import FRONT_END_VERSION
+from pipeline.storage import Storage
+from pipeline.store.layout import Shard, Source, canonical_json, differences, digest, place_in_shard
+from pipeline.store.records import Example, encode_example, frame
+from pipeline.store.schema import (
+    BONA_FIDE,
+    FORMAT_VERSION,
+    INDEX_FOLDER,
+    INDEX_SCHEMA,
+    METADATA_KEY,
+    REJECTS_SCHEMA,
+    SPLITS,
+    SPOOF,
+    STORE_FILE,
+    index_path,
+    records_path,
+    rejects_path,
+    shard_of,
+    shard_split,
+)
+from pipeline.store.statistics import FrameSums
+
+_VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
+_STORE_FILES: Final = re.compile(
+    r"store\.json|(train|dev|eval)/\1-\d{5}-of-\d{5}\.tfrecord|(index|rejects)/(train|dev|eval)-\d{5}-of-\d{5}\.parquet"
+)
+# Reasons that lie in the surroundings, not in the file: the next run looks again.
+_PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What decides the bytes of a store beside its utterances.
+
+    Attributes:
+        features: The front end, without what only judges the result.
+        augment: The augmentation.
+        versions: Of the format, the front end and the libraries that compute or encode values.
+    """
+
+    features: dict[str, Any]
+    augment: dict[str, Any]
+    versions: dict[str, Any]
+
+    @classmethod
+    def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
+        """The configuration of a run with these parameters and the installed libraries."""
+        # A limit on rejects changes whether a run fails, not what it writes.
+        return cls(
+            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
+            augment=augment.model_dump(mode="json"),
+            versions={
+                "format": FORMAT_VERSION,
+                "front_end": FRONT_END_VERSION,
+                **{name: version(name) for name in _VERSIONED},
+            },
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as it stands in store.json and in every index part."""
+        return {"features": self.features, "augment": self.augment, "versions": self.versions}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the configuration."""
+        return digest(self.as_dict())
+
+
+@dataclass(frozen=True)
+class StoredExample:
+    """An example on its way into a shard, with what the index says about it."""
+
+    source: Source
+    copy: int
+    features: np.ndarray[Any, np.dtype[np.float16]]
+    augmentation: dict[str, Any]
+    duration_s: float
+    source_duration_s: float
+    measures: Measures
+
+
+@dataclass(frozen=True)
+class Reject:
+    """An utterance that cannot be used, with a reason from `REJECT_REASONS`."""
+
+    source: Source
+    reason: str
+    detail: str
+
+
+def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[StoredExample | Reject]) -> None:
+    """Writes and commits one shard: records, then rejects, then the index part that makes it count.
+
+    Args:
+        storage: Of the store.
+        shard: Its name and utterances.
+        config: Of the run.
+        items: Every example and reject of the shard, in any order. Consumed while the records file is already open under
+            its temporary name, so an unfinished shard can be told by it; held in memory at once, bounded by a shard's size.
+
+    Raises:
+        StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
+    """
+    # An older shard of this name must not count while its records are replaced.
+    storage.delete(index_path(shard.name))
+    sums = FrameSums(config.features["n_mels"])
+    checksum = hashlib.sha256()
+    examples: list[StoredExample] = []
+    rejects: list[Reject] = []
+    rows: list[dict[str, Any]] = []
+    offset = 0
+    with storage.create(records_path(shard.name)) as file:
+        for item in items:
+            (examples if isinstance(item, StoredExample) else rejects).append(item)  # type: ignore[arg-type]
+        _require_all_accounted(shard, examples, rejects)
+        examples.sort(key=lambda item: place_in_shard(shard.split, item.source.utterance_id, item.copy))
+        for example in examples:
+            record = frame(encode_example(_as_example(example)))
+            file.write(record)
+            checksum.update(record)
+            rows.append(_index_row(shard, example, offset, len(record)))
+            offset += len(record)
+            if example.copy == 0 and shard.split == "train":
+                sums.add(example.features)
+    rejects_bytes = _parquet_bytes(pa.Table.from_pylist(_reject_rows(shard, rejects), schema=REJECTS_SCHEMA))
+    storage.write(rejects_path(shard.name), rejects_bytes)
+    metadata = {
+        "shard_fingerprint": shard.fingerprint(config.fingerprint),
+        "config": config.as_dict(),
+        "files": {
+            records_path(shard.name): {"size": offset, "sha256": checksum.hexdigest()},
+            rejects_path(shard.name): _described(rejects_bytes),
+        },
+        "frame_sums": sums.as_dict(),
+    }
+    index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
+    index = index.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)})
+    storage.write(index_path(shard.name), _parquet_bytes(index))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run finds when it begins.
+
+    Attributes:
+        pending: Shards to write.
+        kept: Names of the shards that are already as they should be.
+        stale: Names of files that belong to no shard of the plan, or to another configuration.
+        changes: What differs from the configuration that wrote the store, as "features.n_mels 80 → 96".
+        split_changes: Splits whose number of shards changed, as "train 8 → 16 shards".
+    """
+
+    pending: list[Shard]
+    kept: list[str]
+    stale: list[str]
+    changes: list[str]
+    split_changes: list[str]
+
+
+def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Standing:
+    """Compares the files of a store with the plan of a run. Changes nothing.
+
+    Raises:
+        StoreError: The folder holds files that are not a store's.
+    """
+    present = storage.list()
+    foreign = [name for name in present if not _STORE_FILES.fullmatch(name)]
+    if foreign:
+        raise StoreError(
+            f"{storage.url} holds files that no feature store has, the first is {foreign[0]}; "
+            "name another folder with --output, or move them away"
+        )
+    present_set = set(present)
+    pending: list[Shard] = []
+    kept: list[str] = []
+    changes: list[str] = []
+    planned: set[str] = {STORE_FILE}
+    for shard in shards:
+        planned.update((records_path(shard.name), index_path(shard.name), rejects_path(shard.name)))
+        if index_path(shard.name) not in present_set:
+            pending.append(shard)
+            continue
+        metadata = part_metadata(storage, shard.name)
+        if metadata is None:
+            pending.append(shard)
+            continue
+        changes = changes or differences(metadata["config"], config.as_dict())
+        if metadata["shard_fingerprint"] == shard.fingerprint(config.fingerprint) and _is_whole(
+            storage, metadata, shard
+        ):
+            kept.append(shard.name)
+        else:
+            pending.append(shard)
+    stale = [name for name in present if name not in planned]
+    if not changes and not kept and stale:
+        changes = _changes_of_stale(storage, stale, config)
+    return Standing(pending, kept, stale, changes, _split_changes(present, shards))
+
+
+def sweep(storage: Storage, standing: Standing) -> None:
+    """Removes what the run must not keep, before it begins; the store stops being complete at the first change."""
+    if standing.pending or standing.stale:
+        storage.delete(STORE_FILE)
+    # Index parts first: a shard stops counting before its records go.
+    for name in sorted(standing.stale, key=lambda name: not name.startswith(INDEX_FOLDER)):
+        storage.delete(name)
+    if standing.changes:
+        for shard in standing.pending:
+            for path in (index_path(shard.name), rejects_path(shard.name), records_path(shard.name)):
+                storage.delete(path)
+
+
+def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> dict[str, Any]:
+    """Checks that every shard is there and every utterance accounted for, and writes store.json.
+
+    Returns:
+        The content of store.json.
+
+    Raises:
+        StoreError: A shard is missing or the counts do not add up.
+    """
+    files: dict[str, dict[str, Any]] = {}
+    sums: list[Mapping[str, Any]] = []
+    splits: dict[str, dict[str, Any]] = {split: _no_counts() for split in SPLITS}
+    for shard in shards:
+        data = storage.read(index_path(shard.name))
+        index = pq.read_table(io.BytesIO(data))
+        metadata = json.loads(index.schema.metadata[METADATA_KEY])
+        if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
+            raise StoreError(
+                f"{shard.name} was written with other parameters or by another run; run `bonafide features` again"
+            )
+        files[index_path(shard.name)] = _described(data)
+        files.update(metadata["files"])
+        sums.append(metadata["frame_sums"])
+        _count(splits[shard.split], shard, index, metadata)
+    statistics = FrameSums.merged(sums, config.features["n_mels"])
+    content = {
+        "format_version": FORMAT_VERSION,
+        "front_end_version": FRONT_END_VERSION,
+        "config_fingerprint": config.fingerprint,
+        "parameters": {"features": config.features, "augment": config.augment},
+        "versions": config.versions,
+        "splits": splits,
+        "statistics": {
+            "mean": statistics.mean.tolist(),
+            "deviation": statistics.deviation.tolist(),
+            "n_frames": statistics.n_frames,
+        },
+        "files": files,
+    }
+    content["sha256"] = digest(content)
+    data = canonical_json(content)
+    # A store that is already as it should be keeps its file, so a run without work changes nothing.
+    if not (storage.exists(STORE_FILE) and storage.read(STORE_FILE) == data):
+        storage.write(STORE_FILE, data)
+    return content
+
+
+def part_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
+    """What a shard's index part says about the shard, or None where it cannot be read."""
+    try:
+        schema = pq.read_schema(io.BytesIO(storage.read(index_path(shard))))
+        metadata: dict[str, Any] = json.loads(schema.metadata[METADATA_KEY])
+    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        return None
+    return metadata
+
+
+def _is_whole(storage: Storage, metadata: Mapping[str, Any], shard: Shard) -> bool:
+    """Whether a committed shard's files are there in full and its rejects still stand.
+
+    A file that only the surroundings kept from being read (missing, unreadable, changed) is looked at again, unless the
+    manifest already said so.
+    """
+    if any(
+        not storage.exists(name) or storage.size(name) != entry["size"] for name, entry in metadata["files"].items()
+    ):
+        return False
+    known = {source.utterance_id for source in shard.sources if source.problem is not None}
+    rejects = pq.read_table(io.BytesIO(storage.read(rejects_path(shard.name))), columns=["utterance_id", "reason"])
+    return not any(
+        row["reason"] in _PASSING_REASONS and row["utterance_id"] not in known for row in rejects.to_pylist()
+    )
+
+
+def _changes_of_stale(storage: Storage, stale: Iterable[str], config: Config) -> list[str]:
+    for name in stale:
+        if name.startswith(f"{INDEX_FOLDER}/"):
+            metadata = part_metadata(storage, shard_of(name))
+            if metadata is not None:
+                return differences(metadata["config"], config.as_dict())
+    return []
+
+
+def _split_changes(present: Iterable[str], shards: Sequence[Shard]) -> list[str]:
+    found: dict[str, set[int]] = {}
+    for name in present:
+        if name.startswith(f"{INDEX_FOLDER}/"):
+            shard = shard_of(name)
+            found.setdefault(shard_split(shard), set()).add(int(shard.rsplit("-", 1)[1]))
+    planned = Counter(shard.split for shard in shards)
+    return [
+        f"{split} {max(counts)} → {planned[split]} shards"
+        for split, counts in found.items()
+        if planned[split] not in counts
+    ]
+
+
+def _no_counts() -> dict[str, Any]:
+    return {
+        "shards": 0,
+        "utterances": 0,
+        "examples": 0,
+        "rejects": 0,
+        "bona_fide": 0,
+        "spoof": 0,
+        "unlabelled": 0,
+        "duration_s": 0.0,
+        "record_bytes": 0,
+    }
+
+
+def _count(counts: dict[str, Any], shard: Shard, index: pa.Table, metadata: Mapping[str, Any]) -> None:
+    """Adds a shard to its split's counts. `bona_fide`, `spoof`, `unlabelled` and `duration_s` are of originals."""
+    originals = [row for row in index.select(["copy", "label", "duration_s"]).to_pylist() if row["copy"] == 0]
+    counts["shards"] += 1
+    counts["utterances"] += len(shard.sources)
+    counts["examples"] += index.num_rows
+    counts["rejects"] += len(shard.sources) - len(originals)
+    for row in originals:
+        counts[{BONA_FIDE: "bona_fide", SPOOF: "spoof", None: "unlabelled"}[row["label"]]] += 1
+        counts["duration_s"] += row["duration_s"]
+    counts["record_bytes"] += metadata["files"][records_path(shard.name)]["size"]
+
+
+def _require_all_accounted(shard: Shard, examples: Iterable[StoredExample], rejects: Iterable[Reject]) -> None:
+    expected = Counter(source.utterance_id for source in shard.sources)
+    found = Counter(item.source.utterance_id for item in examples if item.copy == 0)
+    found.update(item.source.utterance_id for item in rejects)
+    wrong = sorted((expected - found) + (found - expected))
+    if wrong:
+        raise StoreError(
+            f"{shard.name}: {len(wrong)} utterances are not stored or rejected exactly once, such as {wrong[0]}"
+        )
+
+
+def _as_example(item: StoredExample) -> Example:
+    source = item.source
+    return Example(source.utterance_id, source.speaker_id, source.attack_id, source.label, item.copy, item.features)
+
+
+def _index_row(shard: Shard, item: StoredExample, offset: int, length: int) -> dict[str, Any]:
+    return {
+        "utterance_id": item.source.utterance_id,
+        "split": shard.split,
+        "speaker_id": item.source.speaker_id,
+        "attack_id": item.source.attack_id,
+        "label": item.source.label,
+        "copy": item.copy,
+        "augmentation": canonical_json(item.augmentation).decode(),
+        "duration_s": item.duration_s,
+        **asdict(item.measures),
+        "source_duration_s": item.source_duration_s,
+        "n_frames": item.features.shape[0],
+        "shard": shard.name,
+        "offset": offset,
+        "length": length,
+        "sha256": item.source.sha256,
+    }
+
+
+def _reject_rows(shard: Shard, rejects: Iterable[Reject]) -> list[dict[str, Any]]:
+    return [
+        {
+            "utterance_id": reject.source.utterance_id,
+            "split": shard.split,
+            "attack_id": reject.source.attack_id,
+            "label": reject.source.label,
+            "path": reject.source.path,
+            "reason": reject.reason,
+            "detail": reject.detail,
+        }
+        for reject in sorted(rejects, key=lambda reject: reject.source.utterance_id)
+    ]
+
+
+def _described(data: bytes) -> dict[str, Any]:
+    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
