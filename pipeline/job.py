@@ -16,7 +16,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import runners
 from pipeline.audio import Decoded, decode, measure
@@ -27,7 +26,7 @@ from pipeline.spectrogram import LogMel
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, copies, expected_bytes, plan_shards
 from pipeline.store.reader import read_rejects
-from pipeline.store.schema import index_path, records_path, shard_of
+from pipeline.store.schema import INDEX_FOLDER, index_path
 from pipeline.store.writer import (
     Config,
     Reject,
@@ -298,11 +297,9 @@ def _reported(plan: Plan, on_progress: Callable[[Progress], None]) -> Iterator[N
     stop = threading.Event()
 
     def report() -> None:
-        # What was committed before is not there any more, or not in `clips`, except shards that are due again.
-        before = {name for name in plan.storage.list("index/") if name in clips}
         while True:
             ended = stop.wait(_POLL_S)
-            done = [name for name in plan.storage.list("index/") if name in clips and name not in before]
+            done = [name for name in plan.storage.list(f"{INDEX_FOLDER}/") if name in clips]
             on_progress(Progress(len(done), len(clips), sum(clips[name] for name in done), total))
             if ended:
                 return

@@ -6,7 +6,7 @@ Memory is that of the index, whatever the store holds.
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,7 @@ class FeatureStore:
 
     def rejects(self) -> pa.Table:
         """Table with the columns of `REJECTS_SCHEMA`: every utterance that could not be used."""
-        tables = [pq.read_table(io.BytesIO(self.storage.read(rejects_path(shard)))) for shard in _shards(self.info)]
-        return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *tables])
+        return read_rejects(self.storage, _shards(self.info))
 
     def shards(self, split: str) -> list[str]:
         """Names of a split's shards, in order."""
@@ -214,6 +213,12 @@ def read_info(storage: Storage) -> dict[str, Any]:
             "make it again with `bonafide features`"
         )
     return info
+
+
+def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
+    """Reads the rejects of these shards into one table with the columns of `REJECTS_SCHEMA`."""
+    tables = (pq.read_table(io.BytesIO(storage.read(rejects_path(shard)))) for shard in shards)
+    return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *tables])
 
 
 def _shards(info: dict[str, Any]) -> list[str]:

@@ -124,8 +124,6 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     Raises:
         StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
     """
-    # An older shard of this name must not count while its records are replaced.
-    storage.delete(index_path(shard.name))
     sums = FrameSums(config.features["n_mels"])
     checksum = hashlib.sha256()
     examples: list[StoredExample] = []
@@ -221,16 +219,17 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
 
 
 def sweep(storage: Storage, standing: Standing) -> None:
-    """Removes what the run must not keep, before it begins; the store stops being complete at the first change."""
+    """Removes what the run must not keep, before it begins: the store is incomplete, and no shard that is due counts."""
     if standing.pending or standing.stale:
         storage.delete(STORE_FILE)
+    due = [index_path(shard.name) for shard in standing.pending]
     # Index parts first: a shard stops counting before its records go.
-    for name in sorted(standing.stale, key=lambda name: not name.startswith(INDEX_FOLDER)):
+    for name in due + sorted(standing.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
         storage.delete(name)
     if standing.changes:
         for shard in standing.pending:
-            for path in (index_path(shard.name), rejects_path(shard.name), records_path(shard.name)):
-                storage.delete(path)
+            storage.delete(records_path(shard.name))
+            storage.delete(rejects_path(shard.name))
 
 
 def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> dict[str, Any]:

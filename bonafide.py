@@ -1,0 +1,52 @@
+"""The console command `bonafide`: joins the commands of the pipeline and of the model.
+
+Imports nothing heavy: `bonafide --help` answers at once, and a cluster worker without TensorFlow has every command of the
+pipeline.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from model import cli as model_cli
+from pipeline import cli as pipeline_cli
+
+app = typer.Typer(
+    help="Tell real speech from fake: from audio files to a trustworthy verdict, every step reproducible.",
+    epilog="Example: bonafide manifest && bonafide features && bonafide train && bonafide evaluate",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+pipeline_cli.register(app)
+model_cli.register(app)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["BONAFIDE_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Runs the command line; an error that a user can cause ends with its message and exit code, without a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the command again to go on, finished work is kept\n")
+        sys.exit(130)
+    except Exception as error:
+        code = getattr(error, "exit_code", None)
+        if code is None or os.environ.get("BONAFIDE_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

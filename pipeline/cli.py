@@ -1,0 +1,192 @@
+"""The commands from audio to feature store: `manifest`, `features`, `store`, `download`, `plan`.
+
+Every command imports what it needs when it runs, so that help is instant.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipeline.job import Outcome, Plan
+
+ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the pipeline's commands to the console command."""
+    app.command(epilog="Example: bonafide manifest --output data/manifest.parquet")(manifest)
+    app.command(
+        epilog="Examples: bonafide features | bonafide features --workers 1 | bonafide features -- --runner=FlinkRunner "
+        "--flink_master=localhost:8081",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(features)
+
+
+def manifest(
+    params: ParamsOption = Path("params.yaml"),
+    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    output: Annotated[Path, typer.Option("--output", help="Manifest to write.")] = Path("data/manifest.parquet"),
+    protocol_only: Annotated[
+        bool, typer.Option("--protocol-only", help="Check the protocols and print their counts; needs no audio.")
+    ] = False,
+) -> None:
+    """Check a corpus: parse its protocols, find and probe its audio, write one row per utterance."""
+    from pipeline.console import console, progress_bar, table
+    from pipeline.manifest import build_manifest, count_utterances, require_both_classes, write_manifest
+    from pipeline.params import load_params
+    from pipeline.protocol import read_corpus
+
+    loaded = load_params(params)
+    corpus = Path(root or loaded.data.root)
+    if protocol_only:
+        utterances = read_corpus(corpus)
+        require_both_classes(utterances)
+        counts = count_utterances(utterances)
+        rows = [
+            (
+                split,
+                *(f"{counts[split][name]:,}" for name in ("bonafide", "spoof", "unlabelled")),
+                f"{counts[split].total():,}",
+            )
+            for split in counts
+        ]
+        console.print(table(f"Protocols of {corpus}", ("split", "bona fide", "spoof", "unlabelled", "all"), rows))
+        return
+    with progress_bar("files") as bar:
+        task = bar.add_task("Probing", total=None, note="")
+        result = build_manifest(
+            corpus, loaded.data.limit, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    write_manifest(result, output)
+    console.print(_manifest_table(result, f"{output}: {result.num_rows:,} utterances of {corpus}"))
+    problems = result.num_rows - result["problem"].null_count
+    if problems:
+        console.print(f"[yellow]{problems:,} files cannot be used; the features stage lists them as rejects[/yellow]")
+
+
+def features(
+    context: typer.Context,
+    params: ParamsOption = Path("params.yaml"),
+    manifest_path: Annotated[Path, typer.Option("--manifest", help="Made by `bonafide manifest`.")] = Path(
+        "data/manifest.parquet"
+    ),
+    output: Annotated[
+        str, typer.Option("--output", help="Feature store: a folder or s3://bucket/prefix.")
+    ] = "data/features",
+    on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Local worker processes; default: one per core.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
+    ] = False,
+) -> None:
+    """Run the Beam job: decode, augment and write log-Mel spectrograms to the feature store.
+
+    A run that was stopped goes on where it was; after a change only the shards that it concerns are redone. Beam options
+    follow `--`, or stand in BEAM_ARGS.
+    """
+    from pipeline import runners
+    from pipeline.console import progress_bar
+    from pipeline.job import Plan, Progress, plan_run, run_features
+    from pipeline.manifest import read_manifest
+    from pipeline.params import load_params
+
+    loaded = load_params(params)
+    rows = read_manifest(manifest_path)
+    corpus = Path(loaded.data.root)
+    root = corpus if corpus.is_dir() else corpus.parent
+    if dry_run:
+        _print_dry_run(plan_run(rows, output, loaded), root, loaded.features.sample_rate)
+        return
+    flags = runners.pipeline_options(on, context.args, workers or os.cpu_count() or 1)
+    with progress_bar("clips") as bar:
+        task = bar.add_task("Features", total=None, note="")
+
+        def planned(plan: Plan) -> None:
+            _print_plan(plan)
+            runners.check(flags, output)
+
+        def progressed(progress: Progress) -> None:
+            speed = bar.tasks[task].speed or 0.0
+            note = f"{progress.shards}/{progress.total_shards} shards, {speed:.1f} clips/s"
+            bar.update(task, completed=progress.clips, total=progress.total_clips, note=note)
+
+        outcome = run_features(rows, root, output, loaded, flags, planned, progressed)
+    _print_outcome(output, outcome)
+
+
+def _manifest_table(rows: "pa.Table", title: str) -> "object":
+    from pipeline.console import table
+    from pipeline.store.schema import SPLITS
+
+    lines = []
+    for split in SPLITS:
+        part = [
+            row
+            for row in rows.select(["split", "label", "duration_s", "speaker_id"]).to_pylist()
+            if row["split"] == split
+        ]
+        hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
+        bona_fide = sum(row["label"] == 1 for row in part)
+        spoof = sum(row["label"] == 0 for row in part)
+        speakers = len({row["speaker_id"] for row in part} - {None})
+        lines.append((split, f"{bona_fide:,}", f"{spoof:,}", f"{speakers:,}", f"{hours:.2f}"))
+    return table(title, ("split", "bona fide", "spoof", "speakers", "hours"), lines)
+
+
+def _print_plan(plan: "Plan") -> None:
+    from pipeline.console import console, size
+
+    standing = plan.standing
+    if standing.changes:
+        console.print("the store was made with other parameters or versions and is made anew:")
+        for change in standing.changes:
+            console.print(f"  {change}")
+    for change in standing.split_changes:
+        console.print(f"  {change}: the split is written anew")
+    console.print(
+        f"{len(standing.kept)} shards kept, {len(standing.pending)} to do: {plan.pending_clips:,} clips, "
+        f"about {size(plan.pending_bytes)}"
+    )
+
+
+def _print_dry_run(plan: "Plan", root: Path, sample_rate: int) -> None:
+    from pipeline.console import console, duration
+    from pipeline.job import expected_seconds
+
+    _print_plan(plan)
+    if plan.standing.pending:
+        console.print(
+            f"expected time on one core: {duration(expected_seconds(plan, root))}, measured on a few of the clips"
+        )
+
+
+def _print_outcome(output: str, outcome: "Outcome") -> None:
+    from pipeline.console import console, duration, size, table
+    from pipeline.job import count_rejects
+
+    lines = [
+        (
+            split,
+            counts["shards"],
+            f"{counts['bona_fide']:,}",
+            f"{counts['spoof']:,}",
+            f"{counts['examples']:,}",
+            f"{counts['rejects']:,}",
+            f"{counts['duration_s'] / 3600:.2f}",
+            size(counts["record_bytes"]),
+        )
+        for split, counts in outcome.info["splits"].items()
+    ]
+    headings = ("split", "shards", "bona fide", "spoof", "examples", "rejects", "hours", "size")
+    console.print(table(f"{output}: {outcome.info['config_fingerprint'][:12]}", headings, lines))
+    if outcome.rejects.num_rows:
+        rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(outcome.rejects).items())]
+        console.print(table("Rejects", ("reason", "class", "utterances"), rows))
+    console.print(f"{outcome.kept} shards kept, {outcome.redone} redone in {duration(outcome.seconds)}")
