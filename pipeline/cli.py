@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.job import Outcome, Plan
+    from pipeline.params import Params
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
@@ -102,7 +103,7 @@ def features(
     corpus = Path(loaded.data.root)
     root = corpus if corpus.is_dir() else corpus.parent
     if dry_run:
-        _print_dry_run(plan_run(rows, output, loaded), root, loaded.features.sample_rate)
+        _print_dry_run(plan_run(rows, output, loaded), root, loaded)
         return
     flags = runners.pipeline_options(on, context.args, workers or os.cpu_count() or 1)
     with progress_bar("clips") as bar:
@@ -156,14 +157,14 @@ def _print_plan(plan: "Plan") -> None:
     )
 
 
-def _print_dry_run(plan: "Plan", root: Path, sample_rate: int) -> None:
+def _print_dry_run(plan: "Plan", root: Path, params: "Params") -> None:
     from pipeline.console import console, duration
     from pipeline.job import expected_seconds
 
     _print_plan(plan)
     if plan.standing.pending:
         console.print(
-            f"expected time on one core: {duration(expected_seconds(plan, root))}, measured on a few of the clips"
+            f"expected time on one core: {duration(expected_seconds(plan, root, params))}, measured on a few of the clips"
         )
 
 

@@ -4,12 +4,13 @@ One Beam element is one shard with its utterances. A worker reads each file once
 no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
 """
 
+import itertools
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pipeline.spectrogram import LogMel
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, copies, expected_bytes, plan_shards
 from pipeline.store.reader import read_rejects
-from pipeline.store.schema import INDEX_FOLDER, index_path
+from pipeline.store.schema import INDEX_FOLDER, SPLITS, index_path
 from pipeline.store.writer import (
     Config,
     Reject,
@@ -226,6 +227,30 @@ def run_features(
         require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
         info = close_store(storage, plan.shards, plan.config)
     return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), time.monotonic() - began)
+
+
+def expected_seconds(plan: Plan, root: Path, params: Params, budget_s: float = 3.0) -> float:
+    """Expected time of a run on one core, from extracting a few of its clips for about `budget_s` seconds.
+
+    Whole shards shrunk to a few utterances are extracted, copies included, so the time per utterance is that of the job.
+    """
+    extract = Extractor(root, params.features, params.augment)
+    shards = [replace(shard, sources=shard.sources[:4]) for shard in plan.standing.pending if shard.sources]
+    spent = dict.fromkeys(SPLITS, 0.0)
+    timed = dict.fromkeys(SPLITS, 0)
+    if shards:
+        list(extract(shards[0]))  # compiles and warms up
+    # From both ends of the list in turn, so that train and the other splits are both measured.
+    for shard in itertools.chain.from_iterable(zip(shards, reversed(shards), strict=True)):
+        began = time.perf_counter()
+        list(extract(shard))
+        spent[shard.split] += time.perf_counter() - began
+        timed[shard.split] += len(shard.sources)
+        if sum(spent.values()) > budget_s:
+            break
+    overall = sum(spent.values()) / max(1, sum(timed.values()))
+    rates = {split: spent[split] / timed[split] if timed[split] else overall for split in SPLITS}
+    return sum(rates[shard.split] * len(shard.sources) for shard in plan.standing.pending)
 
 
 def in_flight(storage: Storage) -> list[str]:

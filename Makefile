@@ -1,0 +1,50 @@
+# Two commands do everything, environment included:
+#   make repro   run the whole pipeline on the sample corpus
+#   make test    lint, types and tests
+# `make help` lists the others.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: help install repro test test-slow test-all check format lock flink clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(READY)  ## make the environment in .venv from the lock file
+
+# The jars of Flink are a third of the download and only a local cluster needs them: `make flink` fetches them itself.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	awk '/^[a-z]/ {skip = /^apache-flink-libraries/} !skip' requirements.lock > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --require-hashes -r $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+repro: $(READY)  ## run the main job: manifest, features, train, evaluate, report
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+test: $(READY)  ## lint, types, and every test that is not marked slow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)  ## the tests marked slow: kill loops, clusters, browsers, simulations
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow
+
+test-all: test test-slow  ## all tests
+
+format: $(READY)  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra dev --extra flink --universal \
+	    --python-version 3.10 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" \
+	    --upgrade --output-file requirements.lock
+
+clean:  ## remove the environment and caches, not the data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
