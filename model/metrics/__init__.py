@@ -1,0 +1,65 @@
+"""Metrics of spoofing detection from scores, numpy only: nothing here knows audio, features or TensorFlow.
+
+A score is the log-odds for bona fide, higher = more genuine; labels are 1 = bona fide, 0 = spoof. Every metric takes the
+scores of both classes; its twin ending in `_of_curve` takes the DET curve, so that many metrics share one sort.
+`docs/metrics.md` explains each number.
+"""
+
+from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, read_asv_scores, refuse_other_corpus
+from model.metrics.classification import Classification, auc, average_precision, classify
+from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, min_dcf
+from model.metrics.errors import InvertedLabelsWarning, MetricsError
+from model.metrics.rates import DetCurve, EqualErrorRate, det_curve, eer, rocch_eer
+from model.metrics.scores import (
+    Protocol,
+    ScoreFile,
+    ScoreTable,
+    format_scores,
+    join,
+    labelled_table,
+    parse_scores,
+    read_protocol,
+    read_score_table,
+    read_scores,
+    score_table,
+)
+from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
+
+__all__ = [
+    "ASVSPOOF5",
+    "AsvErrorRates",
+    "AsvScores",
+    "Classification",
+    "CostModel",
+    "DetCurve",
+    "EqualErrorRate",
+    "InvertedLabelsWarning",
+    "MetricsError",
+    "Protocol",
+    "ScoreFile",
+    "ScoreTable",
+    "a_dcf",
+    "act_dcf",
+    "asv_error_rates",
+    "auc",
+    "average_precision",
+    "classify",
+    "cllr",
+    "det_curve",
+    "eer",
+    "format_scores",
+    "join",
+    "labelled_table",
+    "min_dcf",
+    "min_tdcf_2019",
+    "min_tdcf_2021",
+    "parse_scores",
+    "read_asv_scores",
+    "read_protocol",
+    "read_score_table",
+    "read_scores",
+    "refuse_other_corpus",
+    "rocch_eer",
+    "score_table",
+    "t_eer",
+]

@@ -1,0 +1,157 @@
+"""Scores of a speaker verification (ASV) system on the same corpus, which the tandem costs need.
+
+ASV scores tell what a spoof that passes the countermeasure does next. Those of another corpus would give a plausible and wrong
+number, so they are checked against the protocol, and refused, never guessed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.errors import MetricsError, enumerate_some
+from model.metrics.rates import FloatArray, check_scores, curve_of_checked, eer_of_curve
+from model.metrics.scores import ScoreTable, read_fields
+
+StringArray = npt.NDArray[np.str_]
+
+KEYS = ("target", "nontarget", "spoof")
+
+
+@dataclass(frozen=True, eq=False)
+class AsvScores:
+    """ASV scores of one corpus; higher = more likely the claimed speaker.
+
+    Attributes:
+        target: float64 [t], bona fide trials of the claimed speaker.
+        nontarget: float64 [u], bona fide trials of another speaker.
+        spoof: float64 [v], spoof trials.
+        spoof_attack_ids: str [v], the attack of each spoof trial.
+        spoof_utterance_ids: str [v], or None where the file does not tell.
+        source: Where they come from, for messages.
+    """
+
+    target: FloatArray
+    nontarget: FloatArray
+    spoof: FloatArray
+    spoof_attack_ids: StringArray
+    spoof_utterance_ids: StringArray | None = None
+    source: str = "ASV scores"
+
+
+@dataclass(frozen=True)
+class AsvErrorRates:
+    """What the ASV system does at its EER threshold, all fractions.
+
+    Attributes:
+        threshold: The ASV score from which a claim is accepted.
+        eer: Equal error rate of targets against nontargets.
+        miss: Targets rejected.
+        false_alarm: Nontargets accepted.
+        spoof_false_alarm: Spoof trials accepted.
+    """
+
+    threshold: float
+    eer: float
+    miss: float
+    false_alarm: float
+    spoof_false_alarm: float
+
+
+def asv_error_rates(asv: AsvScores) -> AsvErrorRates:
+    """Error rates of the ASV system at the threshold of its target/nontarget EER, as both t-DCF versions ask.
+
+    The threshold is the highest score rejected at the EER, and a score equal to it is accepted. That one trial is ASVspoof's
+    convention, kept because it shows in the fourth digit of the published t-DCF.
+    """
+    curve = curve_of_checked(asv.target, asv.nontarget)
+    value, between = eer_of_curve(curve)
+    threshold = float(curve.scores[max(curve.point(between) - 1, 0)])
+    return AsvErrorRates(
+        threshold=threshold,
+        eer=value,
+        miss=float(np.mean(asv.target < threshold)),
+        false_alarm=float(np.mean(asv.nontarget >= threshold)),
+        spoof_false_alarm=float(np.mean(asv.spoof >= threshold)),
+    )
+
+
+def read_asv_scores(path: Path) -> AsvScores:
+    """Reads ASVspoof's ASV score file: `attack_id key score`, or the same after an utterance id.
+
+    Raises:
+        MetricsError: A malformed line, a key other than target, nontarget or spoof, no trial of a key, a score that is
+            not finite.
+    """
+    columns = read_fields(path, (3, 4), "`attack_id key score` or `utterance_id attack_id key score`")
+    *utterance_ids, attack_ids, keys, texts = columns.fields
+    unknown = [f"line {columns.lines[i]}: '{key}'" for i, key in enumerate(keys) if key not in KEYS]
+    if unknown:
+        raise MetricsError(f"{path}: the key must be target, nontarget or spoof, found {enumerate_some(unknown)}")
+    scores, key_of = columns.numbers(texts), np.array(keys)
+    for key in KEYS:
+        if not np.any(key_of == key):
+            raise MetricsError(f"{path}: no {key} trial; the tandem cost needs target, nontarget and spoof trials")
+    spoof = key_of == "spoof"
+    return AsvScores(
+        target=check_scores(scores[key_of == "target"], "target"),
+        nontarget=check_scores(scores[key_of == "nontarget"], "nontarget"),
+        spoof=check_scores(scores[spoof], "ASV spoof"),
+        spoof_attack_ids=np.array(attack_ids)[spoof],
+        spoof_utterance_ids=np.array(utterance_ids[0])[spoof] if utterance_ids else None,
+        source=str(path),
+    )
+
+
+def refuse_other_corpus(asv: AsvScores, table: ScoreTable, *, stated_same: bool = False) -> None:
+    """Makes sure that ASV scores belong to the trials of a score table.
+
+    They do when they name the same spoof utterances or, in files without utterance ids, when every attack has exactly as many
+    trials in both, as it has in ASVspoof's own files. Otherwise somebody has to state it.
+
+    Args:
+        asv: The ASV scores.
+        table: The countermeasure's scores, labelled and with attack ids.
+        stated_same: Someone who knows says that it is the same corpus (say, scores of a part of it); only attacks that
+            the ASV scores do not know are refused then.
+
+    Raises:
+        MetricsError: They belong to another corpus, or nothing shows that they don't.
+    """
+    spoof = table.labels == 0
+    ours, theirs = _count(table.attack_ids[spoof]), _count(asv.spoof_attack_ids)
+    advice = "Give the ASV scores made on this corpus and split, or leave them out: t-DCF is then absent"
+    unknown = sorted(set(ours) - set(theirs))
+    if unknown:
+        raise MetricsError(
+            f"{asv.source} belongs to another corpus or split: it has no trial of attack {enumerate_some(unknown)}, only of "
+            f"{enumerate_some(sorted(theirs), 20)}. {advice}"
+        )
+    if stated_same:
+        return
+    if asv.spoof_utterance_ids is not None:
+        known = set(asv.spoof_utterance_ids.tolist())
+        strangers = [name for name in table.utterance_ids[spoof].tolist() if name not in known]
+        if strangers:
+            raise MetricsError(
+                f"{asv.source} belongs to another corpus or split: it has no trial of {len(strangers):,} of the "
+                f"{int(spoof.sum()):,} spoof utterances ({enumerate_some(strangers)}). {advice}"
+            )
+    elif ours != theirs:
+        differing = [
+            f"{name}: {theirs.get(name, 0):,} against {ours.get(name, 0):,}"
+            for name in sorted(set(ours) | set(theirs))
+            if ours.get(name) != theirs.get(name)
+        ]
+        raise MetricsError(
+            f"{asv.source} seems to belong to another corpus: its spoof trials per attack differ from those scored here "
+            f"({enumerate_some(differing)}), and it has no utterance ids to tell. {advice}. "
+            "If it is the same corpus (you scored a part of it), say so: --same-corpus"
+        )
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    values, counts = np.unique(np.asarray(names), return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))

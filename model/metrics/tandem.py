@@ -1,0 +1,206 @@
+"""Costs of a countermeasure (CM) that guards a speaker verification (ASV) system.
+
+A tandem accepts a trial when both accept it. t-DCF and t-EER ask how well that works; a-DCF rates any system that gives one score
+for "the claimed speaker, and genuine". The two versions of t-DCF are different numbers. Lower is better throughout.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.asv import AsvErrorRates, AsvScores
+from model.metrics.errors import MetricsError
+from model.metrics.rates import DetCurve, FloatArray, check_scores, det_curve
+
+
+@dataclass(frozen=True)
+class TandemCostModel:
+    """Priors and costs of both t-DCF versions; the defaults are those of ASVspoof 2019 and 2021.
+
+    Attributes:
+        p_target: Prior of a target speaker.
+        p_nontarget: Prior of a zero-effort impostor.
+        p_spoof: Prior of a spoofing attack.
+        c_miss: Cost of rejecting a target (by the ASV system or by the CM).
+        c_false_alarm: Cost of accepting a nontarget.
+        c_false_alarm_spoof: Cost of accepting a spoof.
+    """
+
+    p_target: float = 0.9405
+    p_nontarget: float = 0.0095
+    p_spoof: float = 0.05
+    c_miss: float = 1.0
+    c_false_alarm: float = 10.0
+    c_false_alarm_spoof: float = 10.0
+
+
+ASVSPOOF2019 = TandemCostModel()
+
+
+@dataclass(frozen=True)
+class ArchitectureAgnosticCostModel:
+    """Priors and costs of a-DCF; the defaults are those of Shim et al. 2024.
+
+    Attributes:
+        p_target: Prior of a target speaker.
+        p_nontarget: Prior of a zero-effort impostor.
+        p_spoof: Prior of a spoofing attack.
+        c_miss: Cost of rejecting a target.
+        c_false_alarm: Cost of accepting a nontarget.
+        c_false_alarm_spoof: Cost of accepting a spoof.
+    """
+
+    p_target: float = 0.9
+    p_nontarget: float = 0.05
+    p_spoof: float = 0.05
+    c_miss: float = 1.0
+    c_false_alarm: float = 10.0
+    c_false_alarm_spoof: float = 20.0
+
+
+SHIM2024 = ArchitectureAgnosticCostModel()
+
+
+def min_tdcf_2019(
+    bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019
+) -> float:
+    """Minimum normalised t-DCF of ASVspoof 2019, in [0, 1]; 1 is a CM that always says the same."""
+    return min_tdcf_2019_of_curve(det_curve(bonafide, spoof), asv, model)
+
+
+def min_tdcf_2019_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019) -> float:
+    """Minimum over thresholds of (C1 · P_miss + C2 · P_fa) / min(C1, C2).
+
+    C1 = p_target · c_miss · (1 − P_miss_asv) − p_nontarget · c_fa · P_fa_asv; C2 = c_fa_spoof · p_spoof · P_fa_spoof_asv.
+    What the ASV system costs by itself is left out. Source: Kinnunen et al., "t-DCF: a detection cost function for the
+    tandem assessment of spoofing countermeasures and automatic speaker verification", Odyssey 2018; ASVspoof 2019
+    evaluation plan.
+
+    Raises:
+        MetricsError: The ASV system is too poor for the cost to be defined.
+    """
+    miss_weight = (
+        model.p_target * model.c_miss * (1 - asv.miss) - model.p_nontarget * model.c_false_alarm * asv.false_alarm
+    )
+    spoof_weight = model.c_false_alarm_spoof * model.p_spoof * asv.spoof_false_alarm
+    _require_positive(miss_weight, spoof_weight)
+    cost = miss_weight * curve.miss + spoof_weight * curve.false_alarm
+    return float(cost.min() / min(miss_weight, spoof_weight))
+
+
+def min_tdcf_2021(
+    bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019
+) -> float:
+    """Minimum normalised t-DCF of ASVspoof 2021, in (0, 1]; not 0 for a perfect CM, since the ASV system errs too."""
+    return min_tdcf_2021_of_curve(det_curve(bonafide, spoof), asv, model)
+
+
+def min_tdcf_2021_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019) -> float:
+    """Minimum over thresholds of (C0 + C1 · P_miss + C2 · P_fa) / (C0 + min(C1, C2)).
+
+    C0 = p_target · c_miss · P_miss_asv + p_nontarget · c_fa · P_fa_asv; C1 = p_target · c_miss − C0;
+    C2 = p_spoof · c_fa_spoof · P_fa_spoof_asv. Source: Kinnunen et al., "Tandem assessment of spoofing countermeasures and
+    automatic speaker verification: fundamentals", IEEE/ACM TASLP 28 (2020).
+
+    Raises:
+        MetricsError: The ASV system is too poor for the cost to be defined.
+    """
+    asv_cost = model.p_target * model.c_miss * asv.miss + model.p_nontarget * model.c_false_alarm * asv.false_alarm
+    miss_weight = model.p_target * model.c_miss - asv_cost
+    spoof_weight = model.p_spoof * model.c_false_alarm_spoof * asv.spoof_false_alarm
+    _require_positive(miss_weight, spoof_weight)
+    cost = asv_cost + miss_weight * curve.miss + spoof_weight * curve.false_alarm
+    return float(cost.min() / (asv_cost + min(miss_weight, spoof_weight)))
+
+
+def t_eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvScores) -> float | None:
+    """Concurrent tandem equal error rate, in [0, 1]; see `t_eer_of_curve`."""
+    return t_eer_of_curve(det_curve(bonafide, spoof), asv)
+
+
+def t_eer_of_curve(curve: DetCurve, asv: AsvScores) -> float | None:
+    """Error rate at the pair of thresholds where tandem misses, accepted nontargets and accepted spoofs are equally frequent.
+
+    It needs neither priors nor costs. CM and ASV scores are taken as independent within a kind of trial:
+    P_miss = P_miss_cm + (1 − P_miss_cm) · P_miss_asv; P_fa_nontarget = (1 − P_miss_cm) · P_fa_asv;
+    P_fa_spoof = P_fa_cm · P_fa_spoof_asv. Source: Kinnunen et al., "t-EER: parameter-free tandem evaluation of countermeasures
+    and biometric comparators", IEEE TPAMI 2023.
+
+    Returns:
+        The rate, or None where no pair of thresholds makes the three equal (say, an ASV system that resists spoofs by itself
+        better than it resists impostors).
+    """
+    thresholds = np.unique(np.concatenate((asv.target, asv.nontarget, asv.spoof)))
+    asv_miss = _fraction_below(asv.target, thresholds)
+    asv_false_alarm = 1 - _fraction_below(asv.nontarget, thresholds)
+    asv_spoof = 1 - _fraction_below(asv.spoof, thresholds)
+
+    # For every ASV threshold, the CM threshold that balances misses against spoofs, by bisection: one rises with it, one falls.
+    possible = asv_miss <= asv_spoof
+    if not possible.any():
+        return None
+    asv_miss, asv_false_alarm, asv_spoof = asv_miss[possible], asv_false_alarm[possible], asv_spoof[possible]
+    low = np.zeros(len(asv_miss), dtype=np.int64)
+    high = np.full(len(asv_miss), len(curve.miss) - 1)
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        below = curve.miss[middle] + (1 - curve.miss[middle]) * asv_miss <= curve.false_alarm[middle] * asv_spoof
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    miss = curve.miss[low] + (1 - curve.miss[low]) * asv_miss
+    nontarget = (1 - curve.miss[low]) * asv_false_alarm
+    spoof = curve.false_alarm[low] * asv_spoof
+
+    surplus = nontarget - (miss + spoof) / 2
+    crossings = np.flatnonzero((surplus[:-1] > 0) & (surplus[1:] <= 0))
+    if not crossings.size:
+        return None
+    pair = crossings[0] + np.arange(2)
+    best = pair[np.argmin(np.abs(surplus[pair]))]
+    return float((miss[best] + nontarget[best] + spoof[best]) / 3)
+
+
+def a_dcf(
+    target: npt.ArrayLike,
+    nontarget: npt.ArrayLike,
+    spoof: npt.ArrayLike,
+    model: ArchitectureAgnosticCostModel = SHIM2024,
+) -> float:
+    """Minimum normalised architecture-agnostic detection cost, in [0, 1].
+
+    For one score that is high only for the claimed speaker's genuine voice: min over thresholds of
+    (c_miss · p_target · P_miss + c_fa · p_nontarget · P_fa + c_fa_spoof · p_spoof · P_fa_spoof), divided by the cheaper of
+    accepting or rejecting everything. Source: Shim et al., "a-DCF: an architecture agnostic metric with application to
+    spoofing-robust speaker verification", Odyssey 2024.
+
+    Args:
+        target: float64 [t], scores of the claimed speaker's genuine trials.
+        nontarget: float64 [u], scores of other speakers' genuine trials.
+        spoof: float64 [v], scores of spoof trials.
+        model: Priors and costs.
+    """
+    wanted = check_scores(target, "target")
+    impostor, fake = check_scores(nontarget, "nontarget"), check_scores(spoof, "spoof")
+    thresholds = np.concatenate((np.unique(np.concatenate((wanted, impostor, fake))), [np.inf]))
+    miss_weight = model.c_miss * model.p_target
+    nontarget_weight = model.c_false_alarm * model.p_nontarget
+    spoof_weight = model.c_false_alarm_spoof * model.p_spoof
+    cost = (
+        miss_weight * _fraction_below(wanted, thresholds)
+        + nontarget_weight * (1 - _fraction_below(impostor, thresholds))
+        + spoof_weight * (1 - _fraction_below(fake, thresholds))
+    )
+    return float(cost.min() / min(miss_weight, nontarget_weight + spoof_weight))
+
+
+def _fraction_below(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
+    below: FloatArray = np.searchsorted(np.sort(scores), thresholds, side="left") / len(scores)
+    return below
+
+
+def _require_positive(miss_weight: float, spoof_weight: float) -> None:
+    if miss_weight <= 0 or spoof_weight <= 0:
+        raise MetricsError(
+            f"t-DCF is not defined with this ASV system: its cost weights are {miss_weight:.4f} (CM misses) and "
+            f"{spoof_weight:.4f} (CM false alarms), both must be positive. Are target and nontarget scores the right way round?"
+        )
