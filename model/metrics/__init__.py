@@ -5,10 +5,14 @@ scores of both classes; its twin ending in `_of_curve` takes the DET curve, so t
 `docs/metrics.md` explains each number.
 """
 
+from model.metrics.abstain import AbstainBand, abstain_band
 from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, read_asv_scores, refuse_other_corpus
+from model.metrics.breakdown import Part, by_attack, by_duration, by_group, by_speaker
+from model.metrics.calibration import Calibration, ReliabilityDiagram, fit_calibration, probability, reliability_diagram
 from model.metrics.classification import Classification, auc, average_precision, classify
 from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, min_dcf
 from model.metrics.errors import InvertedLabelsWarning, MetricsError
+from model.metrics.intervals import Difference, Interval, bootstrap, paired_bootstrap
 from model.metrics.rates import DetCurve, EqualErrorRate, det_curve, eer, rocch_eer
 from model.metrics.scores import (
     Protocol,
@@ -23,43 +27,64 @@ from model.metrics.scores import (
     read_scores,
     score_table,
 )
+from model.metrics.summary import HEADLINES, MetricInfo, headline_statistic, summarise
 from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
 
 __all__ = [
     "ASVSPOOF5",
+    "HEADLINES",
+    "AbstainBand",
     "AsvErrorRates",
     "AsvScores",
+    "Calibration",
     "Classification",
     "CostModel",
     "DetCurve",
+    "Difference",
     "EqualErrorRate",
+    "Interval",
     "InvertedLabelsWarning",
+    "MetricInfo",
     "MetricsError",
+    "Part",
     "Protocol",
+    "ReliabilityDiagram",
     "ScoreFile",
     "ScoreTable",
     "a_dcf",
+    "abstain_band",
     "act_dcf",
     "asv_error_rates",
     "auc",
     "average_precision",
+    "bootstrap",
+    "by_attack",
+    "by_duration",
+    "by_group",
+    "by_speaker",
     "classify",
     "cllr",
     "det_curve",
     "eer",
+    "fit_calibration",
     "format_scores",
+    "headline_statistic",
     "join",
     "labelled_table",
     "min_dcf",
     "min_tdcf_2019",
     "min_tdcf_2021",
+    "paired_bootstrap",
     "parse_scores",
+    "probability",
     "read_asv_scores",
     "read_protocol",
     "read_score_table",
     "read_scores",
     "refuse_other_corpus",
+    "reliability_diagram",
     "rocch_eer",
     "score_table",
+    "summarise",
     "t_eer",
 ]

@@ -78,7 +78,7 @@ def auc(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 def auc_of_curve(curve: DetCurve) -> float:
     """Area under the ROC curve by the trapezoid rule, which is exact for it."""
     hit = 1 - (curve.miss[:-1] + curve.miss[1:]) / 2
-    return float(curve.spoof_counts @ hit) / curve.n_spoof
+    return float(np.sum(curve.spoof_counts * hit)) / curve.n_spoof
 
 
 def average_precision(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
@@ -91,4 +91,4 @@ def average_precision_of_curve(curve: DetCurve) -> float:
     accepted_bonafide = (1 - curve.miss[:-1]) * curve.n_bonafide
     accepted_spoof = curve.false_alarm[:-1] * curve.n_spoof
     precision = accepted_bonafide / np.maximum(accepted_bonafide + accepted_spoof, 1.0)
-    return float(curve.bonafide_counts @ precision) / curve.n_bonafide
+    return float(np.sum(curve.bonafide_counts * precision)) / curve.n_bonafide

@@ -83,8 +83,8 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 def cllr_of_curve(curve: DetCurve, losses: tuple[FloatArray, FloatArray] | None = None) -> float:
     """Cllr from counts per score; `losses` are `log_losses(curve.scores)` where the caller already has them."""
     bonafide_loss, spoof_loss = losses or log_losses(curve.scores)
-    bonafide_part = float(curve.bonafide_counts @ bonafide_loss) / curve.n_bonafide
-    return (bonafide_part + float(curve.spoof_counts @ spoof_loss) / curve.n_spoof) / 2
+    bonafide_part = float(np.sum(curve.bonafide_counts * bonafide_loss)) / curve.n_bonafide
+    return (bonafide_part + float(np.sum(curve.spoof_counts * spoof_loss)) / curve.n_spoof) / 2
 
 
 def log_losses(scores: FloatArray) -> tuple[FloatArray, FloatArray]:

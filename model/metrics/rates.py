@@ -226,9 +226,10 @@ def rocch_eer_of_curve(curve: DetCurve) -> float:
     left, right = 0, len(miss) - 1
     while True:
         rise, run = false_alarm[left] - false_alarm[right], miss[right] - miss[left]
-        cost = rise * miss + run * false_alarm
-        lowest = int(np.argmin(cost))
-        if lowest in (left, right) or cost[lowest] >= cost[left] - 1e-15:
+        between = slice(left, right + 1)
+        cost = rise * miss[between] + run * false_alarm[between]
+        lowest = left + int(np.argmin(cost))
+        if lowest in (left, right) or cost[lowest - left] >= cost[0] - 1e-15:
             break
         if miss[lowest] <= false_alarm[lowest]:
             left = lowest

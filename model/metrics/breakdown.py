@@ -1,0 +1,168 @@
+"""The same error rates for parts of the data: by attack, speaker, duration or any other property, the worst first.
+
+An average hides the attack that always gets through. Each part carries its counts and an interval, since small parts look bad or
+good by chance.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.errors import MetricsError
+from model.metrics.intervals import Interval, bootstrap, no_error_bound
+from model.metrics.rates import DetCurve, eer_of_curve
+from model.metrics.scores import NO_ATTACK, ScoreTable
+
+StringArray = npt.NDArray[np.str_]
+
+DURATION_EDGES_S = (1.0, 2.0, 3.0, 4.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Error rates of one part of the data; all are fractions.
+
+    Attributes:
+        name: The attack, speaker, bin, ...
+        n_bonafide: Bona fide trials the rates stand on.
+        n_spoof: Spoof trials the rates stand on.
+        eer: Equal error rate of the part, or None where it lacks a class.
+        eer_interval: Its 95 % interval, or None where none was asked for.
+        miss: Share of bona fide rejected at the threshold given, or None without one.
+        false_alarm: Share of spoof accepted at the threshold given, or None without one.
+    """
+
+    name: str
+    n_bonafide: int
+    n_spoof: int
+    eer: float | None
+    eer_interval: Interval | None
+    miss: float | None
+    false_alarm: float | None
+
+    @property
+    def worst_rate(self) -> float:
+        """What parts are ordered by: the EER, else the error rate of the class that is there."""
+        return self.eer if self.eer is not None else max(self.miss or 0.0, self.false_alarm or 0.0)
+
+
+def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples: int = 0, seed: int = 0) -> list[Part]:
+    """Each attack against all bona fide trials, the most successful attack first.
+
+    Args:
+        table: The scores.
+        threshold: Threshold (of dev) for the miss and false-alarm rates.
+        n_resamples: Resamples for the intervals; 0 = none.
+        seed: Seed of the draws.
+    """
+    spoof = table.labels == 0
+    masks = {name: ~spoof | (table.attack_ids == name) for name in np.unique(table.attack_ids[spoof]).tolist()}
+    return _worst_first([_part(table, name, mask, threshold, n_resamples, seed) for name, mask in masks.items()])
+
+
+def by_speaker(table: ScoreTable, *, threshold: float | None = None, n_resamples: int = 0, seed: int = 0) -> list[Part]:
+    """Each speaker's bona fide against the same speaker's spoof trials, the worst speaker first; see `by_attack`."""
+    return by_group(table, table.speaker_ids, threshold=threshold, n_resamples=n_resamples, seed=seed)
+
+
+def by_duration(
+    table: ScoreTable,
+    durations_s: npt.ArrayLike,
+    *,
+    edges_s: Sequence[float] = DURATION_EDGES_S,
+    threshold: float | None = None,
+    n_resamples: int = 0,
+    seed: int = 0,
+) -> list[Part]:
+    """Parts by duration: below the first edge, between edges, from the last edge up.
+
+    Args:
+        table: The scores.
+        durations_s: float [n], duration of each utterance of the table, in seconds.
+        edges_s: Increasing bin edges, in seconds; a duration equal to an edge belongs to the bin above.
+        threshold: As in `by_attack`.
+        n_resamples: As in `by_attack`.
+        seed: As in `by_attack`.
+    """
+    edges = np.asarray(edges_s, dtype=np.float64)
+    names = [f"< {edges[0]:g} s"]
+    names += [f"{low:g}-{high:g} s" for low, high in itertools.pairwise(edges)]
+    names.append(f">= {edges[-1]:g} s")
+    groups = np.array(names)[np.searchsorted(edges, np.asarray(durations_s, dtype=np.float64), side="right")]
+    return by_group(table, groups, threshold=threshold, n_resamples=n_resamples, seed=seed)
+
+
+def by_group(
+    table: ScoreTable,
+    groups: Sequence[str] | StringArray,
+    *,
+    threshold: float | None = None,
+    n_resamples: int = 0,
+    seed: int = 0,
+) -> list[Part]:
+    """Parts by any property of the utterances (gender, codec, language); "-" means unknown and is left out.
+
+    Args:
+        table: The scores.
+        groups: str [n], the group of each utterance of the table.
+        threshold: As in `by_attack`.
+        n_resamples: As in `by_attack`.
+        seed: As in `by_attack`.
+
+    Raises:
+        MetricsError: There is not one group name per utterance.
+    """
+    names = np.asarray(groups, dtype=np.str_)
+    if names.shape != (len(table),):
+        raise MetricsError(f"{table.source}: {names.shape} group names for {len(table):,} utterances")
+    known = [name for name in np.unique(names).tolist() if name != NO_ATTACK]
+    return _worst_first([_part(table, name, names == name, threshold, n_resamples, seed) for name in known])
+
+
+def _part(
+    table: ScoreTable,
+    name: str,
+    mask: npt.NDArray[np.bool_],
+    threshold: float | None,
+    n_resamples: int,
+    seed: int,
+) -> Part:
+    part = ScoreTable(
+        table.utterance_ids[mask],
+        table.scores[mask],
+        table.labels[mask],
+        table.attack_ids[mask],
+        table.speaker_ids[mask],
+    )
+    bonafide, spoof = part.bonafide, part.spoof
+    eer, interval = None, None
+    if len(bonafide) and len(spoof):
+        eer = eer_of_curve(part.curve).value
+        if n_resamples:
+            interval = bootstrap(part, _eer, n_resamples=n_resamples, seed=seed)["eer"]
+            interval = widen_if_no_error(interval, eer, min(len(bonafide), len(spoof)))
+    return Part(
+        name=name,
+        n_bonafide=len(bonafide),
+        n_spoof=len(spoof),
+        eer=eer,
+        eer_interval=interval,
+        miss=None if threshold is None or not len(bonafide) else float(np.mean(bonafide < threshold)),
+        false_alarm=None if threshold is None or not len(spoof) else float(np.mean(spoof >= threshold)),
+    )
+
+
+def widen_if_no_error(interval: Interval, eer: float, n_trials: int) -> Interval:
+    """The interval of an EER of 0, which the bootstrap gives no width, up to `no_error_bound`; any other as it is."""
+    return Interval(interval.low, max(interval.high, no_error_bound(n_trials))) if eer == 0 else interval
+
+
+def _eer(curve: DetCurve) -> dict[str, float]:
+    return {"eer": eer_of_curve(curve).value}
+
+
+def _worst_first(parts: list[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: (part.eer is None, -part.worst_rate, part.name))

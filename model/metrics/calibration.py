@@ -1,0 +1,170 @@
+"""Scores become log-likelihood ratios by an affine map fitted on dev, and how well that worked.
+
+Logistic regression with class weights that stand for a stated prior: Platt, "Probabilistic outputs for support vector
+machines", 1999 (with his softened targets, so that separable scores give finite maps); Brümmer and du Preez, 2006.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from model.metrics.errors import InvertedLabelsWarning, MetricsError
+from model.metrics.rates import FloatArray, check_scores
+
+MAX_ITERATIONS = 100
+MIN_RELATIVE_SLOPE = 1e-3
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """An affine map from scores to log-likelihood ratios: slope · score + intercept.
+
+    Attributes:
+        slope: Above 0, so the order of scores and with it every EER, AUC and minimum cost stay as they are.
+        intercept: In nats.
+        prior: Prior probability of bona fide that the fit weighted the classes by.
+    """
+
+    slope: float
+    intercept: float
+    prior: float
+
+    def apply(self, scores: npt.ArrayLike) -> FloatArray:
+        """Log-likelihood ratios for bona fide, float64, in nats, of the shape of `scores`."""
+        return self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
+
+
+@dataclass(frozen=True, eq=False)
+class ReliabilityDiagram:
+    """Predicted probability of bona fide against what happened, per bin; arrays of length [bins].
+
+    Attributes:
+        edges: float64 [bins + 1], bin edges from 0 to 1.
+        predicted: Mean predicted probability; NaN in an empty bin.
+        observed: Share of bona fide, classes weighted to the stated prior; NaN in an empty bin.
+        n_bonafide: Bona fide trials.
+        n_spoof: Spoof trials.
+        expected_calibration_error: Mean of |predicted − observed| weighted by the bins' share of trials at the stated prior,
+            in [0, 1].
+    """
+
+    edges: FloatArray
+    predicted: FloatArray
+    observed: FloatArray
+    n_bonafide: FloatArray
+    n_spoof: FloatArray
+    expected_calibration_error: float
+
+
+def probability(llr: npt.ArrayLike, prior: float = 0.5) -> FloatArray:
+    """Probability of bona fide from log-likelihood ratios at a stated prior: sigmoid(llr + log-odds of the prior)."""
+    log_odds = np.asarray(llr, dtype=np.float64) + _log_odds(prior)
+    result: FloatArray = np.exp(-np.logaddexp(0, -log_odds))
+    return result
+
+
+def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float = 0.5) -> Calibration:
+    """Fits the map on dev scores by Newton's method.
+
+    Args:
+        bonafide: float64 [n], dev scores of bona fide trials.
+        spoof: float64 [m], dev scores of spoof trials.
+        prior: Prior probability of bona fide, in (0, 1); where the map shall be best.
+
+    Raises:
+        MetricsError: A class is missing, a score is not finite, all scores are equal, or the prior is out of range.
+
+    Warns:
+        InvertedLabelsWarning: Higher scores do not mean more genuine. The slope is then a small positive one: ratios near
+            0, which is what such scores are worth, in their own order.
+    """
+    genuine, fake = check_scores(bonafide, "bona fide"), check_scores(spoof, "spoof")
+    offset = _log_odds(prior)
+    scores = np.concatenate((genuine, fake))
+    centre, spread = float(scores.mean()), float(scores.std())
+    if spread == 0:
+        raise MetricsError("all scores are equal: there is nothing to calibrate")
+    n, m = len(genuine), len(fake)
+    targets = np.concatenate((np.full(n, (n + 1) / (n + 2)), np.full(m, 1 / (m + 2))))
+    weights = np.concatenate((np.full(n, prior / n), np.full(m, (1 - prior) / m)))
+    inputs = np.stack(((scores - centre) / spread, np.ones(n + m)))
+
+    slope, intercept = _newton(inputs, targets, weights, offset)
+    if slope < MIN_RELATIVE_SLOPE:
+        warnings.warn(
+            "calibration: higher scores do not mean more genuine on the data it is fitted on. Labels may be inverted, or "
+            "the scores tell nothing; the ratios are set near 0",
+            InvertedLabelsWarning,
+            stacklevel=2,
+        )
+        slope, intercept = MIN_RELATIVE_SLOPE, 0.0
+    return Calibration(slope / spread, intercept - slope * centre / spread, prior)
+
+
+def _newton(inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset: float) -> tuple[float, float]:
+    """Minimises weighted cross-entropy of sigmoid(parameters · inputs + offset), halving steps that do not help."""
+
+    def loss(parameters: FloatArray) -> float:
+        logits = parameters @ inputs + offset
+        return float(weights @ (np.logaddexp(0, logits) - targets * logits))
+
+    parameters = np.zeros(2)
+    current = loss(parameters)
+    for _ in range(MAX_ITERATIONS):
+        fitted = probability(parameters @ inputs + offset)
+        gradient = inputs @ (weights * (fitted - targets))
+        hessian = (inputs * (weights * fitted * (1 - fitted))) @ inputs.T + 1e-12 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-10 and loss(parameters - size * step) > current:
+            size /= 2
+        parameters = parameters - size * step
+        previous, current = current, loss(parameters)
+        if previous - current < 1e-14:
+            break
+    return float(parameters[0]), float(parameters[1])
+
+
+def reliability_diagram(
+    bonafide: npt.ArrayLike, spoof: npt.ArrayLike, *, prior: float = 0.5, n_bins: int = 10
+) -> ReliabilityDiagram:
+    """Compares predicted probabilities with what happened, in bins of equal width.
+
+    Args:
+        bonafide: float64 [n], log-likelihood ratios of bona fide trials.
+        spoof: float64 [m], log-likelihood ratios of spoof trials.
+        prior: Prior probability of bona fide at which probabilities are stated; classes are weighted to it, so the
+            diagram does not depend on how many trials of each there are.
+        n_bins: Number of bins.
+
+    Raises:
+        MetricsError: A class is missing, a score is not finite, or the prior is out of range.
+    """
+    genuine = probability(check_scores(bonafide, "bona fide"), prior)
+    fake = probability(check_scores(spoof, "spoof"), prior)
+    edges = np.linspace(0, 1, n_bins + 1)
+
+    def per_bin(values: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        bins = np.minimum((values * n_bins).astype(np.intp), n_bins - 1)
+        return np.bincount(bins, weights=weights, minlength=n_bins).astype(np.float64)
+
+    n_bonafide, n_spoof = per_bin(genuine), per_bin(fake)
+    bonafide_mass, spoof_mass = prior * n_bonafide / len(genuine), (1 - prior) * n_spoof / len(fake)
+    mass = bonafide_mass + spoof_mass
+    total = prior * per_bin(genuine, genuine) / len(genuine) + (1 - prior) * per_bin(fake, fake) / len(fake)
+    filled = mass > 0
+    predicted = np.full(n_bins, np.nan)
+    observed = np.full(n_bins, np.nan)
+    predicted[filled] = total[filled] / mass[filled]
+    observed[filled] = bonafide_mass[filled] / mass[filled]
+    error = float(np.sum(mass[filled] * np.abs(predicted[filled] - observed[filled])))
+    return ReliabilityDiagram(edges, predicted, observed, n_bonafide, n_spoof, error)
+
+
+def _log_odds(prior: float) -> float:
+    if not 0 < prior < 1:
+        raise MetricsError(f"the prior probability of bona fide must be between 0 and 1, not {prior}")
+    return math.log(prior / (1 - prior))

@@ -1,0 +1,156 @@
+"""Every number of one split in one dictionary of scalars, under the names that metrics.json uses and docs/metrics.md explains."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, refuse_other_corpus
+from model.metrics.breakdown import by_attack, widen_if_no_error
+from model.metrics.classification import auc_of_curve, average_precision_of_curve, classify_curve
+from model.metrics.detection_cost import act_dcf_of_curve, cllr_of_curve, log_losses, min_dcf_of_curve
+from model.metrics.intervals import Cluster, bootstrap
+from model.metrics.rates import DetCurve, eer_of_curve, rocch_eer_of_curve, warn_if_inverted
+from model.metrics.scores import ScoreTable
+from model.metrics.tandem import min_tdcf_2019_of_curve, min_tdcf_2021_of_curve, t_eer_of_curve
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How a headline metric reads.
+
+    Attributes:
+        title: Name for people.
+        unit: "%" for fractions shown in per cent, "bit", or "" for a normalised cost or an area.
+        lower_is_better: Its direction.
+        needs_llr: True where it means something for log-likelihood ratios only.
+    """
+
+    title: str
+    unit: str
+    lower_is_better: bool
+    needs_llr: bool = False
+
+
+HEADLINES: Mapping[str, MetricInfo] = {
+    "eer": MetricInfo("EER", "%", True),
+    "rocch_eer": MetricInfo("ROCCH-EER", "%", True),
+    "min_tdcf_2019": MetricInfo("min t-DCF (2019)", "", True),
+    "min_tdcf_2021": MetricInfo("min t-DCF (2021)", "", True),
+    "min_dcf": MetricInfo("minDCF (ASVspoof 5)", "", True),
+    "act_dcf": MetricInfo("actDCF (ASVspoof 5)", "", True, needs_llr=True),
+    "cllr": MetricInfo("Cllr", "bit", True, needs_llr=True),
+    "auc": MetricInfo("ROC AUC", "", False),
+    "average_precision": MetricInfo("average precision", "", False),
+    "accuracy": MetricInfo("accuracy", "%", False),
+    "balanced_accuracy": MetricInfo("balanced accuracy", "%", False),
+    "precision": MetricInfo("precision", "%", False),
+    "recall": MetricInfo("recall", "%", False),
+    "f1": MetricInfo("F1", "", False),
+}
+
+
+def headline_statistic(
+    table: ScoreTable, threshold: float, asv: AsvErrorRates | None = None
+) -> Callable[[DetCurve], dict[str, float]]:
+    """A function that computes every headline metric from a DET curve of this table or of a resample of it.
+
+    Args:
+        table: The scores; those of the curves passed later are the same.
+        threshold: Score from which a trial is called bona fide, from dev.
+        asv: ASV error rates, for the t-DCF; they stay fixed in resamples.
+    """
+    losses = log_losses(table.curve.scores)
+
+    def statistic(curve: DetCurve) -> dict[str, float]:
+        at_threshold = classify_curve(curve, threshold)
+        values = {
+            "eer": eer_of_curve(curve).value,
+            "rocch_eer": rocch_eer_of_curve(curve),
+            "auc": auc_of_curve(curve),
+            "average_precision": average_precision_of_curve(curve),
+            "accuracy": at_threshold.accuracy,
+            "balanced_accuracy": at_threshold.balanced_accuracy,
+            "precision": at_threshold.precision,
+            "recall": at_threshold.recall,
+            "f1": at_threshold.f1,
+            "min_dcf": min_dcf_of_curve(curve),
+            "act_dcf": act_dcf_of_curve(curve),
+            "cllr": cllr_of_curve(curve, losses),
+        }
+        if asv is not None:
+            values["min_tdcf_2019"] = min_tdcf_2019_of_curve(curve, asv)
+            values["min_tdcf_2021"] = min_tdcf_2021_of_curve(curve, asv)
+        return values
+
+    return statistic
+
+
+def summarise(
+    table: ScoreTable,
+    *,
+    threshold: float | None = None,
+    asv: AsvScores | None = None,
+    same_corpus: bool = False,
+    n_resamples: int = 0,
+    cluster: Cluster | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Every metric of one split.
+
+    Args:
+        table: The scores.
+        threshold: Score from which a trial is called bona fide, from dev. None takes the EER threshold of these very scores,
+            which is right for dev itself and flatters any other split.
+        asv: ASV scores of the same corpus, for the t-DCF and t-EER; without them those are absent.
+        same_corpus: As `stated_same` of `refuse_other_corpus`.
+        n_resamples: Resamples for the 95 % intervals; 0 = none.
+        cluster: Draw whole speakers or attacks; see `bootstrap`. Intervals per attack always draw single trials.
+        seed: Seed of the draws.
+
+    Returns:
+        Scalars: the names of `HEADLINES`, each with `…_ci95_low` and `…_ci95_high` where intervals were asked for;
+        `eer_threshold`, `threshold`, `n_bonafide`, `n_spoof`, `n_trials`; `asv_eer` and `t_eer` with ASV scores;
+        and `per_attack`: the same for the `eer` of each attack.
+
+    Raises:
+        MetricsError: The ASV scores belong to another corpus, or the clusters are unknown.
+
+    Warns:
+        InvertedLabelsWarning: The EER is above 50 %.
+    """
+    own = eer_of_curve(table.curve)
+    warn_if_inverted(own.value, f"{table.source}: ")
+    applied = own.threshold if threshold is None else threshold
+    rates = None
+    if asv is not None:
+        refuse_other_corpus(asv, table, stated_same=same_corpus)
+        rates = asv_error_rates(asv)
+    statistic = headline_statistic(table, applied, rates)
+    n_bonafide, n_spoof = int(table.curve.n_bonafide), int(table.curve.n_spoof)
+
+    summary: dict[str, Any] = dict(statistic(table.curve))
+    summary |= {"eer_threshold": own.threshold, "threshold": applied}
+    summary |= {"n_bonafide": n_bonafide, "n_spoof": n_spoof, "n_trials": n_bonafide + n_spoof}
+    if asv is not None and rates is not None:
+        summary["asv_eer"] = rates.eer
+        tandem = t_eer_of_curve(table.curve, asv)
+        if tandem is not None:
+            summary["t_eer"] = tandem
+    if n_resamples:
+        for name, interval in bootstrap(table, statistic, n_resamples=n_resamples, cluster=cluster, seed=seed).items():
+            if name == "eer":
+                interval = widen_if_no_error(interval, own.value, min(n_bonafide, n_spoof))
+            summary[f"{name}_ci95_low"], summary[f"{name}_ci95_high"] = interval
+    summary["per_attack"] = _per_attack(table, applied, n_resamples, seed)
+    return summary
+
+
+def _per_attack(table: ScoreTable, threshold: float, n_resamples: int, seed: int) -> dict[str, dict[str, float]]:
+    result = {}
+    for part in by_attack(table, threshold=threshold, n_resamples=n_resamples, seed=seed):
+        if part.eer is None or part.false_alarm is None:
+            continue
+        result[part.name] = {"eer": part.eer, "false_alarm": part.false_alarm, "n_spoof": part.n_spoof}
+        if part.eer_interval is not None:
+            result[part.name] |= {"eer_ci95_low": part.eer_interval.low, "eer_ci95_high": part.eer_interval.high}
+    return result
