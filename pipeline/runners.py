@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import RunnerError
+from pipeline import errors
+from pipeline.errors import BonafideError, RunnerError
+from pipeline.worker_watch import watch_workers
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -108,14 +110,47 @@ def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_fligh
 
     pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
     build(pipeline)
-    result = pipeline.run()
-    result.wait_until_finish()
+    if _runner_name(flags).lower() == _LOCAL_RUNNER:
+        with watch_workers(in_flight):
+            _to_end(pipeline)
+    else:
+        _to_end(pipeline)
+
+
+def _to_end(pipeline: "beam.Pipeline") -> None:
+    try:
+        result = pipeline.run()
+        try:
+            result.wait_until_finish()
+        except KeyboardInterrupt:
+            result.cancel()
+            raise
+    except BonafideError:
+        raise
+    except Exception as error:  # Beam wraps whatever happened in a worker
+        raise _explained(error) from error
+
+
+def _explained(error: Exception) -> BonafideError:
+    """Finds the error meant for people in the traceback that a worker sent as text."""
+    text = str(error)
+    for found in re.finditer(r"^pipeline\.errors\.(\w+): (.+?)(?: \[while running|$)", text, re.MULTILINE):
+        kind = getattr(errors, found[1], None)
+        if isinstance(kind, type) and issubclass(kind, BonafideError) and kind is not errors.AudioError:
+            return kind(found[2])
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
+    return RunnerError(f"the job failed: {last.strip()}")
 
 
 def _profile_flags(profile: str, cores: int | None) -> list[str]:
     if profile == "local":
         workers = cores or len(os.sched_getaffinity(0))
-        return ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+        return [
+            "--runner=FnApiRunner",
+            "--direct_running_mode=multi_processing",
+            f"--direct_num_workers={workers}",
+            "--default_sdk_harness_log_level=ERROR",
+        ]
     if profile == "flink":
         parallelism = [f"--parallelism={cores}"] if cores else []
         return [
