@@ -63,12 +63,15 @@ def plan_shards(manifest: pa.Table, store: StoreParams, features: FeatureParams,
         augment: Number of copies in train.
     """
     expected = expected_bytes(manifest, features, augment)
-    counts = {split: shard_count(expected[split], store) for split in SPLITS}
+    return cut(manifest, {split: shard_count(expected[split], store) for split in SPLITS})
+
+
+def cut(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]:
+    """Cuts a manifest into this many shards per split, all of them, also empty ones, in the order of their names."""
     members: dict[tuple[str, int], list[Source]] = defaultdict(list)
     columns = ("split", "utterance_id", "speaker_id", "attack_id", "label", "path", "sha256", "problem")
     for split, utterance_id, *rest in zip(*(manifest[name].to_pylist() for name in columns), strict=True):
-        number = _hash(split, utterance_id) * counts[split] >> 64
-        members[split, number].append(Source(utterance_id, *rest))
+        members[split, shard_number(split, utterance_id, counts[split])].append(Source(utterance_id, *rest))
     return [
         Shard(
             shard_name(split, number, counts[split]),
@@ -104,6 +107,11 @@ def shard_count(size: int, store: StoreParams) -> int:
 def copies(split: str, augment: AugmentParams) -> int:
     """Augmented copies of each clip of a split: only train has any."""
     return augment.copies if split == "train" else 0
+
+
+def shard_number(split: str, utterance_id: str, count: int) -> int:
+    """Which of a split's `count` shards an utterance belongs to."""
+    return _hash(split, utterance_id) * count >> 64
 
 
 def place_in_shard(split: str, utterance_id: str, copy: int) -> tuple[int, str, int]:

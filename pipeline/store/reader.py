@@ -4,9 +4,10 @@ Opening reads store.json and the index, never the records; an example is one ran
 Memory is that of the index, whatever the store holds.
 """
 
+import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import StoreError
 from pipeline.params import AugmentParams, FeatureParams
 from pipeline.storage import Storage
+from pipeline.store.layout import digest
 from pipeline.store.records import Example, decode_example, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
@@ -65,14 +67,11 @@ class FeatureStore:
         """Opens a store in a local folder or at `s3://bucket/prefix`.
 
         Raises:
-            StoreError: There is no complete store, or it has another format version.
+            StoreError: There is no complete store, it has another format version, or its index is damaged.
         """
         storage = Storage.open(url)
         info = read_info(storage)
-        shards = _shards(info)
-        tables = [pq.read_table(io.BytesIO(storage.read(index_path(shard)))) for shard in shards]
-        index = pa.concat_tables([table.replace_schema_metadata(None) for table in tables]) if tables else None
-        return cls(storage, info, INDEX_SCHEMA.empty_table() if index is None else index)
+        return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA))
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -104,7 +103,7 @@ class FeatureStore:
 
     def rejects(self) -> pa.Table:
         """Table with the columns of `REJECTS_SCHEMA`: every utterance that could not be used."""
-        return read_rejects(self.storage, _shards(self.info))
+        return _read_tables(self.storage, self.info, rejects_path, REJECTS_SCHEMA)
 
     def shards(self, split: str) -> list[str]:
         """Names of a split's shards, in order."""
@@ -204,7 +203,7 @@ def read_info(storage: Storage) -> dict[str, Any]:
         )
     try:
         info: dict[str, Any] = json.loads(storage.read(STORE_FILE))
-        found = info["format_version"]
+        found, checksum = info["format_version"], info["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: {error}; run `bonafide store verify`") from error
     if found != FORMAT_VERSION:
@@ -212,13 +211,48 @@ def read_info(storage: Storage) -> dict[str, Any]:
             f"{storage.url} has format version {found}, this program reads {FORMAT_VERSION}; "
             "make it again with `bonafide features`"
         )
+    if own_checksum(info) != checksum:
+        raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: wrong checksum; run `bonafide store verify`")
     return info
 
 
+def own_checksum(info: dict[str, Any]) -> str:
+    """The SHA-256 that store.json has to state about itself."""
+    return digest({key: value for key, value in info.items() if key != "sha256"})
+
+
+def parse_part(data: bytes, where: str) -> pa.Table:
+    """Parses a part of the index or of the rejects; `where` names it in errors.
+
+    Raises:
+        StoreError: It is not Parquet.
+    """
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{where} is damaged: {error}; run `bonafide store verify`") from error
+
+
 def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
-    """Reads the rejects of these shards into one table with the columns of `REJECTS_SCHEMA`."""
-    tables = (pq.read_table(io.BytesIO(storage.read(rejects_path(shard)))) for shard in shards)
-    return pa.concat_tables([REJECTS_SCHEMA.empty_table(), *tables])
+    """Reads the rejects of these shards, of a store that need not be complete, into one table."""
+    names = map(rejects_path, shards)
+    return pa.concat_tables(
+        [REJECTS_SCHEMA.empty_table(), *(parse_part(storage.read(name), storage.url_of(name)) for name in names)]
+    )
+
+
+def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str], str], schema: pa.Schema) -> pa.Table:
+    """Reads one table of the store from its parts, each checked against store.json."""
+    tables = [schema.empty_table()]
+    for name in map(path_of, _shards(info)):
+        data = storage.read(name)
+        if hashlib.sha256(data).hexdigest() != info["files"][name]["sha256"]:
+            raise StoreError(
+                f"{storage.url_of(name)} is not the file that {STORE_FILE} names: it is damaged, or a run is writing the "
+                "store; run `bonafide store verify`"
+            )
+        tables.append(parse_part(data, storage.url_of(name)).replace_schema_metadata(None))
+    return pa.concat_tables(tables)
 
 
 def _shards(info: dict[str, Any]) -> list[str]:

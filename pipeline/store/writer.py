@@ -23,17 +23,17 @@ from pipeline.errors import StoreError
 from pipeline.params import AugmentParams, FeatureParams
 from pipeline.spectrogram import FRONT_END_VERSION
 from pipeline.storage import Storage
+from pipeline.store.counts import SplitCounts
 from pipeline.store.layout import Shard, Source, canonical_json, differences, digest, place_in_shard
+from pipeline.store.reader import own_checksum, parse_part
 from pipeline.store.records import Example, encode_example, frame
 from pipeline.store.schema import (
-    BONA_FIDE,
     FORMAT_VERSION,
     INDEX_FOLDER,
     INDEX_SCHEMA,
     METADATA_KEY,
     REJECTS_SCHEMA,
     SPLITS,
-    SPOOF,
     STORE_FILE,
     index_path,
     records_path,
@@ -47,6 +47,7 @@ _VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 _STORE_FILES: Final = re.compile(
     r"store\.json|(train|dev|eval)/\1-\d{5}-of-\d{5}\.tfrecord|(index|rejects)/(train|dev|eval)-\d{5}-of-\d{5}\.parquet"
 )
+_PART_KEYS: Final = frozenset({"shard_fingerprint", "config", "files", "rejects", "frame_sums"})
 # Reasons that lie in the surroundings, not in the file: the next run looks again.
 _PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
 
@@ -152,6 +153,7 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
             records_path(shard.name): {"size": offset, "sha256": checksum.hexdigest()},
             rejects_path(shard.name): _described(rejects_bytes),
         },
+        "rejects": len(rejects),
         "frame_sums": sums.as_dict(),
     }
     index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
@@ -243,10 +245,10 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
     """
     files: dict[str, dict[str, Any]] = {}
     sums: list[Mapping[str, Any]] = []
-    splits: dict[str, dict[str, Any]] = {split: _no_counts() for split in SPLITS}
+    splits = {split: SplitCounts() for split in SPLITS}
     for shard in shards:
         data = storage.read(index_path(shard.name))
-        index = pq.read_table(io.BytesIO(data))
+        index = parse_part(data, storage.url_of(index_path(shard.name)))
         metadata = json.loads(index.schema.metadata[METADATA_KEY])
         if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
             raise StoreError(
@@ -255,7 +257,14 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
         files[index_path(shard.name)] = _described(data)
         files.update(metadata["files"])
         sums.append(metadata["frame_sums"])
-        _count(splits[shard.split], shard, index, metadata)
+        splits[shard.split].add(index, metadata["rejects"], metadata["files"][records_path(shard.name)]["size"])
+    utterances = {split: sum(len(shard.sources) for shard in shards if shard.split == split) for split in SPLITS}
+    for split, counts in splits.items():
+        if counts.utterances != utterances[split]:
+            raise StoreError(
+                f"{storage.url}: {counts.utterances} utterances of {split} are stored or rejected, but it has "
+                f"{utterances[split]}; run `bonafide store verify` to see where they differ"
+            )
     statistics = FrameSums.merged(sums, config.features["n_mels"])
     content = {
         "format_version": FORMAT_VERSION,
@@ -263,7 +272,7 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
         "config_fingerprint": config.fingerprint,
         "parameters": {"features": config.features, "augment": config.augment},
         "versions": config.versions,
-        "splits": splits,
+        "splits": {split: counts.as_dict() for split, counts in splits.items()},
         "statistics": {
             "mean": statistics.mean.tolist(),
             "deviation": statistics.deviation.tolist(),
@@ -271,7 +280,7 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
         },
         "files": files,
     }
-    content["sha256"] = digest(content)
+    content["sha256"] = own_checksum(content)
     data = canonical_json(content)
     # A store that is already as it should be keeps its file, so a run without work changes nothing.
     if not (storage.exists(STORE_FILE) and storage.read(STORE_FILE) == data):
@@ -280,13 +289,13 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
 
 
 def part_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
-    """What a shard's index part says about the shard, or None where it cannot be read."""
+    """What a shard's index part says about the shard, or None where it cannot be read as a whole."""
     try:
-        schema = pq.read_schema(io.BytesIO(storage.read(index_path(shard))))
-        metadata: dict[str, Any] = json.loads(schema.metadata[METADATA_KEY])
-    except (pa.ArrowInvalid, OSError, KeyError, TypeError, ValueError):
+        index = parse_part(storage.read(index_path(shard)), index_path(shard))
+        metadata = json.loads(index.schema.metadata[METADATA_KEY])
+    except (StoreError, KeyError, TypeError, ValueError):
         return None
-    return metadata
+    return metadata if isinstance(metadata, dict) and metadata.keys() >= _PART_KEYS else None
 
 
 def _is_whole(storage: Storage, metadata: Mapping[str, Any], shard: Shard) -> bool:
@@ -300,9 +309,12 @@ def _is_whole(storage: Storage, metadata: Mapping[str, Any], shard: Shard) -> bo
     ):
         return False
     known = {source.utterance_id for source in shard.sources if source.problem is not None}
-    rejects = pq.read_table(io.BytesIO(storage.read(rejects_path(shard.name))), columns=["utterance_id", "reason"])
+    data = storage.read(rejects_path(shard.name))
+    if _described(data) != metadata["files"][rejects_path(shard.name)]:
+        return False
     return not any(
-        row["reason"] in _PASSING_REASONS and row["utterance_id"] not in known for row in rejects.to_pylist()
+        row["reason"] in _PASSING_REASONS and row["utterance_id"] not in known
+        for row in parse_part(data, rejects_path(shard.name)).to_pylist()
     )
 
 
@@ -327,33 +339,6 @@ def _split_changes(present: Iterable[str], shards: Sequence[Shard]) -> list[str]
         for split, counts in found.items()
         if planned[split] not in counts
     ]
-
-
-def _no_counts() -> dict[str, Any]:
-    return {
-        "shards": 0,
-        "utterances": 0,
-        "examples": 0,
-        "rejects": 0,
-        "bona_fide": 0,
-        "spoof": 0,
-        "unlabelled": 0,
-        "duration_s": 0.0,
-        "record_bytes": 0,
-    }
-
-
-def _count(counts: dict[str, Any], shard: Shard, index: pa.Table, metadata: Mapping[str, Any]) -> None:
-    """Adds a shard to its split's counts. `bona_fide`, `spoof`, `unlabelled` and `duration_s` are of originals."""
-    originals = [row for row in index.select(["copy", "label", "duration_s"]).to_pylist() if row["copy"] == 0]
-    counts["shards"] += 1
-    counts["utterances"] += len(shard.sources)
-    counts["examples"] += index.num_rows
-    counts["rejects"] += len(shard.sources) - len(originals)
-    for row in originals:
-        counts[{BONA_FIDE: "bona_fide", SPOOF: "spoof", None: "unlabelled"}[row["label"]]] += 1
-        counts["duration_s"] += row["duration_s"]
-    counts["record_bytes"] += metadata["files"][records_path(shard.name)]["size"]
 
 
 def _require_all_accounted(shard: Shard, examples: Iterable[StoredExample], rejects: Iterable[Reject]) -> None:
