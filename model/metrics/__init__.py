@@ -27,7 +27,7 @@ from model.metrics.scores import (
     read_scores,
     score_table,
 )
-from model.metrics.summary import HEADLINES, MetricInfo, headline_statistic, summarise
+from model.metrics.summary import HEADLINES, MetricInfo, dev_threshold, headline_statistic, summarise
 from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "classify",
     "cllr",
     "det_curve",
+    "dev_threshold",
     "eer",
     "fit_calibration",
     "format_scores",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
 from model.metrics.rates import FloatArray, check_scores, curve_of_checked, eer_of_curve
-from model.metrics.scores import ScoreTable, read_fields
+from model.metrics.scores import NO_ATTACK, ScoreTable, read_fields
 
 StringArray = npt.NDArray[np.str_]
 
@@ -123,6 +123,11 @@ def refuse_other_corpus(asv: AsvScores, table: ScoreTable, *, stated_same: bool 
     spoof = table.labels == 0
     ours, theirs = _count(table.attack_ids[spoof]), _count(asv.spoof_attack_ids)
     advice = "Give the ASV scores made on this corpus and split, or leave them out: t-DCF is then absent"
+    if NO_ATTACK in ours:
+        raise MetricsError(
+            f"{table.source}: the attack of {ours[NO_ATTACK]:,} spoof trials is unknown (-), so nothing shows that {asv.source} "
+            f"belongs to them. {advice}"
+        )
     unknown = sorted(set(ours) - set(theirs))
     if unknown:
         raise MetricsError(

@@ -50,7 +50,7 @@ class Part:
 
 
 def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples: int = 0, seed: int = 0) -> list[Part]:
-    """Each attack against all bona fide trials, the most successful attack first.
+    """Each attack against all bona fide trials, the most successful first; spoof of unknown attack ("-") is left out.
 
     Args:
         table: The scores.
@@ -59,8 +59,11 @@ def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples:
         seed: Seed of the draws.
     """
     spoof = table.labels == 0
-    masks = {name: ~spoof | (table.attack_ids == name) for name in np.unique(table.attack_ids[spoof]).tolist()}
-    return _worst_first([_part(table, name, mask, threshold, n_resamples, seed) for name, mask in masks.items()])
+    attacks = [name for name in np.unique(table.attack_ids[spoof]).tolist() if name != NO_ATTACK]
+    masks = [~spoof | (table.attack_ids == name) for name in attacks]
+    return _worst_first(
+        [_part(table, name, mask, threshold, n_resamples, seed) for name, mask in zip(attacks, masks, strict=True)]
+    )
 
 
 def by_speaker(table: ScoreTable, *, threshold: float | None = None, n_resamples: int = 0, seed: int = 0) -> list[Part]:
@@ -156,8 +159,16 @@ def _part(
 
 
 def widen_if_no_error(interval: Interval, eer: float, n_trials: int) -> Interval:
-    """The interval of an EER of 0, which the bootstrap gives no width, up to `no_error_bound`; any other as it is."""
-    return Interval(interval.low, max(interval.high, no_error_bound(n_trials))) if eer == 0 else interval
+    """Widens the interval of an EER of less than one trial of the smaller class, up to `no_error_bound`.
+
+    The bootstrap cannot draw an error that was not made and gives such an EER hardly any width.
+
+    Args:
+        interval: The bootstrap's.
+        eer: The rate.
+        n_trials: Trials of the smaller class.
+    """
+    return Interval(interval.low, max(interval.high, no_error_bound(n_trials))) if eer * n_trials < 1 else interval
 
 
 def _eer(curve: DetCurve) -> dict[str, float]:

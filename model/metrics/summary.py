@@ -34,10 +34,10 @@ class MetricInfo:
 HEADLINES: Mapping[str, MetricInfo] = {
     "eer": MetricInfo("EER", "%", True),
     "rocch_eer": MetricInfo("ROCCH-EER", "%", True),
-    "min_tdcf_2019": MetricInfo("min t-DCF (2019)", "", True),
-    "min_tdcf_2021": MetricInfo("min t-DCF (2021)", "", True),
-    "min_dcf": MetricInfo("minDCF (ASVspoof 5)", "", True),
-    "act_dcf": MetricInfo("actDCF (ASVspoof 5)", "", True, needs_llr=True),
+    "min_tdcf_2019": MetricInfo("min t-DCF 2019", "", True),
+    "min_tdcf_2021": MetricInfo("min t-DCF 2021", "", True),
+    "min_dcf": MetricInfo("minDCF", "", True),
+    "act_dcf": MetricInfo("actDCF", "", True, needs_llr=True),
     "cllr": MetricInfo("Cllr", "bit", True, needs_llr=True),
     "auc": MetricInfo("ROC AUC", "", False),
     "average_precision": MetricInfo("average precision", "", False),
@@ -83,6 +83,17 @@ def headline_statistic(
         return values
 
     return statistic
+
+
+def dev_threshold(dev: ScoreTable) -> float:
+    """The threshold that dev decides on: the score at its EER, from which a trial is called bona fide.
+
+    Warns:
+        InvertedLabelsWarning: The EER is above 50 %.
+    """
+    value, threshold = eer_of_curve(dev.curve)
+    warn_if_inverted(value, f"{dev.source}: ")
+    return threshold
 
 
 def summarise(
