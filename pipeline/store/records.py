@@ -102,19 +102,29 @@ def frame(payload: bytes) -> bytes:
     return b"".join((length, _CHECKSUM.pack(masked_crc32c(length)), payload, _CHECKSUM.pack(masked_crc32c(payload))))
 
 
+def payload_length(record: bytes) -> int:
+    """The length of the payload, from the first `HEADER_BYTES` of a TFRecord frame.
+
+    Raises:
+        StoreError: They are cut, or their checksum is wrong.
+    """
+    if len(record) < HEADER_BYTES:
+        raise StoreError(f"a record of {len(record)} bytes is shorter than its frame")
+    if _CHECKSUM.unpack_from(record, _LENGTH.size)[0] != masked_crc32c(record[: _LENGTH.size]):
+        raise StoreError("the checksum of the record's length is wrong")
+    length: int = _LENGTH.unpack_from(record)[0]
+    return length
+
+
 def unframe(record: bytes) -> bytes:
     """Takes the payload out of one whole TFRecord frame.
 
     Raises:
         StoreError: The length or a checksum is wrong.
     """
-    if len(record) < FRAME_BYTES:
-        raise StoreError(f"a record of {len(record)} bytes is shorter than its frame")
-    header = record[: _LENGTH.size]
-    if _CHECKSUM.unpack_from(record, _LENGTH.size)[0] != masked_crc32c(header):
-        raise StoreError("the checksum of the record's length is wrong")
-    if _LENGTH.unpack(header)[0] != len(record) - FRAME_BYTES:
-        raise StoreError(f"the record says {_LENGTH.unpack(header)[0]} bytes, the index {len(record) - FRAME_BYTES}")
+    length = payload_length(record)
+    if length != len(record) - FRAME_BYTES:
+        raise StoreError(f"the record's length is {length} bytes, {len(record) - FRAME_BYTES} are expected")
     payload = record[HEADER_BYTES : -_CHECKSUM.size]
     if _CHECKSUM.unpack_from(record, len(record) - _CHECKSUM.size)[0] != masked_crc32c(payload):
         raise StoreError("the checksum of the record's data is wrong")

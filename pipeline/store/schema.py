@@ -4,6 +4,7 @@ What this module says is the format. A change that gives other bytes for the sam
 records, tables) or `pipeline.spectrogram.FRONT_END_VERSION` (values), which makes every older store stale.
 """
 
+import re
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -99,6 +100,11 @@ REJECTS_SCHEMA: Final = pa.schema(
 """One row per utterance that is in the manifest and not in the index, with a reason from `REJECT_REASONS`."""
 
 
+_STORE_FILES: Final = re.compile(
+    r"store\.json|(train|dev|eval)/\1-\d{5}-of-\d{5}\.tfrecord|(index|rejects)/(train|dev|eval)-\d{5}-of-\d{5}\.parquet"
+)
+
+
 def shard_name(split: str, number: int, count: int) -> str:
     """The name that a shard's three files share, such as "train-00003-of-00016"."""
     return f"{split}-{number:05d}-of-{count:05d}"
@@ -122,6 +128,11 @@ def index_path(shard: str) -> str:
 def rejects_path(shard: str) -> str:
     """Path of a shard's part of the rejects, relative to the store."""
     return f"{REJECTS_FOLDER}/{shard}.parquet"
+
+
+def is_store_file(path: str) -> bool:
+    """Whether a path relative to the store is one that a store can have."""
+    return _STORE_FILES.fullmatch(path) is not None
 
 
 def shard_of(path: str) -> str:

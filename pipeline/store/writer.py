@@ -7,7 +7,6 @@ Whatever is decided here depends on the files found, never on a memory of earlie
 import hashlib
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +35,7 @@ from pipeline.store.schema import (
     SPLITS,
     STORE_FILE,
     index_path,
+    is_store_file,
     records_path,
     rejects_path,
     shard_of,
@@ -44,9 +44,6 @@ from pipeline.store.schema import (
 from pipeline.store.statistics import FrameSums
 
 _VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
-_STORE_FILES: Final = re.compile(
-    r"store\.json|(train|dev|eval)/\1-\d{5}-of-\d{5}\.tfrecord|(index|rejects)/(train|dev|eval)-\d{5}-of-\d{5}\.parquet"
-)
 _PART_KEYS: Final = frozenset({"shard_fingerprint", "config", "files", "rejects", "frame_sums"})
 # Reasons that lie in the surroundings, not in the file: the next run looks again.
 _PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
@@ -187,7 +184,7 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
         StoreError: The folder holds files that are not a store's.
     """
     present = storage.list()
-    foreign = [name for name in present if not _STORE_FILES.fullmatch(name)]
+    foreign = [name for name in present if not is_store_file(name)]
     if foreign:
         raise StoreError(
             f"{storage.url} holds files that no feature store has, the first is {foreign[0]}; "
