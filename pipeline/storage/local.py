@@ -1,29 +1,21 @@
-"""Where the files of a feature store live: a local folder or a prefix of an S3-compatible bucket, behind one interface.
+"""Files in a local or shared folder: temporary name, then rename; a lock of the kernel's beside the folder."""
 
-A file is there whole or not at all, and is never opened for writing in place: local writes go to a temporary name and
-are renamed, so a file that DVC linked to its cache is replaced, never written through. One writer at a time holds
-`lock`. Whatever goes wrong is a `StoreError` that says where and what to do.
-"""
-
-import abc
 import contextlib
 import errno
 import fcntl
 import io
 import os
 import secrets
-import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, ClassVar, TypeAlias
+from typing import BinaryIO
 
 from typing_extensions import Buffer, override
 
 from pipeline.errors import StoreError
-
-Names: TypeAlias = list[str]
+from pipeline.storage.base import Names, Storage, checked, held_message, identity, too_short
 
 _PARTIAL_SUFFIX = ".partial"
 _OPEN_FILES = 128
@@ -39,114 +31,6 @@ _HINTS = {
     errno.EISDIR: "there is a folder of that name",
     errno.EIO: "the device reports an error; check the disk",
 }
-
-
-class Storage(abc.ABC):
-    """The files below one root, each known by a POSIX name relative to it, such as `index/a.parquet`.
-
-    Instances are cheap, safe to share between threads, and can be pickled; open files and connections stay behind.
-
-    Attributes:
-        url: The root as the user gave it, without a trailing slash.
-        remote: Whether the files are reached over the network.
-    """
-
-    remote: ClassVar[bool]
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    @staticmethod
-    def open(url: str | Path) -> "Storage":
-        """Gives the storage of a folder or of `s3://bucket/prefix`. Nothing is read or made yet.
-
-        Raises:
-            StoreError: The address has another scheme.
-        """
-        text = str(url)
-        scheme, separator, _ = text.partition("://")
-        if not separator:
-            return LocalStorage(text)
-        raise StoreError(f"{text}: no storage for {scheme}:// addresses; give a local folder or s3://bucket/prefix")
-
-    def __reduce__(self) -> tuple[Callable[[str], "Storage"], tuple[str]]:
-        return Storage.open, (self.url,)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.url!r})"
-
-    def url_of(self, name: str) -> str:
-        """The full address of a file, as TensorFlow, pyarrow or a person would open it."""
-        return f"{self.url}/{_checked(name)}"
-
-    @abc.abstractmethod
-    def read(self, name: str) -> bytes:
-        """All bytes of a file.
-
-        Raises:
-            StoreError: The file is missing or cannot be read.
-        """
-
-    @abc.abstractmethod
-    def read_range(self, name: str, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset` on.
-
-        Raises:
-            StoreError: The file is missing, cannot be read, or ends earlier.
-        """
-
-    @abc.abstractmethod
-    def create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
-        """A file to write from start to end; it appears under its name when the block ends well, else it never does.
-
-        Raises:
-            StoreError: The file cannot be written; raised by `write` or at the end of the block.
-        """
-
-    def write(self, name: str, data: bytes) -> None:
-        """Puts a file there in one step, in place of an older one of that name.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
-        with self.create(name) as file:
-            file.write(data)
-
-    @abc.abstractmethod
-    def exists(self, name: str) -> bool:
-        """Whether a file of that name is there."""
-
-    @abc.abstractmethod
-    def size(self, name: str) -> int:
-        """The length of a file in bytes.
-
-        Raises:
-            StoreError: The file is missing.
-        """
-
-    @abc.abstractmethod
-    def list(self, prefix: str = "") -> Names:
-        """The sorted names of all files that begin with `prefix`, at any depth; none where the root does not exist."""
-
-    @abc.abstractmethod
-    def delete(self, name: str) -> None:
-        """Removes a file; one that is not there is no error."""
-
-    @abc.abstractmethod
-    def leftovers(self) -> Names:
-        """The sorted names of what killed writers left unfinished; `list` does not show them."""
-
-    @abc.abstractmethod
-    def sweep(self) -> Names:
-        """Removes `leftovers` and gives their names; for the holder of `lock`, before its workers start."""
-
-    @abc.abstractmethod
-    def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other writers out while the block runs.
-
-        Raises:
-            StoreError: Another writer holds the lock; the message says who. Raised at once, without waiting.
-        """
 
 
 class LocalStorage(Storage):
@@ -166,7 +50,7 @@ class LocalStorage(Storage):
 
     def path(self, name: str) -> Path:
         """The path of a file."""
-        return self.root / _checked(name)
+        return self.root / checked(name)
 
     @override
     def read(self, name: str) -> bytes:
@@ -182,7 +66,7 @@ class LocalStorage(Storage):
             while len(data) < length:  # the system gives at most 2 GiB at once
                 more = os.pread(descriptor.number, length - len(data), offset + len(data))
                 if not more:
-                    raise _too_short(self.url_of(name), offset, length, offset + len(data))
+                    raise too_short(self.url_of(name), offset, length, offset + len(data))
                 data += more
         return data
 
@@ -205,7 +89,8 @@ class LocalStorage(Storage):
                 _sync_folder(target.parent)
         finally:
             raw.close()  # not the buffer above it: after an error its bytes are not wanted any more
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             self._forget(name)
 
     @override
@@ -248,13 +133,8 @@ class LocalStorage(Storage):
         path = root.with_name(f".{root.name}.lock")
         with _explained("lock", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = _take_lock(path, self.url)
-        try:
+        with file_lock(path, self.url):
             yield
-        finally:
-            with contextlib.suppress(OSError):  # removed while it is still held, so nobody else's lock is removed
-                path.unlink()
-            os.close(handle)
 
     def _walk(self, prefix: str = "") -> Names:
         names: Names = []
@@ -308,6 +188,23 @@ class _PartialFile(io.FileIO):
             return super().write(data)
 
 
+@contextlib.contextmanager
+def file_lock(path: Path, url: str) -> Iterator[None]:
+    """Holds a lock on the file at `path`, which is there only meanwhile.
+
+    Raises:
+        StoreError: Another process holds it; the message names it and `url`, what the lock guards.
+    """
+    with _explained("lock", path):
+        handle = _take_lock(path, url)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # removed while it is still held, so nobody else's lock is removed
+            path.unlink()
+        os.close(handle)
+
+
 def _take_lock(path: Path, url: str) -> int:
     """Locks the file at `path`, made if need be, and gives its descriptor; the kernel frees a dead process's lock."""
     while True:
@@ -318,23 +215,16 @@ def _take_lock(path: Path, url: str) -> int:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), path.stat()):
                     os.ftruncate(handle, 0)
-                    os.pwrite(handle, _identity().encode(), 0)
+                    os.pwrite(handle, identity().encode(), 0)
                     return handle
         except BlockingIOError:
             holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "another process"
             os.close(handle)
-            raise StoreError(
-                f"{url}: {holder} is writing to this store; wait until it ends, or stop it, and run the command again"
-            ) from None
+            raise StoreError(held_message(url, holder)) from None
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
-
-
-def _identity() -> str:
-    """Who this process is, for the message that another writer gets."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 @contextlib.contextmanager
@@ -345,20 +235,6 @@ def _explained(verb: str, path: Path) -> Iterator[None]:
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, error.strerror or str(error))
         raise StoreError(f"cannot {verb} {path}: {hint}") from error
-
-
-def _too_short(url: str, offset: int, length: int, size: int) -> StoreError:
-    return StoreError(
-        f"{url}: bytes {offset} to {offset + length} were wanted, but the file ends at {size}: it was cut"
-    )
-
-
-def _checked(name: str) -> str:
-    """The name itself, if it stays below the root."""
-    parts = name.split("/")
-    if "" in parts or "." in parts or ".." in parts:
-        raise ValueError(f"not a name relative to the root of a store: {name!r}")
-    return name
 
 
 def _is_partial(name: str) -> bool:

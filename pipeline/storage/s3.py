@@ -1,0 +1,294 @@
+"""Objects below a prefix of a bucket, on any S3-compatible server.
+
+Objects go straight to their final key: a single PUT, or a multipart upload that is completed only when its writer ended
+well. Beam's own S3 writer is not used, since an abandoned one uploads what it has as if it were the whole. Where the
+server is and who we are comes from the variables and files that every AWS client reads.
+"""
+
+import contextlib
+import io
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
+
+from typing_extensions import Buffer, override
+
+from pipeline.errors import StoreError
+from pipeline.storage.base import Names, Storage, checked, too_short
+from pipeline.storage.lease import lease
+
+# A multipart upload has 10,000 parts at most, so a file may be 78 GiB long.
+_PART_BYTES = 8 << 20
+
+_CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS profile"
+_HINTS = {
+    "NoSuchKey": "there is no such object",
+    "404": "there is no such object",
+    "NoSuchBucket": "there is no such bucket; make it, or check AWS_ENDPOINT_URL and AWS_REGION",
+    "AccessDenied": f"access denied; {_CREDENTIALS}, and what they may do",
+    "403": f"access denied; {_CREDENTIALS}, and what they may do",
+    "InvalidAccessKeyId": f"the server does not know the access key; {_CREDENTIALS}",
+    "SignatureDoesNotMatch": f"the secret key is wrong; {_CREDENTIALS}",
+    "ExpiredToken": f"the session token has expired; {_CREDENTIALS}",
+}
+
+
+class S3Storage(Storage):
+    """A prefix of a bucket.
+
+    A pickled copy keeps the endpoint and the region, so that they travel to workers; credentials never do.
+
+    Attributes:
+        bucket: The bucket's name.
+        prefix: What all keys begin with, without slashes at its ends.
+        endpoint_url: Of the server; None for Amazon's own.
+        region: None for the AWS profile's.
+    """
+
+    remote = True
+
+    def __init__(self, url: str, endpoint_url: str | None = None, region: str | None = None) -> None:
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self.bucket = bucket
+        self.prefix = prefix.strip("/")
+        if not (self.bucket and self.prefix):
+            raise StoreError(f"{url}: name a bucket and a prefix in it, as in s3://bucket/features")
+        super().__init__(f"s3://{self.bucket}/{self.prefix}")
+        environment = os.environ
+        self.endpoint_url = (
+            endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+        )
+        self.region = region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        self._connection: Any = None
+        self._guard = threading.Lock()
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return S3Storage, (self.url, self.endpoint_url, self.region)
+
+    @override
+    def read(self, name: str) -> bytes:
+        with self.explained("read", name):
+            response = self.client.get_object(Bucket=self.bucket, Key=self.key(name))
+            return cast(bytes, response["Body"].read())
+
+    @override
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        if length == 0:
+            return b""
+        from botocore.exceptions import ClientError
+
+        with self.explained("read", name):
+            try:
+                response = self.client.get_object(
+                    Bucket=self.bucket, Key=self.key(name), Range=f"bytes={offset}-{offset + length - 1}"
+                )
+            except ClientError as error:
+                if error_code(error) in ("InvalidRange", "416"):
+                    raise too_short(self.url_of(name), offset, length, self.size(name)) from None
+                raise
+            data = cast(bytes, response["Body"].read())
+        if len(data) < length:
+            raise too_short(self.url_of(name), offset, length, offset + len(data))
+        return data
+
+    @override
+    @contextlib.contextmanager
+    def create(self, name: str) -> Iterator[BinaryIO]:
+        upload = _Upload(self, name)
+        try:
+            yield cast(BinaryIO, upload)
+            upload.commit()
+        except BaseException:
+            upload.abort()
+            raise
+
+    @override
+    def exists(self, name: str) -> bool:
+        return self._size(name) is not None
+
+    @override
+    def size(self, name: str) -> int:
+        size = self._size(name)
+        if size is None:
+            raise StoreError(f"cannot read {self.url_of(name)}: {_HINTS['NoSuchKey']}")
+        return size
+
+    @override
+    def list(self, prefix: str = "") -> Names:
+        pages = self.client.get_paginator("list_objects_v2")
+        start = f"{self.prefix}/"
+        with self.explained("list"):
+            keys = [
+                entry["Key"]
+                for page in pages.paginate(Bucket=self.bucket, Prefix=start + prefix)
+                for entry in page.get("Contents", [])
+            ]
+        return sorted(key.removeprefix(start) for key in keys if not key.endswith("/"))
+
+    @override
+    def delete(self, name: str) -> None:
+        with self.explained("remove", name):
+            self.client.delete_object(Bucket=self.bucket, Key=self.key(name))
+
+    @override
+    def leftovers(self) -> Names:
+        return sorted({name for name, _ in self._unfinished()})
+
+    @override
+    def sweep(self) -> Names:
+        unfinished = self._unfinished()
+        with self.explained("remove"):
+            for name, upload in unfinished:
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=self.key(name), UploadId=upload)
+        return sorted({name for name, _ in unfinished})
+
+    @override
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        # Beside the prefix, as a local store's is beside the folder.
+        parent, slash, last = self.prefix.rpartition("/")
+        with contextlib.ExitStack() as stack:
+            with self.explained("lock"):
+                stack.enter_context(lease(self.client, self.bucket, f"{parent}{slash}.{last}.lock", self.url))
+            yield
+
+    @property
+    def client(self) -> Any:
+        """The connection, made on first use.
+
+        Raises:
+            StoreError: boto3 is not installed, or the AWS configuration is broken.
+        """
+        with self._guard:
+            if self._connection is None:
+                self._connection = self._connect()
+        return self._connection
+
+    def key(self, name: str) -> str:
+        """The key of a file's object."""
+        return f"{self.prefix}/{checked(name)}"
+
+    @contextlib.contextmanager
+    def explained(self, verb: str, name: str = "") -> Iterator[None]:
+        """Turns an error of the server or of the way to it into a `StoreError` for people."""
+        from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
+
+        address = self.url_of(name) if name else self.url
+        try:
+            yield
+        except ClientError as error:
+            code = error_code(error)
+            hint = _HINTS.get(code, f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
+            raise StoreError(f"cannot {verb} {address}: {hint}") from error
+        except NoCredentialsError as error:
+            raise StoreError(f"cannot {verb} {address}: there are no credentials; {_CREDENTIALS}") from error
+        except (ConnectionError, HTTPClientError) as error:
+            raise StoreError(
+                f"cannot {verb} {address}: no answer from {self.client.meta.endpoint_url}; check AWS_ENDPOINT_URL "
+                f"and the network"
+            ) from error
+        except BotoCoreError as error:
+            raise StoreError(f"cannot {verb} {address}: {error}") from error
+
+    def _connect(self) -> Any:
+        try:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
+        except ImportError:
+            raise StoreError(f"{self.url}: object storage needs boto3; run pip install 'bonafide[s3]'") from None
+        # Servers other than Amazon's seldom have a host name for every bucket.
+        style = {"addressing_style": "path"} if self.endpoint_url else None
+        try:
+            return boto3.session.Session().client(
+                "s3",
+                endpoint_url=self.endpoint_url,
+                region_name=self.region,
+                config=Config(connect_timeout=10, max_pool_connections=32, s3=style),
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise StoreError(f"{self.url}: {error}; check the AWS_ variables and the AWS profile") from error
+
+    def _size(self, name: str) -> int | None:
+        from botocore.exceptions import ClientError
+
+        with self.explained("read", name):
+            try:
+                return int(self.client.head_object(Bucket=self.bucket, Key=self.key(name))["ContentLength"])
+            except ClientError as error:
+                if error_code(error) in ("404", "NoSuchKey"):
+                    return None
+                raise
+
+    def _unfinished(self) -> Sequence[tuple[str, str]]:
+        """Name and upload id of every multipart upload below the prefix that was neither completed nor aborted."""
+        pages = self.client.get_paginator("list_multipart_uploads")
+        start = f"{self.prefix}/"
+        with self.explained("list"):
+            return [
+                (upload["Key"].removeprefix(start), upload["UploadId"])
+                for page in pages.paginate(Bucket=self.bucket, Prefix=start)
+                for upload in page.get("Uploads", [])
+            ]
+
+
+class _Upload(io.BufferedIOBase):
+    """An object that grows in memory up to a part's size, and from there on in parts on the server."""
+
+    def __init__(self, storage: S3Storage, name: str) -> None:
+        self._storage = storage
+        self._name = name
+        self._target = {"Bucket": storage.bucket, "Key": storage.key(name)}
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Buffer, /) -> int:
+        view = memoryview(data).cast("B")
+        self._buffer += view
+        while len(self._buffer) >= _PART_BYTES:
+            self._send_part(bytes(self._buffer[:_PART_BYTES]))
+            del self._buffer[:_PART_BYTES]
+        return len(view)
+
+    def commit(self) -> None:
+        """Makes the object appear."""
+        if self._upload_id is None:
+            with self._storage.explained("write", self._name):
+                self._storage.client.put_object(**self._target, Body=bytes(self._buffer))
+            return
+        if self._buffer:
+            self._send_part(bytes(self._buffer))
+        with self._storage.explained("write", self._name):
+            self._storage.client.complete_multipart_upload(
+                **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+            )
+
+    def abort(self) -> None:
+        """Drops what the server has of it, as far as the server can be reached; a sweep finds the rest."""
+        if self._upload_id is not None:
+            with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
+                self._storage.client.abort_multipart_upload(**self._target, UploadId=self._upload_id)
+
+    def _send_part(self, data: bytes) -> None:
+        client = self._storage.client
+        with self._storage.explained("write", self._name):
+            if self._upload_id is None:
+                self._upload_id = client.create_multipart_upload(**self._target)["UploadId"]
+            number = len(self._parts) + 1
+            part = client.upload_part(**self._target, UploadId=self._upload_id, PartNumber=number, Body=data)
+        checksums = {name: value for name, value in part.items() if name.startswith("Checksum")}
+        self._parts.append({"PartNumber": number, "ETag": part["ETag"], **checksums})
+
+
+def error_code(error: Any) -> str:
+    """The server's word for what went wrong, such as NoSuchKey; the HTTP status where it has none."""
+    response = error.response
+    return str(response.get("Error", {}).get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
