@@ -112,11 +112,11 @@ class _LockObject:
                 if standing is None:
                     continue
                 if not standing.is_dead():
-                    holder = str(standing.content.get("holder", "another process"))
-                    raise StoreError(
-                        f"{held_message(self._url, holder)} (last sign of life {standing.age_s:.0f} s ago; "
-                        f"after {LEASE_SECONDS:.0f} s without one the lock is free)"
+                    holder = standing.content.get("holder", "another process")
+                    sign = (
+                        f"{holder} (last sign of life {standing.age_s:.0f} s ago, {LEASE_SECONDS:.0f} s free the lock)"
                     )
+                    raise StoreError(held_message(self._url, sign))
                 if self._put(IfMatch=standing.etag):
                     return True
         except _UnsupportedError:

@@ -26,8 +26,8 @@ _HINTS = {
     "NoSuchKey": "there is no such object",
     "404": "there is no such object",
     "NoSuchBucket": "there is no such bucket; make it, or check AWS_ENDPOINT_URL and AWS_REGION",
-    "AccessDenied": f"access denied; {_CREDENTIALS}, and what they may do",
-    "403": f"access denied; {_CREDENTIALS}, and what they may do",
+    "AccessDenied": f"access denied; {_CREDENTIALS}, and its permissions",
+    "403": f"access denied; {_CREDENTIALS}, and its permissions",
     "InvalidAccessKeyId": f"the server does not know the access key; {_CREDENTIALS}",
     "SignatureDoesNotMatch": f"the secret key is wrong; {_CREDENTIALS}",
     "ExpiredToken": f"the session token has expired; {_CREDENTIALS}",
@@ -284,8 +284,7 @@ class _Upload(io.BufferedIOBase):
                 self._upload_id = client.create_multipart_upload(**self._target)["UploadId"]
             number = len(self._parts) + 1
             part = client.upload_part(**self._target, UploadId=self._upload_id, PartNumber=number, Body=data)
-        checksums = {name: value for name, value in part.items() if name.startswith("Checksum")}
-        self._parts.append({"PartNumber": number, "ETag": part["ETag"], **checksums})
+        self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
 
 
 def error_code(error: Any) -> str:
