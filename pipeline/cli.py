@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli_download import download
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -20,6 +22,7 @@ ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
 def register(app: typer.Typer) -> None:
     """Adds the pipeline's commands to the console command."""
+    app.command(epilog="Example: bonafide download asvspoof2019-la --to data/raw")(download)
     app.command(epilog="Example: bonafide manifest --output data/manifest.parquet")(manifest)
     app.command(
         epilog="Examples: bonafide features | bonafide features --workers 1 | bonafide features -- --runner=FlinkRunner "

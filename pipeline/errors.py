@@ -52,3 +52,7 @@ class StoreError(BonafideError):
 
 class RunnerError(BonafideError):
     """The Beam runner that was asked for cannot run the job, or lost a worker."""
+
+
+class DownloadError(BonafideError):
+    """A corpus cannot be fetched or unpacked."""
