@@ -31,12 +31,12 @@ class Fields:
     Attributes:
         path: The file.
         lines: Line number of each row, from 1.
-        fields: One list per column.
+        fields: One sequence per column.
     """
 
     path: Path
     lines: list[int]
-    fields: list[list[str]]
+    fields: list[tuple[str, ...]]
 
     def numbers(self, texts: Sequence[str]) -> FloatArray:
         """A column as float64.
@@ -44,16 +44,9 @@ class Fields:
         Raises:
             MetricsError: Some are not numbers, or not finite; their lines are named.
         """
-        values = np.empty(len(texts))
-        bad = []
-        for i, text in enumerate(texts):
-            try:
-                values[i] = float(text)
-            except ValueError:
-                values[i] = math.nan
-            if not math.isfinite(values[i]):
-                name = self.fields[0][i]
-                bad.append(f"line {self.lines[i]} ({name}): '{text}'")
+        values = np.array([_float(text) for text in texts])
+        wrong = np.flatnonzero(~np.isfinite(values))
+        bad = [f"line {self.lines[i]} ({self.fields[0][i]}): '{texts[i]}'" for i in wrong]
         if bad:
             raise MetricsError(
                 f"{self.path}: {len(bad):,} score{'s' * (len(bad) != 1)} not a finite number: {enumerate_some(bad)}. "
@@ -147,6 +140,13 @@ class ScoreFile:
     source: str
 
 
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def read_fields(path: Path, widths: Sequence[int], expected: str) -> Fields:
     """Reads a file of whitespace-separated fields, the same number in every line.
 
@@ -169,19 +169,18 @@ def read_fields(path: Path, widths: Sequence[int], expected: str) -> Fields:
 
 def parse_fields(text: str, path: Path, widths: Sequence[int], expected: str) -> Fields:
     """As `read_fields`, from the file's text."""
-    split = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
-    rows = [(number, fields) for number, fields in split if fields]
+    rows = [line.split() for line in text.splitlines()]
+    lines = [number for number, fields in enumerate(rows, 1) if fields]
+    rows = [fields for fields in rows if fields]
     if not rows:
         raise MetricsError(f"{path}: empty; expected lines of {expected}")
-    width = len(rows[0][1])
-    if width not in widths:
-        width = widths[0]
-    bad = [f"line {number} has {len(fields)}" for number, fields in rows if len(fields) != width]
+    width = len(rows[0]) if len(rows[0]) in widths else widths[0]
+    bad = [
+        f"line {number} has {len(fields)}" for number, fields in zip(lines, rows, strict=True) if len(fields) != width
+    ]
     if bad:
         raise MetricsError(f"{path}: expected {width} fields, {expected}, but {enumerate_some(bad)}")
-    return Fields(
-        path, [number for number, _ in rows], [list(column) for column in zip(*(f for _, f in rows), strict=True)]
-    )
+    return Fields(path, lines, list(zip(*rows, strict=True)))
 
 
 def read_scores(path: Path) -> ScoreFile:
@@ -246,18 +245,17 @@ def _labels(columns: Fields, names: Sequence[str]) -> LabelArray | None:
 
 
 def _refuse_duplicates(columns: Fields, utterance_ids: Sequence[str]) -> None:
+    if len(set(utterance_ids)) == len(utterance_ids):
+        return
     first: dict[str, int] = {}
     bad = []
     for line, name in zip(columns.lines, utterance_ids, strict=True):
-        if name in first:
+        if first.setdefault(name, line) != line:
             bad.append(f"{name} (lines {first[name]} and {line})")
-        else:
-            first[name] = line
-    if bad:
-        raise MetricsError(
-            f"{columns.path}: {len(bad):,} duplicate utterance id{'s' * (len(bad) != 1)}: {enumerate_some(bad)}. "
-            "Each utterance has one score; were two runs or two splits appended?"
-        )
+    raise MetricsError(
+        f"{columns.path}: {len(bad):,} duplicate utterance id{'s' * (len(bad) != 1)}: {enumerate_some(bad)}. "
+        "Each utterance has one line; were two runs or two splits appended?"
+    )
 
 
 def score_table(
