@@ -9,14 +9,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.sparse
 
+from pipeline.kernels import band_powers, windowed_frames
 from pipeline.params import FeatureParams
 
 FRONT_END_VERSION: Final = 1
 
-# Frames per block: what keeps frames, spectra and powers of a block in a core's cache. No value depends on it.
-_BLOCK_VALUES = 1 << 16
+# Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
+_BLOCK_SAMPLES = 1 << 15
 
 
 def n_frames(n_samples: int, params: FeatureParams) -> int:
@@ -77,16 +77,20 @@ class LogMel:
     magnitude of the FFT of the Hann-windowed samples) goes through `mel_filterbank` and becomes
     10 log10(power), at least `floor_db`. No value depends on another frame's samples.
 
-    The arithmetic is float64 up to the logarithm, and the filterbank is a sparse matrix whose sums run in the order of
-    the bins, without BLAS: the result is the same whatever the number of threads. The object holds no state that a call
-    changes, so threads may share it.
+    The arithmetic is float64 up to the logarithm and every sum runs in the order of the bins, without BLAS: the result does
+    not depend on the number of threads. A call changes nothing in the object, so threads may share it.
     """
 
     def __init__(self, params: FeatureParams) -> None:
         self.params = params
         self._window = padded_window(params)
-        self._filters = scipy.sparse.csr_array(mel_filterbank(params).astype(np.float64))
-        self._block_frames = max(1, _BLOCK_VALUES // params.n_fft)
+        filters = mel_filterbank(params)
+        used = filters > 0.0
+        lengths = np.where(used.any(axis=1), filters.shape[1] - used[:, ::-1].argmax(axis=1) - used.argmax(axis=1), 0)
+        self._first_bins = used.argmax(axis=1)
+        self._offsets = np.concatenate([[0], np.cumsum(lengths)])
+        self._weights = filters[used].astype(np.float64)
+        self._block_frames = max(1, _BLOCK_SAMPLES // params.n_fft)
 
     def __call__(self, waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Computes the spectrogram of a clip.
@@ -99,16 +103,15 @@ class LogMel:
         """
         params = self.params
         margin = params.n_fft // 2
-        padded = np.zeros(len(waveform) + 2 * margin)
+        padded = np.zeros(len(waveform) + 2 * margin, dtype=np.float32)
         padded[margin : margin + len(waveform)] = waveform
-        frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length]
-        powers = np.empty((len(frames), params.n_mels), dtype=np.float32)
-        for start in range(0, len(frames), self._block_frames):
-            block = frames[start : start + self._block_frames]
-            spectra = scipy.fft.rfft(block * self._window, axis=1, overwrite_x=True)
-            spectrum_powers = spectra.real * spectra.real
-            spectrum_powers += spectra.imag * spectra.imag
-            powers[start : start + len(block)] = (self._filters @ spectrum_powers.T).T
+        powers = np.empty((n_frames(len(waveform), params), params.n_mels), dtype=np.float32)
+        frames = np.empty((self._block_frames, params.n_fft))
+        for start in range(0, len(powers), self._block_frames):
+            block = powers[start : start + self._block_frames]
+            windowed_frames(padded, self._window, params.hop_length, start, frames[: len(block)])
+            spectra = scipy.fft.rfft(frames[: len(block)], axis=1)
+            band_powers(spectra, self._first_bins, self._offsets, self._weights, block)
         return _to_decibels(powers, params.floor_db)
 
 
