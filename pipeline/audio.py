@@ -168,7 +168,9 @@ def decode_bytes(data: bytes, params: FeatureParams, expected_sha256: str | None
         raise AudioError("not_finite", f"{count} of {samples.size} values are NaN or infinite")
     duration_s = len(samples) / rate
     if duration_s < params.min_duration_s:
-        raise AudioError("too_short", f"{duration_s:.4f} s, at least {params.min_duration_s:g} s are needed")
+        raise AudioError(
+            "too_short", f"{len(samples)} samples at {rate} Hz, at least {params.min_duration_s:g} s are needed"
+        )
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
     peak_db = _decibels(float(np.abs(mono).max()), 20.0)
     if peak_db < params.silence_db:

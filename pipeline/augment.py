@@ -216,7 +216,7 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
     if noise_power == 0.0:
         return waveform
     gain = np.sqrt(_mean_power(waveform) / noise_power) * 10.0 ** (-snr_db / 20.0)
-    return (waveform + gain * noise).astype(np.float32)
+    return np.asarray(waveform + gain * noise, dtype=np.float32)
 
 
 def _mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:

@@ -104,15 +104,15 @@ def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
         before = int(position)
         weight = position - before
         for k in range(n_bins):
-            real_0 = np.float64(spectra[before, k].real)
-            imag_0 = np.float64(spectra[before, k].imag)
+            real_0: Any = np.float64(spectra[before, k].real)
+            imag_0: Any = np.float64(spectra[before, k].imag)
             real_1: Any = 0.0
             imag_1: Any = 0.0
             if before + 1 < n_frames:
                 real_1 = np.float64(spectra[before + 1, k].real)
                 imag_1 = np.float64(spectra[before + 1, k].imag)
-            magnitude_0 = np.sqrt(real_0 * real_0 + imag_0 * imag_0)
-            magnitude_1 = np.sqrt(real_1 * real_1 + imag_1 * imag_1)
+            magnitude_0: Any = np.sqrt(real_0 * real_0 + imag_0 * imag_0)
+            magnitude_1: Any = np.sqrt(real_1 * real_1 + imag_1 * imag_1)
             magnitude = (1.0 - weight) * magnitude_0 + weight * magnitude_1
             out[t, k] = complex(phase_real[k] * magnitude, phase_imag[k] * magnitude)
             # A bin without energy has phase 0.
@@ -125,9 +125,9 @@ def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
             scale = 1.0 / (magnitude_0 * magnitude_1)
             step_real = (real_1 * real_0 + imag_1 * imag_0) * scale
             step_imag = (imag_1 * real_0 - real_1 * imag_0) * scale
-            real = phase_real[k] * step_real - phase_imag[k] * step_imag
+            turned_real = phase_real[k] * step_real - phase_imag[k] * step_imag
             phase_imag[k] = phase_real[k] * step_imag + phase_imag[k] * step_real
-            phase_real[k] = real
+            phase_real[k] = turned_real
 
 
 @_compiled
