@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.job import Outcome, Plan
     from pipeline.params import Params
+    from pipeline.validation import Shortcut
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 
@@ -86,6 +87,9 @@ def features(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Local worker processes; default: one per core.")
     ] = None,
+    report: Annotated[
+        Path, typer.Option("--report", help="Folder for the data validation: balance, distributions, shortcuts.")
+    ] = Path("reports/data"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
     ] = False,
@@ -123,6 +127,35 @@ def features(
 
         outcome = run_features(rows, root, output, loaded, flags, planned, progressed)
     _print_outcome(output, outcome)
+    _validate(output, report)
+
+
+def _validate(output: str, folder: Path) -> None:
+    """Writes the data validation of the store and warns of what would make its results worthless."""
+    from pipeline.console import console, table
+    from pipeline.store import FeatureStore
+    from pipeline.validation import MEASURES, SHORTCUT_EER, shortcuts_of, uneven_rejects_of, validate, write_report
+
+    store = FeatureStore.open(output)
+    report = validate(store.index, store.rejects())
+    write_report(folder, report, store.index)
+    shortcuts = [
+        (shortcut.split, MEASURES[shortcut.measure], f"{shortcut.eer:.1%}", *_medians(shortcut))
+        for shortcut in shortcuts_of(report)
+    ]
+    if shortcuts:
+        title = f"Shortcuts: a number that tells the classes apart without the voice (EER below {SHORTCUT_EER:.0%})"
+        headings = ("split", "measure", "EER", "bona fide, median", "spoof, median")
+        console.print(table(title, headings, shortcuts), style="yellow")
+    for uneven in uneven_rejects_of(report):
+        console.print(
+            f"[yellow]{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
+            f"the classes are not treated alike; see {folder}/validation.json[/yellow]"
+        )
+
+
+def _medians(shortcut: "Shortcut") -> tuple[str, str]:
+    return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
 
 
 def _manifest_table(rows: "pa.Table", title: str) -> "object":
