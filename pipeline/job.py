@@ -77,9 +77,9 @@ class Extractor:
             others = [utterance_id for utterance_id in decoded if utterance_id != source.utterance_id]
             for copy in range(1, n_copies + 1):
                 drawn = self._augmenter.draw(source.utterance_id, copy, others)
-                babble = [decoded[utterance_id].waveform for utterance_id in drawn.babble_ids]
+                babble = [decoded[utterance_id].waveform for utterance_id in drawn.babble]
                 waveform = self._augmenter.apply(clip.waveform, drawn, babble)
-                yield self._example(source, copy, clip, waveform, drawn.as_dict())
+                yield self._example(source, copy, clip, waveform, drawn.to_dict())
 
     def _example(
         self, source: Any, copy: int, clip: Decoded, waveform: np.ndarray[Any, Any], augmentation: dict[str, Any]
