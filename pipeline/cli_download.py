@@ -35,7 +35,7 @@ def download(
     source = CORPORA[corpus.value]
     folder, archive = to / source.folder, to / source.archive
     if folder.exists():
-        console.print(f"{folder} is there already; remove it to fetch it anew")
+        console.print(f"{folder} is there already; remove it to fetch it anew", soft_wrap=True)
     else:
         if not archive.exists():
             with _bar(f"Fetching {source.archive}") as report:
@@ -45,10 +45,11 @@ def download(
         with _bar("Unpacking") as report:
             unpack(archive, to, source.folder, source.max_bytes, report)
         if keep_zip:
-            console.print(f"{archive}: {size(archive.stat().st_size)} kept")
+            console.print(f"{archive}: {size(archive.stat().st_size)} kept", soft_wrap=True)
         else:
             archive.unlink()
-    console.print(f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run [bold]dvc repro[/bold]")
+    hint = f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run [bold]dvc repro[/bold]"
+    console.print(hint, soft_wrap=True)
 
 
 @contextmanager

@@ -13,14 +13,13 @@ from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from pipeline.cli import register
-from pipeline.download import check_digest, fetch, require_space, unpack
+from pipeline.cli_download import CorpusName
+from pipeline.download import CORPORA, check_digest, fetch, require_space, unpack
 from pipeline.errors import DownloadError
 
 PROTOCOL = "LA/ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.train.trn.txt"
@@ -466,34 +465,46 @@ def test_what_a_killed_unpacking_left_is_swept(tmp_path: Path) -> None:
 # The command
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    app = typer.Typer()
-    register(app)
-    return lambda *arguments: CliRunner().invoke(app, ["download", *map(str, arguments)])
-
-
-def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_path: Path, run) -> None:
-    result = run("asvspoof2019-la", "--url", server.url, "--to", tmp_path)
-    assert result.exit_code == 0, result.output
-    assert f"root: {tmp_path / 'LA'}" in result.stderr
+def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 0, output
+    assert f"root: {tmp_path / 'LA'}\n" in output
     assert tree(tmp_path) == sorted([PROTOCOL, "LA/ASVspoof2019_LA_train/flac/LA_T_1.flac"])
-    again = run("asvspoof2019-la", "--url", server.url, "--to", tmp_path)
-    assert again.exit_code == 0
-    assert "is there already" in again.stderr
-    assert len(server.asked) == 1
 
 
-def test_an_archive_that_is_there_needs_no_network(tmp_path: Path, run) -> None:
+def test_a_corpus_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+    (tmp_path / "LA").mkdir()
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 0
+    assert "is there already; remove it to fetch it anew" in output
+    assert server.asked == []
+
+
+def test_an_archive_that_is_there_needs_no_network(tmp_path: Path, run_bonafide: Any) -> None:
     archive_at(tmp_path, ARCHIVE)
-    result = run("asvspoof2019-la", "--to", tmp_path, "--keep-zip", "--sha256", hashlib.sha256(ARCHIVE).hexdigest())
-    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256(ARCHIVE).hexdigest()
+    code, output = run_bonafide("download", "asvspoof2019-la", "--to", tmp_path, "--keep-zip", "--sha256", digest)
+    assert code == 0, output
     assert (tmp_path / PROTOCOL).is_file()
     assert (tmp_path / "LA.zip").read_bytes() == ARCHIVE
 
 
-def test_an_unknown_corpus_is_refused_with_the_known_ones(run) -> None:
-    result = run("asvspoof5")
-    assert result.exit_code == 2
-    assert "asvspoof2019-la" in result.output
+def test_a_refused_download_ends_with_code_1_and_no_traceback(
+    server: Server, tmp_path: Path, run_bonafide: Any
+) -> None:
+    server.status = 404
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 1
+    assert "error: " in output
+    assert "answers 404" in output
+    assert "Traceback" not in output
+
+
+def test_an_unknown_corpus_is_refused_with_the_known_ones(run_bonafide: Any) -> None:
+    code, output = run_bonafide("download", "asvspoof5")
+    assert code == 2
+    assert "asvspoof2019-la" in output
+
+
+def test_every_corpus_of_the_command_is_known() -> None:
+    assert {name.value for name in CorpusName} == set(CORPORA)
