@@ -4,6 +4,7 @@ Validated once, at the edge; every function below takes the smallest piece that 
 or a value out of range is a `ParamsError` that names the key, the value and what is allowed.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -205,7 +206,7 @@ def load_params(path: Path) -> Params:
             every such key is listed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         raise ParamsError(
             f"{path}: no such parameter file; run in the project's folder or name one with --params"
@@ -213,6 +214,15 @@ def load_params(path: Path) -> Params:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
     return parse_params(content, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: PyYAML reads `1e-05`, which is how `dvc exp run -S` writes small rates, as text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
 
 
 def parse_params(content: Any, where: str) -> Params:

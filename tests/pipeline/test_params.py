@@ -124,6 +124,14 @@ def test_mixed_precision_is_automatic_or_forced(defaults: dict[str, Any], value:
     assert parse_params(with_value(defaults, "train.mixed_precision", value), "p").train.mixed_precision is value
 
 
+@pytest.mark.parametrize("text", ["1e-05", "1E-5", "1.0e-05", "0.00001", ".1e-4", "+1e-5"])
+def test_small_rates_may_be_written_as_dvc_writes_them(repository: Path, tmp_path: Path, text: str) -> None:
+    lines = (repository / "params.yaml").read_text().splitlines()
+    changed = [f"  learning_rate: {text}" if line.startswith("  learning_rate:") else line for line in lines]
+    (tmp_path / "params.yaml").write_text("\n".join(changed))
+    assert load_params(tmp_path / "params.yaml").train.learning_rate == 1e-5
+
+
 def test_no_limit_is_null_or_absent(defaults: dict[str, Any]) -> None:
     assert parse_params(without(defaults, "data.limit"), "p").data.limit is None
     assert parse_params(with_value(defaults, "data.limit", 5), "p").data.limit == 5
