@@ -22,7 +22,14 @@ PROTOCOL_FILES: Final = {
 NO_VALUE: Final = "-"
 
 _LABELS: Final = {"bonafide": BONA_FIDE, "spoof": SPOOF, NO_VALUE: None}
-_TABLE_LABELS: Final = {**_LABELS, "bona fide": BONA_FIDE, "1": BONA_FIDE, "0": SPOOF, "": None}
+_TABLE_LABELS: Final = {
+    **_LABELS,
+    "bona fide": BONA_FIDE,
+    "": None,
+    # Beside unlabelled rows, pandas writes whole numbers with a point.
+    **dict.fromkeys(("1", "1.0"), BONA_FIDE),
+    **dict.fromkeys(("0", "0.0"), SPOOF),
+}
 _SHOWN_FINDINGS: Final = 20
 
 
@@ -136,10 +143,15 @@ def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
     """
     utterances = []
     for where, row in _table_rows(path):
-        values = {key: "" if value is None else str(value).strip() for key, value in row.items() if key is not None}
+        if None in row:
+            findings.append(Finding(where, "more fields than columns; put a value that holds a comma in quotes"))
+            continue
+        values = {key.strip(): "" if value is None else str(value).strip() for key, value in row.items()}
         absent = [key for key in ("path", "split", "label") if key not in values]
         if absent:
-            raise ProtocolError(f"{path}: column {absent[0]!r} is missing; needed are path, split and label")
+            raise ProtocolError(
+                f"{path}: column {absent[0]!r} is missing; needed are path, split and label, found {', '.join(values)}"
+            )
         audio, split, label = values["path"], values["split"], values["label"].lower()
         if split not in SPLITS:
             findings.append(Finding(where, f"unknown split {split!r}; write train, dev or eval"))
@@ -155,8 +167,13 @@ def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
         attack = _value(values.get("attack_id", ""))
         if _TABLE_LABELS[label] == SPOOF and attack is None:
             attack = "unknown"
-        # Score files are split at white space, so an id has none.
         utterance_id = values.get("utterance_id") or "_".join(str(PurePosixPath(audio).with_suffix("")).split())
+        spaced = [name for name in (utterance_id, attack) if name is not None and len(name.split()) != 1]
+        if spaced:
+            findings.append(
+                Finding(where, f"id {spaced[0]!r} has white space, at which score files are split; remove it")
+            )
+            continue
         speaker = _value(values.get("speaker_id", ""))
         utterance = Utterance(split, utterance_id, speaker, attack, _TABLE_LABELS[label], audio, where)
         if _sound(utterance, findings):
