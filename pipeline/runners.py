@@ -125,21 +125,23 @@ def _to_end(pipeline: "beam.Pipeline") -> None:
         except KeyboardInterrupt:
             result.cancel()
             raise
-    except BonafideError:
-        raise
     except Exception as error:  # Beam wraps whatever happened in a worker
         raise _explained(error) from error
 
 
 def _explained(error: Exception) -> BonafideError:
-    """Finds the error meant for people in the traceback that a worker sent as text."""
-    text = str(error)
-    for found in re.finditer(r"^pipeline\.errors\.(\w+): (.+?)(?: \[while running|$)", text, re.MULTILINE):
+    """Finds the error meant for people in what Beam made of it: the error itself, or a worker's traceback as text."""
+    text = re.sub(r" \[while running '.*?'\]", "", str(error)).strip()
+    if isinstance(error, BonafideError):
+        return type(error)(text)
+    for found in re.finditer(r"^pipeline\.errors\.(\w+): (.+)$", text, re.MULTILINE):
         kind = getattr(errors, found[1], None)
         if isinstance(kind, type) and issubclass(kind, BonafideError) and kind is not errors.AudioError:
             return kind(found[2])
-    last = next((line for line in reversed(text.splitlines()) if line.strip()), type(error).__name__)
-    return RunnerError(f"the job failed: {last.strip()}")
+    last = text.rpartition("\n")[2]
+    return RunnerError(
+        f"the job failed: {last if isinstance(error, RuntimeError) else f'{type(error).__name__}: {last}'}"
+    )
 
 
 def _profile_flags(profile: str, cores: int | None) -> list[str]:
@@ -195,6 +197,8 @@ def _check_flink(flags: Sequence[str]) -> None:
         _check_pool(portable.environment_config)
     master = flink.flink_master if "://" in flink.flink_master else f"http://{flink.flink_master}"
     overview = _rest(master, "/overview")
+    if not isinstance(overview.get("flink-version"), str):
+        raise RunnerError(f"{master} is no Flink cluster: its /overview names no version")
     _check_version(overview["flink-version"], flink.flink_version, flink.flink_job_server_jar)
     _check_slots(master, overview, flink.parallelism)
 
