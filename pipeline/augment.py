@@ -123,7 +123,7 @@ class Augmenter:
     def apply(self, waveform: Waveform, drawn: Drawn, babble: Sequence[Waveform] = ()) -> Waveform:
         """Applies what was drawn: pitch and tempo in one pass of the phase vocoder, then noise, then a limit on the peak.
 
-        A pitch shift keeps the length, a time stretch gives round(samples / rate). A result that leaves [-1, 1] is scaled down
+        A pitch shift keeps the length, a time stretch gives `stretched_length`. A result that leaves [-1, 1] is scaled down
         to a peak of 1 as a whole, which changes neither the SNR nor the shape.
 
         Args:
@@ -164,6 +164,11 @@ class Augmenter:
         return Noise(kind, _between(params.snr_db, draws[1]), int(draws[2] * 2**32), tuple(voices), wanted)
 
 
+def stretched_length(n_samples: int, rate: float) -> int:
+    """Samples after a time stretch: round(n_samples / rate), at least one."""
+    return max(1, round(n_samples / rate))
+
+
 def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sample_rate: int) -> Waveform:
     """Shifts the pitch and changes the tempo.
 
@@ -177,9 +182,9 @@ def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sa
         sample_rate: Hz.
 
     Returns:
-        float32 [round(samples / rate)].
+        float32 [stretched_length(samples, rate)].
     """
-    n_samples = round(len(waveform) / rate)
+    n_samples = stretched_length(len(waveform), rate)
     if semitones == 0.0:
         return waveform if rate == 1.0 else _stretch(waveform, rate)
     ratio = 2.0 ** (-semitones / 12.0)
@@ -230,8 +235,8 @@ def _mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random
 
 
 def _stretch(waveform: Waveform, rate: float) -> Waveform:
-    """Stretches by a rate with the pitch kept: float32 [round(samples / rate)]."""
-    n_samples = round(len(waveform) / rate)
+    """Stretches by a rate with the pitch kept: float32 [stretched_length(samples, rate)]."""
+    n_samples = stretched_length(len(waveform), rate)
     margin = _N_FFT // 2
     window = _hann()
     padded = np.zeros(len(waveform) + _N_FFT, np.float32)
