@@ -6,6 +6,7 @@ features stage turns into a reject. Rows are sorted by (split, utterance_id), so
 
 import hashlib
 import os
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,7 @@ def build_manifest(
         for batch in _batches(located, _BATCH):
             rows += pool.map(lambda item: _row(base, *item), batch)
             on_progress(len(rows), len(located))
-    if all(row["sha256"] is None for row in rows):
+    if not any("sha256" in row for row in rows):
         raise CorpusError(
             f"{root}: not one of the {len(rows)} audio files was found, the first expected at {rows[0]['path']}; "
             "is data.root the folder above ASVspoof2019_LA_train?"
@@ -189,6 +190,9 @@ def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     try:
+        # Opening a pipe would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise AudioError("unreadable", "not a regular file")
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
