@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli_download import download
+from pipeline.cli_store import store_app
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         "--flink_master=localhost:8081",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(features)
+    app.add_typer(store_app)
 
 
 def manifest(

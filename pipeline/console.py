@@ -50,3 +50,9 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def results() -> Console:
+    """The console for what a command was asked for: standard output, 100 columns wide where that is no terminal."""
+    output = Console(highlight=False)
+    return output if output.is_terminal else Console(highlight=False, width=100)

@@ -40,8 +40,9 @@ from pipeline.store.statistics import Statistics
 
 @dataclass(frozen=True)
 class _Row:
-    """What `get` needs of an index row."""
+    """What `get` needs of an index row, and its number."""
 
+    number: int
     shard: str
     offset: int
     length: int
@@ -163,11 +164,7 @@ class FeatureStore:
             KeyError: The store, or the selection, has no such example.
             StoreError: The record is damaged.
         """
-        if self._rows is None:
-            self._rows = self._by_id()
-        row = self._rows.get((utterance_id, copy))
-        if row is None:
-            raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}")
+        row = self._place(utterance_id, copy)
         record = self.storage.read_range(records_path(row.shard), row.offset, row.length)
         try:
             return decode_example(unframe(record))
@@ -175,6 +172,16 @@ class FeatureStore:
             raise StoreError(
                 f"{row.shard}, {utterance_id} copy {copy}: {error}; run `bonafide store verify`"
             ) from error
+
+    def row(self, utterance_id: str, copy: int = 0) -> dict[str, Any]:
+        """The index row of one example.
+
+        Raises:
+            KeyError: The store, or the selection, has no such example.
+        """
+        number = self._place(utterance_id, copy).number
+        row: dict[str, Any] = self.index.slice(number, 1).to_pylist()[0]
+        return row
 
     def iter(self) -> Iterator[Example]:
         """Reads every example of the selection in the order of the index, one at a time."""
@@ -185,10 +192,18 @@ class FeatureStore:
 
     __iter__ = iter
 
-    def _by_id(self) -> dict[tuple[str, int], _Row]:
-        names = ("utterance_id", "copy", "shard", "offset", "length")
-        columns = (self.index[name].to_pylist() for name in names)
-        return {(utterance_id, copy): _Row(*rest) for utterance_id, copy, *rest in zip(*columns, strict=True)}
+    def _place(self, utterance_id: str, copy: int) -> _Row:
+        if self._rows is None:
+            names = ("utterance_id", "copy", "shard", "offset", "length")
+            columns = (self.index[name].to_pylist() for name in names)
+            self._rows = {
+                (utterance, number_of_copy): _Row(number, *rest)
+                for number, (utterance, number_of_copy, *rest) in enumerate(zip(*columns, strict=True))
+            }
+        try:
+            return self._rows[utterance_id, copy]
+        except KeyError:
+            raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}") from None
 
 
 def read_info(storage: Storage) -> dict[str, Any]:
