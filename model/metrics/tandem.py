@@ -147,17 +147,24 @@ def t_eer_of_curve(curve: DetCurve, asv: AsvScores) -> float | None:
         middle = (low + high) // 2
         below = curve.miss[middle] + (1 - curve.miss[middle]) * asv_miss <= curve.false_alarm[middle] * asv_spoof
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    miss = curve.miss[low] + (1 - curve.miss[low]) * asv_miss
-    nontarget = (1 - curve.miss[low]) * asv_false_alarm
-    spoof = curve.false_alarm[low] * asv_spoof
 
-    surplus = nontarget - (miss + spoof) / 2
+    # Between two CM thresholds, and between two ASV thresholds, the crossing is interpolated.
+    def tandem(point: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        passed: FloatArray = 1 - curve.miss[point]
+        rejected: FloatArray = 1 - passed * (1 - asv_miss)
+        return rejected, passed * asv_false_alarm, curve.false_alarm[point] * asv_spoof
+
+    miss, nontarget, spoof = tandem(low)
+    next_miss, next_nontarget, next_spoof = tandem(high)
+    share = (spoof - miss) / np.maximum(spoof - miss + next_miss - next_spoof, np.finfo(np.float64).tiny)
+    miss = miss + share * (next_miss - miss)
+    surplus = nontarget + share * (next_nontarget - nontarget) - miss
     crossings = np.flatnonzero((surplus[:-1] > 0) & (surplus[1:] <= 0))
     if not crossings.size:
         return None
-    pair = crossings[0] + np.arange(2)
-    best = pair[np.argmin(np.abs(surplus[pair]))]
-    return float((miss[best] + nontarget[best] + spoof[best]) / 3)
+    before = crossings[0]
+    share = surplus[before] / (surplus[before] - surplus[before + 1])
+    return float(miss[before] + share * (miss[before + 1] - miss[before]))
 
 
 def a_dcf(
