@@ -172,7 +172,7 @@ def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tenso
         [n_frames, bins]
     """
     length = tf.shape(features)[0]
-    choices = tf.where(length > n_frames, length - n_frames + 1, length)
+    choices = tf.where(length >= n_frames, length - n_frames + 1, length)
     start = tf.random.stateless_uniform((), seed, minval=0, maxval=choices, dtype=tf.int32)
     return _frames(features, start + tf.range(n_frames), n_frames)
 

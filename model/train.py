@@ -167,6 +167,7 @@ def train(
     report.mkdir(parents=True, exist_ok=True)
     best: Epoch | None = None
     best_weights: list[npt.NDArray[np.float32]] = []
+    last_gain = 0
 
     def stepped(steps: int, epoch: int) -> None:
         progressed(steps, trainer.total_steps, epoch, best)
@@ -177,9 +178,11 @@ def train(
             for split, figures in (("train", epoch.train), ("dev", epoch.dev)):
                 for name, value in figures.as_dict().items():
                     live.log_metric(f"{split}/{name}", value)
+            if best is None or epoch.dev.eer < best.dev.eer:
+                last_gain = epoch.number
             if best is None or epoch.rank < best.rank:
                 best, best_weights = epoch, trainer.network.get_weights()
-            if epoch.number - best.number >= params.patience:
+            if epoch.number - last_gain >= params.patience:
                 break
         assert best is not None  # there is at least one epoch
         live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}

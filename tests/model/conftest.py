@@ -1,0 +1,44 @@
+"""A tiny store of tones, and a model trained on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tone_store as tones
+
+from pipeline.params import Params, TrainParams
+from pipeline.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and where its files are."""
+
+    model: Path
+    report: Path
+    store: FeatureStore
+    params: Params
+
+
+@pytest.fixture(scope="session")
+def tone_params() -> Params:
+    return tones.tone_params()
+
+
+@pytest.fixture(scope="session")
+def train_params(tone_params: Params) -> TrainParams:
+    return tone_params.train
+
+
+@pytest.fixture(scope="session")
+def tone_store(tmp_path_factory: pytest.TempPathFactory, tone_params: Params) -> FeatureStore:
+    return tones.write_tone_store(tmp_path_factory.mktemp("tones"), tones.tone_manifest(), tone_params)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tone_store: FeatureStore, tone_params: Params) -> Trained:
+    from model.train import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    train(tone_store, tone_params.train, folder / "model", folder / "report")
+    return Trained(folder / "model", folder / "report", tone_store, tone_params)

@@ -1,0 +1,151 @@
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tone_store import COUNTS, N_BINS, sounds_bona_fide, tone_manifest, write_tone_store
+
+from model.dataset import clip_windows, crop_frames, random_crop, scoring_batches, spec_augment, training_batches
+from pipeline.errors import CorpusError
+from pipeline.params import Params, TrainParams
+from pipeline.store import FeatureStore
+
+
+def numbered_frames(length: int) -> tf.Tensor:
+    """Every frame holds its own number."""
+    return tf.repeat(tf.range(length, dtype=tf.float32)[:, tf.newaxis], 3, axis=1)
+
+
+def batches(store: FeatureStore, params: TrainParams, count: int) -> list[tuple[np.ndarray, ...]]:
+    tf.keras.utils.set_random_seed(params.seed)
+    return [tuple(tensor.numpy() for tensor in batch) for batch in islice(training_batches(store, params), count)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(length=st.integers(1, 120), n_frames=st.integers(1, 60), number=st.integers(0, 10**9))
+def test_a_crop_is_a_run_of_frames_and_a_short_clip_is_repeated(length: int, n_frames: int, number: int) -> None:
+    crop = random_crop(numbered_frames(length), n_frames, tf.constant([1, number], tf.int64)).numpy()
+
+    places = crop[:, 0].astype(int)
+    assert crop.shape == (n_frames, 3)
+    assert np.array_equal(np.diff(places) % length, np.full(n_frames - 1, 1 % length))
+    if length >= n_frames:
+        assert np.all(np.diff(places) == 1), "a long clip is never wrapped around"
+
+
+def test_crops_start_everywhere() -> None:
+    starts = {int(random_crop(numbered_frames(12), 8, tf.constant([1, n], tf.int64))[0, 0]) for n in range(200)}
+
+    assert starts == set(range(5))
+
+
+def test_padding_is_never_louder_than_the_clip() -> None:
+    clip = tf.random.stateless_uniform((7, 3), (1, 2), minval=-90, maxval=-40)
+
+    for padded in (clip_windows(clip, 30), random_crop(clip, 30, tf.constant([1, 1], tf.int64))):
+        assert tf.reduce_max(padded) == tf.reduce_max(clip)
+        assert tf.reduce_min(padded) == tf.reduce_min(clip)
+
+
+@settings(deadline=None, max_examples=60)
+@given(length=st.integers(1, 400), n_frames=st.integers(1, 60))
+def test_windows_hold_every_frame_and_there_are_no_more_than_needed(length: int, n_frames: int) -> None:
+    windows = clip_windows(numbered_frames(length), n_frames).numpy()[:, :, 0].astype(int)
+
+    assert windows.shape == (-(-length // n_frames), n_frames)
+    assert set(windows.ravel().tolist()) == set(range(length))
+    assert np.all(np.diff(windows, axis=1) % length == 1 % length)
+
+
+def test_masked_values_become_the_mean_and_the_others_stay() -> None:
+    frames, mean = tf.random.normal((50, N_BINS)), tf.range(N_BINS, dtype=tf.float32) - 60.0
+
+    masked = spec_augment(frames, mean, freq_mask=4, time_mask=10).numpy()
+
+    hidden = np.isclose(masked, mean.numpy(), atol=1e-5)
+    assert np.allclose(masked[~hidden], frames.numpy()[~hidden], atol=1e-4)
+    assert hidden.all(axis=0).sum() <= 4
+    assert hidden.all(axis=1).sum() <= 10
+
+
+def test_masks_reach_their_full_width_and_can_be_switched_off() -> None:
+    tf.keras.utils.set_random_seed(5)
+    frames, mean = tf.ones((50, N_BINS)), tf.zeros(N_BINS)
+
+    drawn = [spec_augment(frames, mean, 3, 2).numpy() == 0 for _ in range(200)]
+
+    assert max(hidden.all(axis=0).sum() for hidden in drawn) == 3
+    assert max(hidden.all(axis=1).sum() for hidden in drawn) == 2
+    assert np.array_equal(spec_augment(frames, mean, 0, 0), frames)
+
+
+def test_training_batches_are_the_same_twice_and_others_with_another_seed(
+    tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    first, second = batches(tone_store, train_params, 12), batches(tone_store, train_params, 12)
+    other = batches(tone_store, train_params.model_copy(update={"seed": 7}), 12)
+
+    assert all(np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+    assert not all(np.array_equal(x[0], y[0]) for x, y in zip(first, other, strict=True))
+
+
+def test_sampling_draws_both_classes_equally_often(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    for features, labels, weights in batches(tone_store, train_params, 6):
+        assert features.shape == (16, crop_frames(0.5, tone_store.features), N_BINS)
+        assert labels.sum() == 8
+        assert np.all(weights == 1)
+
+
+def test_weights_make_both_classes_count_the_same(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    weighted = train_params.model_copy(update={"class_balance": "weight"})
+
+    drawn = batches(tone_store, weighted, 6)  # one epoch: 96 examples of which a third are bona fide
+    labels, weights = (np.concatenate(column) for column in list(zip(*drawn, strict=True))[1:])
+
+    assert Counter(labels.tolist()) == {1.0: 32, 0.0: 64}
+    assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum())
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_no_balance_leaves_the_classes_as_they_are(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    drawn = batches(tone_store, train_params.model_copy(update={"class_balance": "none"}), 6)
+
+    assert Counter(np.concatenate([labels for _, labels, _ in drawn]).tolist()) == {1.0: 32, 0.0: 64}
+
+
+def test_every_label_belongs_to_its_spectrogram(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    plain = train_params.model_copy(update={"freq_mask": 0, "time_mask": 0})
+    for features, labels, _ in batches(tone_store, plain, 6):
+        loudest = features.mean(axis=1).argmax(axis=1)
+        assert np.array_equal(loudest < N_BINS // 2, labels == 1), "bona fide tones are low, spoof tones high"
+
+
+def test_scoring_takes_every_original_once_and_whole(tone_store: FeatureStore) -> None:
+    found: dict[str, list[np.ndarray]] = {}
+    for owners, windows in scoring_batches(tone_store, "train", 30, 7):
+        for owner, window in zip(owners.numpy(), windows.numpy(), strict=True):
+            found.setdefault(owner.decode(), []).append(window)
+
+    assert len(found) == COUNTS["train"]
+    for name, windows in found.items():
+        features = tone_store.get(name).features
+        assert np.array_equal(np.stack(windows), clip_windows(tf.constant(features, tf.float32), 30))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_one_class_only_in_train_is_an_error_that_says_so(
+    tmp_path: Path, tone_params: Params, train_params: TrainParams, kept: bool
+) -> None:
+    rows = [
+        row
+        for row in tone_manifest().to_pylist()
+        if row["split"] != "train" or sounds_bona_fide(row["utterance_id"]) is kept
+    ]
+    store = write_tone_store(tmp_path, tone_manifest().from_pylist(rows, tone_manifest().schema), tone_params)
+
+    with pytest.raises(CorpusError, match="train split holds .* needs both classes"):
+        training_batches(store, train_params)
