@@ -64,6 +64,16 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples."
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the console command."""
+    app.command(
+        epilog="Example: bonafide metrics --scores eval.txt --protocol ASVspoof2019.LA.cm.eval.trl.txt --intervals 1000"
+    )(metrics)
+    app.command(
+        epilog="Examples: bonafide compare main HEAD | bonafide compare mine.txt theirs.txt --protocol protocol.txt"
+    )(compare)
+
+
 def metrics(
     scores: ScoresOption,
     protocol: ProtocolOption = None,

@@ -151,7 +151,7 @@ def t_eer_of_curve(curve: DetCurve, asv: AsvScores) -> float | None:
     # Between two CM thresholds, and between two ASV thresholds, the crossing is interpolated.
     def tandem(point: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray, FloatArray]:
         passed: FloatArray = 1 - curve.miss[point]
-        rejected: FloatArray = 1 - passed * (1 - asv_miss)
+        rejected: FloatArray = curve.miss[point] + passed * asv_miss
         return rejected, passed * asv_false_alarm, curve.false_alarm[point] * asv_spoof
 
     miss, nontarget, spoof = tandem(low)

@@ -9,12 +9,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from model.cli_metrics import compare, metrics
+from model.cli_metrics import register
 from model.metrics import MetricsError, format_scores
 
 app = typer.Typer()
-app.command()(metrics)
-app.command()(compare)
+register(app)
 N = 120
 
 
@@ -46,6 +45,11 @@ def folder(tmp_path: Path) -> Path:
     genuine = [f"bonafide target {5 + i % 3}\nbonafide nontarget {i % 6 - 4}\n" for i in range(50)]
     (tmp_path / "asv.txt").write_text("".join(genuine + spoof))
     return tmp_path
+
+
+@pytest.mark.parametrize("command", ["metrics", "compare"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"bonafide {command}" in run(command, "--help")
 
 
 def test_two_and_four_columns_give_the_same_numbers(folder: Path) -> None:
