@@ -13,6 +13,8 @@ import typer
 from model import cli as model_cli
 from pipeline import cli as pipeline_cli
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     help="Tell real speech from fake: from audio files to a trustworthy verdict, every step reproducible.",
     epilog="Example: bonafide manifest && bonafide features && bonafide train && bonafide evaluate",
@@ -37,11 +39,17 @@ def main() -> None:
     """Runs the command line; an error that a user can cause ends with its message and exit code, without a traceback."""
     try:
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer turns an interrupt into this exit code.
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
+            raise
         sys.stderr.write("interrupted; run the command again to go on, finished work is kept\n")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         code = getattr(error, "exit_code", None)
+        if isinstance(error, OSError) and code is None:
+            # No room, no permission, a folder where a file should be: the machine's answer says it best.
+            code = 1
         if code is None or os.environ.get("BONAFIDE_DEBUG"):
             raise
         sys.stderr.write(f"error: {error}\n")
