@@ -333,7 +333,7 @@ def _split_changes(present: Iterable[str], shards: Sequence[Shard]) -> list[str]
     planned = Counter(shard.split for shard in shards)
     return [
         f"{split} {max(counts)} → {planned[split]} shards"
-        for split, counts in found.items()
+        for split, counts in sorted(found.items(), key=lambda item: SPLITS.index(item[0]))
         if planned[split] not in counts
     ]
 

@@ -1,0 +1,313 @@
+"""What a run finds, keeps, sweeps and writes; every decision follows from the files alone."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
+
+from pipeline.errors import StoreError
+from pipeline.params import Params
+from pipeline.storage import Storage
+from pipeline.store.layout import Shard, plan_shards
+from pipeline.store.schema import MANIFEST_SCHEMA
+from pipeline.store.verify import verify
+from pipeline.store.writer import Config, Reject, Standing, close_store, sweep, take_stock, write_shard
+
+PARAMS = small_params(shards=4)
+MANIFEST = manifest_of({"train": 12, "dev": 9, "eval": 9})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_store(tmp_path / "store", MANIFEST, PARAMS)
+    return tmp_path / "store"
+
+
+def table(rows: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
+
+
+def stock(folder: Path, manifest: pa.Table = MANIFEST, params: Params = PARAMS) -> Standing:
+    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    return take_stock(Storage.open(folder), shards, Config.current(params.features, params.augment))
+
+
+def with_features(**changes: object) -> Params:
+    return PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update=changes)})
+
+
+def test_store_does_not_depend_on_order_of_shards_items_or_manifest(folder: Path, tmp_path: Path) -> None:
+    other, config = tmp_path / "other", Config.current(PARAMS.features, PARAMS.augment)
+    shuffled = table(MANIFEST.to_pylist()[::-1])
+    shards = plan_shards(shuffled, PARAMS.store, PARAMS.features, PARAMS.augment)
+    storage = Storage.open(other)
+    for shard in reversed(shards):
+        write_shard(storage, shard, config, list(examples_of(shard, PARAMS))[::-1])
+    close_store(storage, shards, config)
+    assert files_of(other) == files_of(folder)
+
+
+def test_finished_store_is_kept_and_nothing_is_written(folder: Path) -> None:
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")}
+    standing, _ = write_store(folder, MANIFEST, PARAMS)
+    assert (len(standing.kept), standing.pending, standing.stale) == (12, [], [])
+    assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")} == before
+
+
+def test_store_tells_no_time_host_or_absolute_path(folder: Path) -> None:
+    everything = b"".join(files_of(folder).values())
+    assert os.uname().nodename.encode() not in everything
+    assert str(folder).encode() not in everything
+
+
+# A shard is committed by its index part
+
+
+def test_shard_without_its_index_part_does_not_count(folder: Path) -> None:
+    (folder / "index" / "dev-00001-of-00004.parquet").unlink()
+    standing = stock(folder)
+    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
+    assert len(standing.kept) == 11
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "dev" / "dev-00001-of-00004.tfrecord").unlink(),
+        lambda folder: os.truncate(folder / "dev" / "dev-00001-of-00004.tfrecord", 7),
+        lambda folder: (folder / "rejects" / "dev-00001-of-00004.parquet").unlink(),
+        lambda folder: (folder / "rejects" / "dev-00001-of-00004.parquet").write_bytes(b"x" * 1000),
+        lambda folder: (folder / "index" / "dev-00001-of-00004.parquet").write_bytes(b""),
+        lambda folder: os.truncate(folder / "index" / "dev-00001-of-00004.parquet", 300),
+        lambda folder: (folder / "index" / "dev-00001-of-00004.parquet").write_bytes(b"PAR1" * 100),
+    ],
+)
+def test_shard_with_a_lost_or_cut_file_is_redone(folder: Path, damage: Callable[[Path], object]) -> None:
+    before = files_of(folder)
+    damage(folder)
+    standing, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
+    assert files_of(folder) == before
+
+
+def test_index_part_of_other_columns_is_redone(folder: Path) -> None:
+    before = files_of(folder)
+    pq.write_table(pa.table({"x": [1]}), folder / "index" / "dev-00001-of-00004.parquet")
+    standing, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
+    assert files_of(folder) == before
+
+
+def test_sweep_makes_the_store_incomplete_before_anything_is_redone(folder: Path) -> None:
+    (folder / "index" / "dev-00001-of-00004.parquet").unlink()
+    sweep(Storage.open(folder), stock(folder))
+    assert not (folder / "store.json").exists()
+
+
+def test_run_without_work_rewrites_a_lost_store_file(folder: Path) -> None:
+    before = files_of(folder)
+    (folder / "store.json").unlink()
+    standing, _ = write_store(folder, MANIFEST, PARAMS)
+    assert standing.pending == []
+    assert files_of(folder) == before
+
+
+def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("years of work")
+    with pytest.raises(StoreError, match=r"thesis\.docx"):
+        stock(tmp_path)
+
+
+# Changed parameters
+
+
+def test_changed_parameters_are_named_and_everything_is_redone(folder: Path) -> None:
+    params = with_features(n_mels=6)
+    standing = stock(folder, params=params)
+    assert standing.changes == ["features.n_mels 4 → 6"]
+    assert (len(standing.pending), standing.kept) == (12, [])
+    write_store(folder, MANIFEST, params)
+    assert verify(folder, MANIFEST) == []
+
+
+def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
+    config = Config.current(PARAMS.features, PARAMS.augment)
+    newer = Config(config.features, config.augment, config.versions | {"numpy": "9.9"})
+    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    standing = take_stock(Storage.open(folder), shards, newer)
+    assert standing.changes == [f"versions.numpy {np.__version__} → 9.9"]
+    assert standing.kept == []
+
+
+def test_limit_on_rejects_changes_no_byte(folder: Path) -> None:
+    assert stock(folder, params=with_features(max_reject_fraction=0.5)).pending == []
+
+
+def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(folder: Path, tmp_path: Path) -> None:
+    params = with_features(n_mels=6)
+    standing = stock(folder, params=params)
+    storage = Storage.open(folder)
+    sweep(storage, standing)
+    write_shard(
+        storage,
+        standing.pending[0],
+        Config.current(params.features, params.augment),
+        examples_of(standing.pending[0], params),
+    )
+    write_store(folder, MANIFEST, params)
+    write_store(tmp_path / "fresh", MANIFEST, params)
+    assert files_of(folder) == files_of(tmp_path / "fresh")
+
+
+def test_change_of_parameters_and_shard_count_at_once_is_named_too(folder: Path) -> None:
+    params = with_features(n_mels=6)
+    params = params.model_copy(update={"store": params.store.model_copy(update={"shards": 3})})
+    standing = stock(folder, params=params)
+    assert standing.changes == ["features.n_mels 4 → 6"]
+    assert standing.split_changes == ["train 4 → 3 shards", "dev 4 → 3 shards", "eval 4 → 3 shards"]
+
+
+# Incremental
+
+
+def test_another_number_of_shards_redoes_the_split_and_says_so(folder: Path, tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"store": PARAMS.store.model_copy(update={"shards": 8})})
+    standing, _ = write_store(folder, MANIFEST, params)
+    assert standing.split_changes == ["train 4 → 8 shards", "dev 4 → 8 shards", "eval 4 → 8 shards"]
+    assert (standing.changes, len(standing.pending)) == ([], 24)
+    write_store(tmp_path / "fresh", MANIFEST, params)
+    assert files_of(folder) == files_of(tmp_path / "fresh")
+
+
+changes = st.lists(st.tuples(st.sampled_from(["add", "remove", "replace", "relabel"]), st.integers(0, 11)), max_size=4)
+
+
+@settings(max_examples=8, deadline=None)
+@given(edits=changes)
+def test_k_changed_clips_redo_at_most_k_shards(
+    edits: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    params = small_params(shards=6)
+    manifest = manifest_of({"train": 12, "dev": 3})
+    folder = tmp_path_factory.mktemp("incremental")
+    write_store(folder / "store", manifest, params)
+    rows = {row["utterance_id"]: row for row in manifest.to_pylist()}
+    for kind, number in edits:
+        row = manifest_row("train", number)
+        if kind == "add":
+            row = manifest_row("train", 100 + number)
+            rows[row["utterance_id"]] = row
+        elif kind == "remove":
+            rows.pop(row["utterance_id"], None)
+        elif kind == "replace":
+            rows[row["utterance_id"]] = row | {"sha256": "f" * 64}
+        else:
+            rows[row["utterance_id"]] = row | {"label": 1 - row["label"]}
+    changed = table(list(rows.values()))
+    standing, _ = write_store(folder / "store", changed, params)
+    assert len(standing.pending) <= len(edits)
+    write_store(folder / "fresh", changed, params)
+    assert files_of(folder / "store") == files_of(folder / "fresh")
+
+
+# Rejects
+
+
+def test_reject_that_may_have_been_passing_is_looked_at_again(folder: Path) -> None:
+    clean = files_of(folder)
+    shard = next(row["shard"] for row in pq.read_table(folder / "index").to_pylist() if row["split"] == "dev")
+    source = pq.read_table(folder / "index" / f"{shard}.parquet")["utterance_id"][0].as_py()
+    (folder / "index" / f"{shard}.parquet").unlink()
+    write_store(folder, MANIFEST, PARAMS, missing={source})
+    assert pq.read_table(folder / "rejects" / f"{shard}.parquet")["reason"].to_pylist() == ["missing"]
+    standing, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [pending.name for pending in standing.pending] == [shard]
+    assert files_of(folder) == clean
+
+
+@pytest.mark.parametrize("problem", ["missing: no such file", "truncated: ends early"])
+def test_reject_that_the_manifest_knows_of_is_kept(tmp_path: Path, problem: str) -> None:
+    rows = MANIFEST.to_pylist()
+    rows[3] |= {"problem": problem, "sha256": None, "duration_s": None}
+    manifest = table(rows)
+    _, info = write_store(tmp_path, manifest, PARAMS)
+    assert sum(counts["rejects"] for counts in info["splits"].values()) == 1
+    standing, _ = write_store(tmp_path, manifest, PARAMS)
+    assert standing.pending == []
+    assert verify(tmp_path, manifest) == []
+
+
+# Nothing is lost in silence
+
+
+def one_shard() -> Shard:
+    return plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)[0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda items: items[1:] if items[0].copy == 0 else items[2:],
+        lambda items: [*items, items[0]],
+        lambda items: [*items, Reject(items[0].source, "silent", "")],
+    ],
+)
+def test_utterance_lost_or_doubled_fails_the_shard(tmp_path: Path, spoil: Callable[[list], list]) -> None:
+    shard, config = one_shard(), Config.current(PARAMS.features, PARAMS.augment)
+    items = sorted(examples_of(shard, PARAMS), key=lambda item: item.copy)
+    with pytest.raises(StoreError, match="not stored or rejected exactly once"):
+        write_shard(Storage.open(tmp_path), shard, config, spoil(items))
+    assert files_of(tmp_path) == {}
+
+
+def test_close_needs_every_shard(folder: Path) -> None:
+    (folder / "index" / "dev-00001-of-00004.parquet").unlink()
+    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    with pytest.raises(StoreError, match="dev-00001-of-00004"):
+        close_store(Storage.open(folder), shards, Config.current(PARAMS.features, PARAMS.augment))
+
+
+def test_close_refuses_a_shard_of_another_run(folder: Path) -> None:
+    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    params = with_features(n_mels=6)
+    with pytest.raises(StoreError, match="other parameters"):
+        close_store(Storage.open(folder), shards, Config.current(params.features, params.augment))
+
+
+def test_store_file_adds_up(folder: Path) -> None:
+    info = json.loads((folder / "store.json").read_bytes())
+    assert {split: counts["utterances"] for split, counts in info["splits"].items()} == {
+        "train": 12,
+        "dev": 9,
+        "eval": 9,
+    }
+    assert info["splits"]["train"]["examples"] == 24
+    assert set(info["files"]) == set(files_of(folder)) - {"store.json"}
+
+
+# A file of the store is never written through
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_linked_files_are_replaced_never_written_through(
+    folder: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    cache = tmp_path / "cache"
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        cached = cache / path.relative_to(folder)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(cached)
+        link(cached, path)
+    cached_before = files_of(cache)
+    write_store(folder, MANIFEST, PARAMS)
+    write_store(folder, MANIFEST, with_features(n_mels=6))
+    assert files_of(cache) == cached_before
+    assert verify(folder, MANIFEST) == []
