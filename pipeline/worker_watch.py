@@ -1,7 +1,8 @@
 """Ends a local run when one of its worker processes dies: Beam's local runner would wait for the dead worker for ever.
 
 While `watch_workers` is open, a worker that ends badly, or a Ctrl-C, stops all workers of this process at once; the run ends with
-an error that names the worker and the work in flight. Workers write to temporary names, so what they leave can be resumed.
+an error that names the worker and the work in flight. A run that failed does not wait for its other workers for long, either.
+Workers write to temporary names, so what they leave can be resumed.
 """
 
 import contextlib
@@ -21,11 +22,15 @@ import psutil
 from pipeline.errors import RunnerError
 
 _POLL_S = 0.2
-_QUIET_EXIT_S = 6.0
-"""A worker that ended without an error is normal when the run closes, but the run must then end soon."""
+_QUIET_EXIT_S = 2.0
+"""A worker that ended without an error is normal at the end of a run, and the run must then end soon."""
+_CLOSING_S = 5.0
+"""What workers get to end by themselves when the run is over, well or badly."""
 _UNWIND_S = 5.0
 """What the main thread gets for its way out of Beam before the process is ended."""
 
+_CLOSING = "close_all"
+"""The function of Beam's runner that asks the workers to end and waits for them."""
 _WORKER_MODULE = "apache_beam.runners.worker.sdk_worker_main"
 _WORKER_THREAD = "run_worker"
 _READER_THREADS = ("read_grpc_client_inputs", "beam_control_read")
@@ -69,7 +74,7 @@ class _Watch:
         self._in_flight = in_flight
         self._workers: dict[int, psutil.Process] = {}
         self._statuses: list[int] = []
-        self._interrupted = False
+        self._stopping = False
         self._closed = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="worker-watch", daemon=True)
@@ -98,7 +103,7 @@ class _Watch:
         if status is not None and args.thread is not None and args.thread.name == _WORKER_THREAD:
             self._statuses.append(int(status[1]))
             self._wake.set()
-        elif not (self._statuses or self._interrupted or getattr(args.thread, "name", "") in _READER_THREADS):
+        elif not (self._statuses or self._stopping or getattr(args.thread, "name", "") in _READER_THREADS):
             self._old_hook(args)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -106,26 +111,32 @@ class _Watch:
         self._beam_log.setLevel(logging.CRITICAL)
         if self.error is not None:
             raise _Interrupted
-        self._interrupted = True
+        self._stopping = True
         self._kill_all()
         raise KeyboardInterrupt
 
     def _poll(self) -> None:
-        quiet_since: float | None = None
-        alive = 0
+        closing_since: float | None = None
+        gone_since: float | None = None
         while not self._closed.is_set():
             self._wake.wait(_POLL_S)
+            now = time.monotonic()
             self._workers.update({worker.pid: worker for worker in _worker_processes()})
             gone = [pid for pid, worker in self._workers.items() if not _runs(worker)]
-            if self._statuses or not gone or len(self._workers) - len(gone) != alive:
-                quiet_since = None
-                alive = len(self._workers) - len(gone)
-            quiet_since = quiet_since or time.monotonic()
-            late = bool(gone) and time.monotonic() - quiet_since > _QUIET_EXIT_S
-            if (self._statuses or late) and not self._interrupted and not self._closed.wait(_POLL_S):
-                if not self._interrupted:
+            if closing_since is None and _main_thread_is_in(_CLOSING):
+                closing_since = now
+            if closing_since is not None:
+                # Beam waits for ever for a worker that had not connected yet when another one failed.
+                if now - closing_since > _CLOSING_S:
+                    self._stopping = True
+                    self._kill_all()
+                self._closed.wait(_POLL_S)
+            elif self._statuses or gone:
+                gone_since = gone_since or now
+                grace = _POLL_S if self._statuses else _QUIET_EXIT_S
+                if now - gone_since >= grace and not self._stopping and not self._closed.wait(_POLL_S):
                     self._end_run(gone)
-                return
+                    return
 
     def _end_run(self, gone: list[int]) -> None:
         who = "a worker process" if len(gone) != 1 else f"worker process {gone[0]}"
@@ -162,6 +173,15 @@ def _worker_processes() -> list[psutil.Process]:
             if _WORKER_MODULE in child.cmdline():
                 workers.append(child)
     return workers
+
+
+def _main_thread_is_in(function: str) -> bool:
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        if frame.f_code.co_name == function:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _runs(worker: psutil.Process) -> bool:
