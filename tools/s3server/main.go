@@ -35,7 +35,10 @@ func serve(address, objects, attributes string) error {
 	if err != nil {
 		return err
 	}
-	backend, err := posix.New(objects, store, posix.PosixOpts{SideCarDir: attributes})
+	backend, err := posix.New(objects, store, posix.PosixOpts{
+		SideCarDir:          attributes,
+		CopyObjectThreshold: 5 << 30,
+	})
 	if err != nil {
 		return err
 	}
