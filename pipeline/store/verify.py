@@ -299,7 +299,8 @@ class _ShardCheck:
         except StoreError as error:
             self._notes.add(name, str(error))
             return None, None
-        self._check_file(name, stream.size, stream.sha256)
+        if not self._check_file(name, stream.size, stream.sha256):
+            return None, None
         return sums, stream.size
 
     def _walk(self, stream: "_Stream", rows: Sequence[Mapping[str, Any]]) -> FrameSums | None:

@@ -90,7 +90,7 @@ def test_any_damaged_byte_anywhere_is_found_in_the_file_that_has_it(intact: Path
             findings = verify(intact)
         finally:
             path.write_bytes(before)
-        assert name in {finding.file for finding in findings}, f"case {case}: {damage.__name__} in {name}"
+        assert {finding.file for finding in findings} == {name}, f"case {case}: {damage.__name__} in {name}"
     assert verify(intact) == []
 
 
