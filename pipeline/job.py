@@ -22,6 +22,7 @@ from pipeline import runners
 from pipeline.audio import Decoded, decode, measure
 from pipeline.augment import Augmenter
 from pipeline.errors import AudioError, CorpusError, StoreError
+from pipeline.lifeline import Lifeline
 from pipeline.params import AugmentParams, FeatureParams, Params
 from pipeline.spectrogram import LogMel
 from pipeline.storage import LocalStorage, Storage
@@ -105,8 +106,10 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._config = config
         self._features = features
         self._augment = augment
+        self._command = Lifeline.of_this_process()
 
     def setup(self) -> None:
+        self._command.hold()
         self._storage = Storage.open(self._output)
         self._extract = Extractor(Path(self._root), self._features, self._augment)
 
