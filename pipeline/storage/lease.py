@@ -64,8 +64,7 @@ def lease(client: Any, bucket: str, key: str, url: str) -> Iterator[None]:
     finally:
         done.set()
         heart.join()
-        if not lock.lost:
-            lock.release()
+        lock.release()
     if lock.lost:
         raise StoreError(f"{url}: another run took the lock over while this one wrote; verify the store")
 
@@ -124,29 +123,36 @@ class _LockObject:
         raise StoreError(f"{self._url}: other runs are fighting for the lock of this store; try again")
 
     def keep(self, done: threading.Event) -> None:
-        """Renews the lock until `done`; sets `lost` when somebody else has it."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        while not done.wait(BEAT_SECONDS):
-            try:
-                if self._put(IfMatch=self._etag):
-                    continue
-                standing = self._standing()
-            except (BotoCoreError, ClientError) as error:
-                _log.warning("%s: could not renew the lock, trying again: %s", self._url, error)
-                continue
-            # An answer that got lost on the way makes the client repeat its own successful PUT.
-            if standing is None or standing.content.get("token") != self._token:
-                self.lost = True
-                return
-            self._etag = standing.etag
+        """Renews the lock until `done`, or until it is lost."""
+        while not done.wait(BEAT_SECONDS) and not self.lost:
+            self._renew()
 
     def release(self) -> None:
-        """Removes the lock object; where that fails, it is free after `LEASE_SECONDS`."""
+        """Removes the lock object if it is still ours; where that fails, it is free after `LEASE_SECONDS`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        with contextlib.suppress(BotoCoreError, ClientError):
-            self._client.delete_object(**self._target)
+        # Renewed first: nobody takes a fresh lock over between the two requests.
+        if not self.lost and self._renew():
+            with contextlib.suppress(BotoCoreError, ClientError):
+                self._client.delete_object(**self._target)
+
+    def _renew(self) -> bool:
+        """Whether the lock is surely ours for another lease; sets `lost` when it is surely not."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            if self._put(IfMatch=self._etag):
+                return True
+            standing = self._standing()
+        except (BotoCoreError, ClientError) as error:
+            _log.warning("%s: could not renew the lock: %s", self._url, error)
+            return False
+        # An answer that got lost on the way makes the client repeat its own successful PUT.
+        if standing is None or standing.content.get("token") != self._token:
+            self.lost = True
+            return False
+        self._etag = standing.etag
+        return True
 
     def _put(self, **condition: str) -> bool:
         """Writes the lock object under a condition; whether the condition held."""
@@ -176,7 +182,7 @@ class _LockObject:
     def _is_enforced(self) -> bool:
         """Whether the server refuses to make the object that is already there; else it is removed again."""
         if self._put(IfNoneMatch="*"):
-            self.release()
+            self._client.delete_object(**self._target)
             return False
         return True
 

@@ -325,15 +325,20 @@ class TestS3:
         second.write("b", b"")
         assert (first.list(), second.list()) == (["a"], ["b"])
 
-    def test_a_silent_holder_loses_the_lock_and_learns_it(self, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("beat_s", [0.3, 60])
+    def test_a_silent_holder_loses_the_lock_and_learns_it(
+        self, beat_s: float, s3_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 3.0)
         storage = Storage.open(s3_url)
-        with holder(storage, lease_s=3, beat_s=0.3) as first:
+        with holder(storage, lease_s=3, beat_s=beat_s) as first:
             first.send_signal(signal.SIGSTOP)
             for _ in range(40):
                 with contextlib.suppress(StoreError), storage.lock():
                     first.send_signal(signal.SIGCONT)
                     _, messages = first.communicate("", timeout=20)
+                    with pytest.raises(StoreError, match="is writing"), storage.lock():
+                        pytest.fail("the loser removed the lock of the one who took it over")
                     break
                 time.sleep(0.25)
             else:
@@ -343,10 +348,10 @@ class TestS3:
     def test_a_holder_that_lives_keeps_the_lock_longer_than_a_lease(
         self, s3_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 2.0)
+        monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 5.0)
         storage = Storage.open(s3_url)
-        with holder(storage, lease_s=2, beat_s=0.3) as first:
-            for _ in range(16):
+        with holder(storage, lease_s=5, beat_s=0.5) as first:
+            for _ in range(28):
                 time.sleep(0.25)
                 with pytest.raises(StoreError, match="is writing"), storage.lock():
                     pytest.fail("two writers")
