@@ -3,7 +3,8 @@
 Every command imports what it needs when it runs, so that help is instant.
 """
 
-import os
+import logging
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from pipeline.cli_store import store_app
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.table import Table
 
     from pipeline.job import Outcome, Plan
     from pipeline.params import Params
@@ -82,6 +84,7 @@ def features(
     manifest_path: Annotated[Path, typer.Option("--manifest", help="Made by `bonafide manifest`.")] = Path(
         "data/manifest.parquet"
     ),
+    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
     output: Annotated[
         str, typer.Option("--output", help="Feature store: a folder or s3://bucket/prefix.")
     ] = "data/features",
@@ -101,6 +104,7 @@ def features(
     A run that was stopped goes on where it was; after a change only the shards that it concerns are redone. Beam options
     follow `--`, or stand in BEAM_ARGS.
     """
+    _hush_beam()
     from pipeline import runners
     from pipeline.console import progress_bar
     from pipeline.job import Plan, Progress, plan_run, run_features
@@ -109,12 +113,12 @@ def features(
 
     loaded = load_params(params)
     rows = read_manifest(manifest_path)
-    corpus = Path(loaded.data.root)
-    root = corpus if corpus.is_dir() else corpus.parent
+    corpus = Path(root or loaded.data.root)
+    audio_root = corpus if corpus.is_dir() else corpus.parent
     if dry_run:
-        _print_dry_run(plan_run(rows, output, loaded), root, loaded)
+        _print_dry_run(plan_run(rows, output, loaded), audio_root, loaded)
         return
-    flags = runners.pipeline_options(on, context.args, workers or os.cpu_count() or 1)
+    flags = runners.pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
         task = bar.add_task("Features", total=None, note="")
 
@@ -127,7 +131,7 @@ def features(
             note = f"{progress.shards}/{progress.total_shards} shards, {speed:.1f} clips/s"
             bar.update(task, completed=progress.clips, total=progress.total_clips, note=note)
 
-        outcome = run_features(rows, root, output, loaded, flags, planned, progressed)
+        outcome = run_features(rows, audio_root, output, loaded, flags, planned, progressed)
     _print_outcome(output, outcome)
     _validate(output, report)
 
@@ -160,23 +164,26 @@ def _medians(shortcut: "Shortcut") -> tuple[str, str]:
     return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
 
 
-def _manifest_table(rows: "pa.Table", title: str) -> "object":
+def _hush_beam() -> None:
+    """Drops what Beam logs about an optional part of itself whenever it is imported."""
+    logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
+
+
+def _manifest_table(rows: "pa.Table", title: str) -> "Table":
+    import pyarrow.compute as pc
+
     from pipeline.console import table
-    from pipeline.store.schema import SPLITS
+    from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
 
     lines = []
     for split in SPLITS:
-        part = [
-            row
-            for row in rows.select(["split", "label", "duration_s", "speaker_id"]).to_pylist()
-            if row["split"] == split
-        ]
-        hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
-        bona_fide = sum(row["label"] == 1 for row in part)
-        spoof = sum(row["label"] == 0 for row in part)
+        part = rows.filter(pc.equal(rows["split"], split)).select(["label", "duration_s", "speaker_id"]).to_pylist()
+        labels = Counter(row["label"] for row in part)
         speakers = len({row["speaker_id"] for row in part} - {None})
-        lines.append((split, f"{bona_fide:,}", f"{spoof:,}", f"{speakers:,}", f"{hours:.2f}"))
-    return table(title, ("split", "bona fide", "spoof", "speakers", "hours"), lines)
+        hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
+        classes = (f"{labels[label]:,}" for label in (BONA_FIDE, SPOOF, None))
+        lines.append((split, *classes, f"{speakers:,}", f"{hours:.2f}"))
+    return table(title, ("split", "bona fide", "spoof", "unlabelled", "speakers", "hours"), lines)
 
 
 def _print_plan(plan: "Plan") -> None:

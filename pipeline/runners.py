@@ -4,14 +4,16 @@ A runner decides where the work is done, never what is computed. Runners that ar
 would fail late on a cluster (no slots, another version, storage that the workers cannot see) is found early and explained.
 """
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import socket
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,10 +113,23 @@ def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_fligh
     pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
     build(pipeline)
     if _runner_name(flags).lower() == _LOCAL_RUNNER:
-        with watch_workers(in_flight):
+        with watch_workers(in_flight), _options_for_local_workers(pipeline):
             _to_end(pipeline)
     else:
         _to_end(pipeline)
+
+
+@contextlib.contextmanager
+def _options_for_local_workers(pipeline: "beam.Pipeline") -> Iterator[None]:
+    """Hands the options to the worker processes, which Beam's local runner forgets: log level, file system options."""
+    with tempfile.NamedTemporaryFile("w", prefix="bonafide-", suffix=".json") as file:
+        json.dump(pipeline.options.get_all_options(drop_default=True), file, default=str)
+        file.flush()
+        os.environ["PIPELINE_OPTIONS_FILE"] = file.name
+        try:
+            yield
+        finally:
+            del os.environ["PIPELINE_OPTIONS_FILE"]
 
 
 def _to_end(pipeline: "beam.Pipeline") -> None:

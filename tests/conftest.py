@@ -3,7 +3,14 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+pytest_plugins = ["s3_fixtures"]
+
+# A busy machine is no reason for a property to fail.
+hypothesis.settings.register_profile("bonafide", deadline=None)
+hypothesis.settings.load_profile("bonafide")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
