@@ -149,7 +149,7 @@ class Windows(keras.layers.Layer):
     """
 
     def __init__(self, n_frames: int, **options: Any) -> None:
-        super().__init__(trainable=False, **options)
+        super().__init__(**options)
         self.n_frames = n_frames
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
@@ -169,7 +169,7 @@ class ClipScore(keras.layers.Layer):
     """The calibrated mean of the logits of a clip's windows: [windows, 1] becomes [1], a log-likelihood ratio."""
 
     def __init__(self, slope: float, intercept: float, **options: Any) -> None:
-        super().__init__(trainable=False, **options)
+        super().__init__(**options)
         self.slope = slope
         self.intercept = intercept
 

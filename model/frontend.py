@@ -24,8 +24,7 @@ class LogMel(keras.layers.Layer):
     """
 
     def __init__(self, params: FeatureParams | dict[str, Any], **options: Any) -> None:
-        options["dtype"] = "float32"
-        super().__init__(trainable=False, **options)
+        super().__init__(**{**options, "dtype": "float32"})
         self.params = params if isinstance(params, FeatureParams) else FeatureParams.model_validate(params)
         self._window = padded_window(self.params)
         self._filters = mel_filterbank(self.params).astype("float64").T
@@ -53,6 +52,4 @@ class LogMel(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The parameters as JSON values."""
-        config = super().get_config()
-        del config["dtype"], config["trainable"]
-        return {**config, "params": self.params.model_dump(mode="json")}
+        return {**super().get_config(), "params": self.params.model_dump(mode="json")}

@@ -312,10 +312,16 @@ def draw_network(network: keras.Model, target: Path) -> Path | None:
     Returns:
         The picture, or None where neither is there.
     """
-    dot = keras.utils.model_to_dot(network, show_shapes=True, show_layer_names=True, dpi=72).to_string()
+    graph = keras.utils.model_to_dot(network, show_shapes=True, show_layer_names=True, dpi=72)
+    for node in graph.get_nodes():
+        # Keras draws tables in HTML, which the packaged renderer does not know; records show the same.
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", node.get_label() or "")
+        if cells:
+            head, *shapes = (re.sub(r"<[^>]+>", "", cell) for cell in cells)
+            node.set_label(f'"{{{head}|{{{"|".join(shapes)}}}}}"')
     # Keras names nodes by memory address.
     numbers: dict[str, str] = {}
-    dot = re.sub(r"\b\d{9,}\b", lambda match: numbers.setdefault(match[0], f"layer{len(numbers)}"), dot)
+    dot = re.sub(r"\b\d{9,}\b", lambda match: numbers.setdefault(match[0], f"layer{len(numbers)}"), graph.to_string())
     svg = _render_svg(dot)
     if svg is None:
         return None

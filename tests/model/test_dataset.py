@@ -147,5 +147,5 @@ def test_one_class_only_in_train_is_an_error_that_says_so(
     ]
     store = write_tone_store(tmp_path, tone_manifest().from_pylist(rows, tone_manifest().schema), tone_params)
 
-    with pytest.raises(CorpusError, match="train split holds .* needs both classes"):
+    with pytest.raises(CorpusError, match=r"train split holds .* needs both classes"):
         training_batches(store, train_params)
