@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import socket
+import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -113,7 +114,7 @@ def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_fligh
     pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
     build(pipeline)
     if _runner_name(flags).lower() == _LOCAL_RUNNER:
-        with watch_workers(in_flight), _options_for_local_workers(pipeline):
+        with watch_workers(in_flight), _options_for_local_workers(pipeline), _worker_log():
             _to_end(pipeline)
     else:
         _to_end(pipeline)
@@ -130,6 +131,34 @@ def _options_for_local_workers(pipeline: "beam.Pipeline") -> Iterator[None]:
             yield
         finally:
             del os.environ["PIPELINE_OPTIONS_FILE"]
+
+
+@contextlib.contextmanager
+def _worker_log() -> Iterator[None]:
+    """Sends what local workers print while they start and stop to a file instead of into the progress bar.
+
+    The file is removed after a good run; after a bad one its path is printed, since it may hold what no error tells, such as
+    the last words of a native library.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    handle, name = tempfile.mkstemp(prefix="bonafide-workers-", suffix=".log")
+    own_stream = sys.stderr
+    try:
+        # Workers inherit descriptor 2; this process goes on printing to the terminal through the copy.
+        with open(terminal, "w", buffering=1, closefd=False) as sys.stderr:
+            os.dup2(handle, 2)
+            yield
+    except BaseException:
+        os.write(terminal, f"what the workers printed is in {name}\n".encode())
+        raise
+    else:
+        Path(name).unlink()
+    finally:
+        sys.stderr = own_stream
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(handle)
 
 
 def _to_end(pipeline: "beam.Pipeline") -> None:
