@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from model import cli_metrics
+from model import cli_metrics, cli_report
 
 if TYPE_CHECKING:
     from model.score import Verdict
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Examples: bonafide compare a.txt b.txt --protocol cm.trl.txt | bonafide compare HEAD~1 HEAD")(
         cli_metrics.compare
     )
+    app.command(epilog="Example: bonafide report --output reports/index.html")(cli_report.report)
 
 
 def train(

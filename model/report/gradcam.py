@@ -1,0 +1,84 @@
+"""Grad-CAM: which parts of a spectrogram spoke for a verdict.
+
+After Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017: the
+feature maps of the last convolutional block, weighted by the mean gradient of the output with respect to each, negative sums
+set to zero. The map says where the evidence was found, not what it was, and only as finely as that block sees.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model.dataset import clip_windows
+from model.errors import ModelError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def grad_cam(network: keras.Model, features: npt.NDArray[np.floating[Any]], *, for_bona_fide: bool) -> FloatArray:
+    """The evidence map of one clip.
+
+    The clip is cut into windows as for its score; where windows overlap their maps are averaged.
+
+    Args:
+        network: From float32 [batch, n_frames, n_bins] to the logit for bona fide, float32 [batch, 1].
+        features: [frames, n_bins] in dB, at least one frame.
+        for_bona_fide: True maps the evidence for bona fide, False that for spoof.
+
+    Returns:
+        float32 [frames, n_bins] in [0, 1], relative to the clip's strongest evidence; all zeros where there is none.
+
+    Raises:
+        ModelError: The network has no convolutional block.
+    """
+    _, n_frames, n_bins = network.input_shape
+    values = tf.constant(features, tf.float32)
+    length = values.shape[0]
+    windows = clip_windows(values, n_frames)
+    places = clip_windows(tf.range(length)[:, tf.newaxis], n_frames)[..., 0].numpy()
+    maps = _window_maps(network, windows, 1.0 if for_bona_fide else -1.0)
+    total, count = np.zeros((length, n_bins)), np.zeros((length, 1))
+    np.add.at(total, places.ravel(), _stretched(maps, n_frames, n_bins).reshape(-1, n_bins))
+    np.add.at(count, places.ravel(), 1)
+    mean = total / count
+    peak = mean.max()
+    return np.asarray(mean / peak if peak > 0 else mean, dtype=np.float32)
+
+
+def last_block(network: keras.Model) -> keras.Layer:
+    """The last activation that still has a time and a frequency axis.
+
+    Raises:
+        ModelError: There is none.
+    """
+    for layer in reversed(network.layers):
+        if isinstance(layer, keras.layers.ReLU) and len(layer.output.shape) == 4:
+            return layer
+    raise ModelError(f"the network {network.name!r} has no convolutional block with a ReLU: no Grad-CAM can be drawn")
+
+
+def _window_maps(network: keras.Model, windows: tf.Tensor, sign: float) -> FloatArray:
+    """Grad-CAM of each window on the grid of the last block, [windows, rows, columns], at least 0."""
+    both = keras.Model(network.inputs, [last_block(network).output, network.output])
+    with tf.GradientTape() as tape:
+        maps, logits = both(windows, training=False)
+        target = sign * tf.reduce_sum(logits)
+    weights = tf.reduce_mean(tape.gradient(target, maps), axis=(1, 2), keepdims=True)
+    result: FloatArray = tf.nn.relu(tf.reduce_sum(weights * maps, axis=-1)).numpy()
+    return result
+
+
+def _stretched(maps: FloatArray, n_frames: int, n_bins: int) -> FloatArray:
+    """The maps on the grid of the input, [windows, n_frames, n_bins], interpolated."""
+    # Every reduction halves and rounds up, so a cell covers a power of two of frames and the last one may reach beyond.
+    rows, columns = maps.shape[1:]
+    size = (rows * _power_of_two(n_frames / rows), columns * _power_of_two(n_bins / columns))
+    stretched: FloatArray = tf.image.resize(maps[..., np.newaxis], size)[..., 0].numpy()
+    return stretched[:, :n_frames, :n_bins]
+
+
+def _power_of_two(ratio: float) -> int:
+    return int(2 ** np.ceil(np.log2(ratio)))

@@ -1,0 +1,146 @@
+"""What the other stages wrote, read and joined: metrics, curves, scores, data validation, training curves, revision.
+
+The evaluation is needed; the data validation and the training curves may be absent, and their sections say so.
+"""
+
+import csv
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from model.errors import ModelError
+from model.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
+from model.metrics import ScoreTable, read_scores
+from model.score import labelled_scores, split_trials
+from pipeline.store import FeatureStore
+
+CURVES: Final = ("loss", "eer", "auc", "accuracy")
+_PLOTS: Final = ("roc", "precision_recall", "det", "score_histogram", "calibration")
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One labelled split of the evaluation.
+
+    Attributes:
+        split: "dev" or "eval".
+        metrics: Its part of metrics.json.
+        plots: Records by name of the plot.
+        table: Its scores.
+    """
+
+    split: str
+    metrics: dict[str, Any]
+    plots: dict[str, list[Record]]
+    table: ScoreTable
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation as the page needs it.
+
+    Attributes:
+        splits: The labelled splits by name; dev before eval.
+        unlabelled: Clips per split that has scores only.
+        abstain_band: Lowest and highest score of the uncertain band, or None.
+    """
+
+    splits: dict[str, Evaluated]
+    unlabelled: dict[str, int]
+    abstain_band: tuple[float, float] | None
+
+    @property
+    def main(self) -> Evaluated:
+        """The split that the verdict is about: eval where it is labelled, else dev."""
+        return self.splits.get("eval") or self.splits["dev"]
+
+
+def read_evaluation(folder: Path, store: FeatureStore) -> Evaluation:
+    """Reads metrics, plot data and scores, and joins the scores to the store's clips.
+
+    Raises:
+        ModelError: There is no evaluation, it is damaged, no split of it has labels, or it scored other clips.
+        MetricsError: A score file is damaged.
+    """
+    path = folder / METRICS_FILE
+    metrics = _read_json(path)
+    labelled = [split for split in SPLITS if "eer" in metrics.get(split, {})]
+    if not labelled:
+        raise ModelError(f"{path}: no split with labels was evaluated: there is no error rate to report")
+    splits = {}
+    for split in labelled:
+        file = read_scores(folder / SCORES_FOLDER / f"{split}.txt")
+        trials = split_trials(store, split)
+        scores = dict(zip(file.utterance_ids.tolist(), file.scores.tolist(), strict=True))
+        if scores.keys() != {row["utterance_id"] for row in trials}:
+            raise ModelError(
+                f"{file.source} scores other clips than the {split} split of {store.storage.url} holds; "
+                "run `bonafide evaluate` again"
+            )
+        plots = {name: _read_json(folder / PLOTS_FOLDER / split / f"{name}.json") for name in _PLOTS}
+        splits[split] = Evaluated(split, metrics[split], plots, labelled_scores(trials, scores, file.source))
+    unlabelled = {split: metrics[split]["n_trials"] for split in SPLITS if split in metrics and split not in labelled}
+    band = metrics.get("abstain_band")
+    return Evaluation(splits, unlabelled, None if band is None else (band["low"], band["high"]))
+
+
+def read_validation(folder: Path) -> dict[str, Any] | None:
+    """The content of the data validation, or None where there is none.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    path = folder / "validation.json"
+    return _read_json(path) if path.exists() else None
+
+
+def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """The training curves: by name, then by "train" and "dev", (epoch, value) pairs; empty where there are none.
+
+    Raises:
+        ModelError: A file is damaged.
+    """
+    curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for name in CURVES:
+        for split in ("train", "dev"):
+            path = folder / "plots" / "metrics" / split / f"{name}.tsv"
+            if not path.exists():
+                continue
+            with path.open(encoding="utf-8", newline="") as file:
+                try:
+                    points = [(int(row["step"]), float(row[name])) for row in csv.DictReader(file, delimiter="\t")]
+                except (KeyError, TypeError, ValueError) as error:
+                    raise ModelError(f"{path} cannot be read: {error!r}; run `bonafide train` again") from None
+            curves.setdefault(name, {})[split] = points
+    return curves
+
+
+def git_revision(folder: Path) -> str | None:
+    """The commit of the project in `folder`, marked where code or parameters differ from it; None outside git."""
+    revision = _git(folder, "rev-parse", "HEAD")
+    if revision is None:
+        return None
+    changed = _git(folder, "status", "--porcelain", "--", "model", "pipeline", "params.yaml", "dvc.yaml")
+    return f"{revision}, with uncommitted changes" if changed else revision
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        run = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; make it with `bonafide evaluate`") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; make it again with `bonafide evaluate`") from error
