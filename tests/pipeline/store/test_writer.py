@@ -1,9 +1,13 @@
 """What a run finds, keeps, sweeps and writes; every decision follows from the files alone."""
 
+import contextlib
+import itertools
 import json
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +19,7 @@ from synthetic_store import examples_of, files_of, manifest_of, manifest_row, sm
 
 from pipeline.errors import StoreError
 from pipeline.params import Params
-from pipeline.storage import Storage
+from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, plan_shards
 from pipeline.store.schema import MANIFEST_SCHEMA
 from pipeline.store.verify import verify
@@ -216,6 +220,75 @@ def test_k_changed_clips_redo_at_most_k_shards(
     assert len(standing.pending) <= len(edits)
     write_store(folder / "fresh", changed, params)
     assert files_of(folder / "store") == files_of(folder / "fresh")
+
+
+# A run that ends at any operation
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it, nothing is tidied up."""
+
+
+def die_at(monkeypatch: pytest.MonkeyPatch, wanted: int, how: str) -> None:
+    """Lets the run end before, in the middle of or right after its operation number `wanted` on the storage."""
+    count = 0
+    create, delete = LocalStorage.create, LocalStorage.delete
+
+    def dies() -> bool:
+        nonlocal count
+        count += 1
+        return count == wanted
+
+    @contextlib.contextmanager
+    def dying_create(self: LocalStorage, name: str) -> Iterator[BinaryIO]:
+        last = dies()
+        if last and how == "before":
+            raise Killed
+        if last and how == "within":
+            target = self.path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.with_name(f".{target.name}.1-ab.partial").write_bytes(b"half")
+            raise Killed
+        with create(self, name) as file:
+            yield file
+        if last:
+            raise Killed
+
+    def dying_delete(self: LocalStorage, name: str) -> None:
+        last = dies()
+        if last and how != "after":
+            raise Killed
+        delete(self, name)
+        if last:
+            raise Killed
+
+    monkeypatch.setattr(LocalStorage, "create", dying_create)
+    monkeypatch.setattr(LocalStorage, "delete", dying_delete)
+
+
+@pytest.mark.parametrize("how", ["before", "within", "after"])
+@pytest.mark.parametrize("stale", [False, True], ids=["fresh", "after other parameters"])
+def test_run_that_ends_at_any_operation_is_resumed_to_the_same_store(tmp_path: Path, how: str, stale: bool) -> None:
+    params, manifest = small_params(shards=1), manifest_of({"train": 3, "dev": 3, "eval": 3})
+    write_store(tmp_path / "expected", manifest, params)
+    expected = files_of(tmp_path / "expected")
+    if stale:
+        write_store(tmp_path / "old", manifest, small_params(shards=1, n_mels=6))
+    for operation in itertools.count(1):
+        folder = tmp_path / f"store-{operation}"
+        if stale:
+            shutil.copytree(tmp_path / "old", folder)
+        with pytest.MonkeyPatch.context() as patch:
+            die_at(patch, operation, how)
+            try:
+                write_store(folder, manifest, params)
+                break
+            except Killed:
+                pass
+        Storage.open(folder).sweep()
+        write_store(folder, manifest, params)
+        assert files_of(folder) == expected, f"ended {how} operation {operation}"
+    assert operation > 10
 
 
 # Rejects
