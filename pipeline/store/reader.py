@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,21 @@ from pipeline.store.schema import (
 from pipeline.store.statistics import Statistics
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What `get` needs of an index row, and its number."""
+class _Places:
+    """Where each example is: a table of row numbers by id, and columns without a Python object per row."""
 
-    number: int
-    shard: str
-    offset: int
-    length: int
+    def __init__(self, index: pa.Table) -> None:
+        keys = zip(index["utterance_id"].to_pylist(), index["copy"].to_pylist(), strict=True)
+        self.numbers = {key: number for number, key in enumerate(keys)}
+        shards = index["shard"].combine_chunks().dictionary_encode()
+        self._paths = [records_path(shard) for shard in shards.dictionary.to_pylist()]
+        self._shard = shards.indices.to_numpy()
+        self._offset = index["offset"].to_numpy()
+        self._length = index["length"].to_numpy()
+
+    def record(self, number: int) -> tuple[str, int, int]:
+        """Path, offset and length of the record of a row."""
+        return self._paths[self._shard[number]], int(self._offset[number]), int(self._length[number])
 
 
 class FeatureStore:
@@ -61,7 +67,7 @@ class FeatureStore:
         self.storage = storage
         self.info = info
         self.index = index
-        self._rows: dict[tuple[str, int], _Row] | None = None
+        self._places: _Places | None = None
 
     @classmethod
     def open(cls, url: str | Path) -> "FeatureStore":
@@ -164,14 +170,13 @@ class FeatureStore:
             KeyError: The store, or the selection, has no such example.
             StoreError: The record is damaged.
         """
-        row = self._place(utterance_id, copy)
-        record = self.storage.read_range(records_path(row.shard), row.offset, row.length)
+        places, number = self._find(utterance_id, copy)
+        path, offset, length = places.record(number)
+        record = self.storage.read_range(path, offset, length)
         try:
             return decode_example(unframe(record))
         except StoreError as error:
-            raise StoreError(
-                f"{row.shard}, {utterance_id} copy {copy}: {error}; run `bonafide store verify`"
-            ) from error
+            raise StoreError(f"{path}, {utterance_id} copy {copy}: {error}; run `bonafide store verify`") from error
 
     def row(self, utterance_id: str, copy: int = 0) -> dict[str, Any]:
         """The index row of one example.
@@ -179,7 +184,7 @@ class FeatureStore:
         Raises:
             KeyError: The store, or the selection, has no such example.
         """
-        number = self._place(utterance_id, copy).number
+        _, number = self._find(utterance_id, copy)
         row: dict[str, Any] = self.index.slice(number, 1).to_pylist()[0]
         return row
 
@@ -192,16 +197,11 @@ class FeatureStore:
 
     __iter__ = iter
 
-    def _place(self, utterance_id: str, copy: int) -> _Row:
-        if self._rows is None:
-            names = ("utterance_id", "copy", "shard", "offset", "length")
-            columns = (self.index[name].to_pylist() for name in names)
-            self._rows = {
-                (utterance, number_of_copy): _Row(number, *rest)
-                for number, (utterance, number_of_copy, *rest) in enumerate(zip(*columns, strict=True))
-            }
+    def _find(self, utterance_id: str, copy: int) -> tuple[_Places, int]:
+        if self._places is None:
+            self._places = _Places(self.index)
         try:
-            return self._rows[utterance_id, copy]
+            return self._places, self._places.numbers[utterance_id, copy]
         except KeyError:
             raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}") from None
 
