@@ -14,6 +14,7 @@ def report(
     manifest: Annotated[
         Path, typer.Option("--manifest", help="Where each clip's audio is; without it no clip can be played.")
     ] = Path("data/manifest.parquet"),
+    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
     store: Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")] = (
         "data/features"
     ),
@@ -34,6 +35,7 @@ def report(
     from pipeline.params import load_params
 
     loaded = load_params(params)
+    corpus = Path(root or loaded.data.root)
     with console.status("loading TensorFlow"):
         from model.export import load_bundle
         from model.report.page import Sources, write_page
@@ -50,7 +52,7 @@ def report(
                 training=train_report,
                 validation=data_report,
                 model=model,
-                corpus=_corpus(manifest, Path(loaded.data.root)),
+                corpus=_corpus(manifest, corpus),
                 project=params.resolve().parent,
             ),
             output,
@@ -60,7 +62,7 @@ def report(
         missing = outcome.n_clips - outcome.n_audio
         console.print(
             f"[yellow]{missing} of the {outcome.n_clips} hardest clips have no sound: "
-            f"their audio is not in {loaded.data.root} as {manifest} has it[/yellow]"
+            f"their audio is not in {corpus} as {manifest} has it[/yellow]"
         )
 
 

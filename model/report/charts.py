@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, Final
 
-from model.report.words import error_rates, percent
+from model.report.words import error_rates, percent, signed
 
 Figure = dict[str, Any]
 Record = Mapping[str, Any]
 
-_DET_TICKS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
+_DET_TICKS: Final = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 _SPLIT_LINES: Final = {
     "train": {"color": "var(--muted)", "dash": "dot", "width": 2},
     "dev": {"color": "var(--dev)", "dash": "dash", "width": 2},
@@ -58,6 +58,7 @@ def score_histogram(
         band: The uncertain band.
     """
     data: list[dict[str, Any]] = []
+    highest = max(max(record["bona_fide"], record["spoof"]) for record in plots[main])
     for split in sorted(plots, key=lambda name: name != main):
         records = plots[split]
         for column, title, pattern in (("bona_fide", "bona fide", ""), ("spoof", "spoof", "/")):
@@ -73,7 +74,13 @@ def score_histogram(
                         "color": colour,
                         "opacity": 0.6,
                         "line": {"width": 0},
-                        "pattern": {"shape": pattern, "size": 6, "solidity": 0.35, "fgcolor": "var(--surface)"},
+                        "pattern": {
+                            "shape": pattern,
+                            "size": 6,
+                            "solidity": 0.35,
+                            "bgcolor": colour,
+                            "fgcolor": "var(--surface)",
+                        },
                     },
                     "hovertemplate": f"score %{{x:.2f}}<br>%{{y:.1%}} of {title}<extra>{split}</extra>",
                 }
@@ -81,7 +88,7 @@ def score_histogram(
     shapes: list[dict[str, Any]] = [_vertical(threshold, "dash")]
     annotations = [_note(threshold, "threshold from dev", "right")]
     caption = (
-        f"Genuine clips should lie on the right, fakes on the left. The dashed line is the threshold {threshold:+.2f}: "
+        f"Genuine clips should lie on the right, fakes on the left. The dashed line is the threshold {signed(threshold)}: "
         "what lies to its right is called bona fide."
     )
     if band is not None and band[1] > band[0]:
@@ -99,12 +106,13 @@ def score_histogram(
                 "layer": "below",
             }
         )
-        caption += f" Within the shaded band, {band[0]:+.2f} to {band[1]:+.2f}, the tool answers “uncertain”."
+        caption += f" Within the shaded band, {signed(band[0])} to {signed(band[1])}, the tool answers “uncertain”."
     layout = {
         "barmode": "overlay",
         "bargap": 0.04,
         "xaxis": {"title": {"text": "score (log-likelihood ratio for bona fide)"}},
-        "yaxis": {"title": {"text": "share of the class"}, "tickformat": ".0%"},
+        # Room above the bars for the note.
+        "yaxis": {"title": {"text": "share of the class"}, "tickformat": ".0%", "range": [0, 1.15 * highest]},
         "shapes": shapes,
         "annotations": annotations,
     }
@@ -119,7 +127,7 @@ def roc(plots: Mapping[str, Sequence[Record]], metrics: Mapping[str, Mapping[str
         data.append(_operating_point(split, false_alarm, 1 - miss))
     data.append(_reference([0, 1], [0, 1], "chance"))
     areas = ", ".join(f"{metrics[split]['auc']:.3f} on {split}" for split in plots)
-    caption = f"The nearer to the upper left corner, the better. Area under the curve: {areas}; 0.5 is chance."
+    caption = f"The nearer to the upper left corner, the better. Area under the curve: {areas}; 0.5, the dotted line, is chance."
     layout = {
         "xaxis": _share_axis("fakes accepted"),
         "yaxis": _share_axis("genuine accepted"),
@@ -176,7 +184,8 @@ def det(plots: Mapping[str, Sequence[Record]], metrics: Mapping[str, Mapping[str
     axis = {
         "range": ends,
         "tickvals": [round(normal.inv_cdf(rate), 6) for rate in ticks],
-        "ticktext": [f"{100 * rate:g} %" for rate in ticks],
+        "ticktext": [f"{100 * rate:g}%" for rate in ticks],
+        "tickangle": 0,
         "zeroline": False,
     }
     rates = ", ".join(f"{percent(metrics[split]['eer'])} on {split}" for split in plots)
@@ -218,7 +227,7 @@ def training_curves(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]
     charts = []
     for name, by_split in curves.items():
         data = []
-        shares = name != "loss"
+        shares = name in ("eer", "accuracy")
         for split, points in by_split.items():
             data.append(
                 {
@@ -240,7 +249,7 @@ def training_curves(curves: Mapping[str, Mapping[str, Sequence[tuple[int, float]
         )
         layout = {
             "xaxis": {"title": {"text": "epoch"}, "tickformat": "d"},
-            "yaxis": {"tickformat": ".0%" if shares else None, "rangemode": "tozero" if not shares else "normal"},
+            "yaxis": {"tickformat": ".0%" if shares else None, "rangemode": "tozero" if name == "loss" else "normal"},
             "shapes": [_vertical(best_epoch, "dot")],
             "annotations": [
                 _note(best_epoch, f"kept: epoch {best_epoch}", "left" if 2 * best_epoch > last else "right")
@@ -259,6 +268,7 @@ def _curve(split: str, records: Sequence[Record], x: str, y: str, x_title: str, 
         "x": [record[x] for record in records],
         "y": [record[y] for record in records],
         "line": _SPLIT_LINES[split],
+        "legendgroup": split,
         "hovertemplate": f"{x_title} %{{x:.1%}}<br>{y_title} %{{y:.1%}}<extra>{split}</extra>",
     }
 
@@ -269,6 +279,8 @@ def _operating_point(split: str, x: float, y: float) -> dict[str, Any]:
         "type": "scatter",
         "mode": "markers",
         "name": f"threshold, {split}",
+        "legendgroup": split,
+        "showlegend": False,
         "x": [x],
         "y": [y],
         "marker": {"symbol": _SPLIT_SYMBOLS[split], "size": 11, "color": line["color"]},
@@ -285,6 +297,7 @@ def _reference(x: Sequence[float], y: Sequence[float], name: str) -> dict[str, A
         "x": list(x),
         "y": list(y),
         "line": line,
+        "showlegend": False,
         "hoverinfo": "skip",
     }
 

@@ -212,7 +212,8 @@ def png_uri(picture: ByteArray) -> str:
     from matplotlib.image import imsave
 
     file = io.BytesIO()
-    imsave(file, picture, format="png", metadata={"Software": None})
+    # Without the library's version in it, a picture changes when what it shows does.
+    imsave(file, picture, format="png", metadata={"Software": ""})
     return data_uri("image/png", file.getvalue())
 
 

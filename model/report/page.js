@@ -26,7 +26,7 @@
     return { ...common, ...given, title: { ...given.title, font: { size: 13 }, standoff: 8 } };
   }
 
-  function layout(figure, width) {
+  function layout(figure, width, height) {
     const common = {
       automargin: true,
       gridcolor: "var(--line)",
@@ -36,7 +36,7 @@
     };
     return {
       ...figure.layout,
-      ...(width ? { width, height: 230 } : {}),
+      ...(width ? { width, height } : {}),
       autosize: !width,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -51,8 +51,8 @@
     };
   }
 
-  // `width` in pixels for paper, where nothing adapts; none on screen.
-  function draw(width) {
+  // On screen a chart fills its card; for paper, where nothing adapts, its size is set.
+  function draw(paper) {
     const style = getComputedStyle(root);
     for (const { div, figure } of charts) {
       // What a reader switched on or off stays so.
@@ -64,7 +64,8 @@
         modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
         toImageButtonOptions: { filename: div.id },
       };
-      Plotly.react(div, resolved(data, style), resolved(layout(figure, width), style), config);
+      const size = !paper ? [] : div.closest(".wide") ? [640, 230] : [300, 230];
+      Plotly.react(div, resolved(data, style), resolved(layout(figure, ...size), style), config);
     }
   }
 
@@ -72,12 +73,11 @@
   dark.addEventListener("change", () => draw());
   window.addEventListener("beforeprint", () => {
     root.classList.add("paper");
-    for (const details of document.querySelectorAll("details:not([open])")) {
+    for (const details of document.querySelectorAll("details:not([open], .on-screen)")) {
       details.open = true;
       details.dataset.closed = "";
     }
-    for (const { div } of charts) div.style.width = "";
-    draw(320);
+    draw(true);
   });
   window.addEventListener("afterprint", () => {
     root.classList.remove("paper");

@@ -16,13 +16,16 @@ from markupsafe import Markup
 
 from model.errors import ModelError
 from model.export import BUNDLE_FILE, Bundle
+from model.metrics import Interval
 from model.report import charts, tables, words
 from model.report.clips import Corpus, data_uri, hard_clips, hardest
+from model.report.gradcam import last_block
 from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
 from model.train import PICTURE_FILE
 from pipeline.files import atomic_write
 from pipeline.params import Params
 from pipeline.store import FeatureStore
+from pipeline.store.schema import SPLITS
 
 LARGEST_PAGE: Final = 15 * 2**20
 CLIPS_PER_ERROR: Final = 5
@@ -123,13 +126,16 @@ def render(content: Mapping[str, Any]) -> str:
         "interval": interval,
         "script_json": script_json,
         "parameter": parameter,
+        "quantity": quantity,
+        "signed": words.signed,
     }
-    return environment.get_template("template.html.j2").render(
+    page: str = environment.get_template("template.html.j2").render(
         **content,
         style=_inline("style", (_FOLDER / "style.css").read_text(encoding="utf-8")),
         script=_inline("script", (_FOLDER / "page.js").read_text(encoding="utf-8")),
         plotly=_inline("script", get_plotlyjs()),
     )
+    return page
 
 
 def figure(value: float, unit: str = "", digits: int = 3) -> str:
@@ -139,12 +145,17 @@ def figure(value: float, unit: str = "", digits: int = 3) -> str:
     return f"{value:.{digits}f}\u202f{unit}" if unit else f"{value:.{digits}f}"
 
 
-def interval(value: tables.Value, unit: str = "", digits: int = 3) -> str:
-    """The 95 % interval of a number, or a dash."""
-    if value.interval is None:
+def interval(ends: Interval | None, unit: str = "", digits: int = 3) -> str:
+    """A 95 % interval, or a dash."""
+    if ends is None:
         return "–"
-    low, high = (figure(end, unit, digits) for end in value.interval)
-    return f"{low} to {high}"
+    low = f"{100 * ends.low:.1f}" if unit == "%" else f"{ends.low:.{digits}f}"
+    return f"{low} to {figure(ends.high, unit, digits)}"
+
+
+def quantity(value: float) -> str:
+    """A measured quantity for people: no decimals from 100 on, two below."""
+    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}").replace("-", "\u2212")
 
 
 def parameter(value: Any) -> str:
@@ -157,7 +168,7 @@ def script_json(value: Any) -> Markup:
     text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _content(
@@ -174,6 +185,7 @@ def _content(
     speakers, n_speakers = tables.worst_speakers(main.table, bundle.threshold, _SPEAKERS_SHOWN)
     window_s = bundle.network.input_shape[1] * bundle.features.hop_length / bundle.features.sample_rate
     rows = tables.headlines(metrics)
+    evidence_s = window_s / last_block(bundle.network).output.shape[1]
     return {
         "split": main.split,
         "metrics": main.metrics,
@@ -181,7 +193,7 @@ def _content(
         "verdict": words.verdict(main.metrics, main.split, bool(tested) and not tested & heard),
         "tiles": [row for name in tables.TILES for row in rows if row.name == name and main.split in row.values],
         "headlines": rows,
-        "splits": list(evaluation.splits),
+        "splits": sorted(evaluation.splits, key=lambda split: split != main.split),
         "unlabelled": evaluation.unlabelled,
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
@@ -192,13 +204,14 @@ def _content(
         "fewest_per_class": tables.FEWEST_PER_CLASS,
         "durations": tables.durations(main.table, durations_s, bundle.threshold),
         "validation": validation,
-        "measures": _measures(validation),
+        "measures": _measures(validation, main.split),
         "audit": _audit(metrics),
         "limits": words.limits(metrics, validation, window_s, prior, unseen),
         "features": bundle.features,
         "prior": prior,
         "threshold": bundle.threshold,
         "window_s": window_s,
+        "evidence_s": evidence_s,
         "has_corpus": sources.corpus is not None,
         "parameters": list(tables.flattened(params.model_dump(mode="json"))),
         "versions": _versions(store, sources.model),
@@ -224,12 +237,10 @@ def _evaluation_charts(evaluation: Evaluation, threshold: float, prior: float) -
     return {chart.name: chart for chart in made}
 
 
-def _measures(validation: Mapping[str, Any] | None) -> dict[str, list[tables.Measure]]:
-    return {
-        split: tables.measures(part)
-        for split, part in (validation or {}).items()
-        if isinstance(part, dict) and part.get("shortcut_eer")
-    }
+def _measures(validation: Mapping[str, Any] | None, main: str) -> dict[str, list[tables.Measure]]:
+    """The shortcut probe of each split that has one, the main split first."""
+    parts = {split: (validation or {}).get(split, {}) for split in (main, *SPLITS)}
+    return {split: tables.measures(part) for split, part in parts.items() if part.get("shortcut_eer")}
 
 
 def _audit(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -264,4 +275,4 @@ def _inline(element: str, text: str) -> Markup:
     """The page's own text for a `script` or `style` element, made sure not to end it."""
     if re.search(rf"</{element}|<!--", text, re.IGNORECASE):
         raise ValueError(f"text for a {element} element would end it")
-    return Markup(text)  # noqa: S704
+    return Markup(text)

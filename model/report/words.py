@@ -165,8 +165,13 @@ def percent(rate: float, digits: int = 1) -> str:
     return f"{100 * rate:.{digits}f}\u202f%"
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A score with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
 def listed(names: Sequence[str]) -> str:
-    """ "A", "A and B", "A, B and C"."""
+    """Names as a sentence has them: A, A and B, or A, B and C."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
