@@ -462,3 +462,55 @@ def test_linked_store_is_kept_where_it_fits_and_never_written_through(
     assert verify(store, fewer) == []
     run(corpus.manifest, corpus.root, store, features__n_mels=32)
     assert files_of(cache) == files_of(corpus.store)
+
+
+# Under `dvc repro`
+
+
+def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    binaries = Path(sys.executable).parent
+    environment = os.environ | {
+        "PYTHONPATH": str(REPOSITORY),
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+        "COLUMNS": "100",
+    }
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cache_type", ["reflink,copy", "hardlink", "symlink"])
+def test_dvc_repro_goes_on_and_redoes_what_changed(corpus: Corpus, tmp_path: Path, cache_type: str) -> None:
+    pytest.importorskip("dvc")
+    write_manifest(corpus.manifest, tmp_path / "manifest.parquet")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(job_params(corpus.root)), encoding="utf-8")
+    command = f"{sys.executable} -m bonafide features --manifest manifest.parquet --output features --report report"
+    stage = {
+        "cmd": f"{command} --workers 1",
+        "deps": ["manifest.parquet"],
+        "outs": [{"features": {"persist": True}}, {"report": {"cache": False}}],
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"features": stage}}), encoding="utf-8")
+    assert dvc(tmp_path, "init", "--no-scm", "--quiet").returncode == 0
+    dvc(tmp_path, "config", "cache.type", cache_type)
+    shutil.copytree(corpus.store, tmp_path / "features")
+    (tmp_path / "features" / "store.json").unlink()
+    for path in (tmp_path / "features" / "index").glob("eval-*"):
+        path.unlink()  # a run that was killed before the last split
+
+    first = dvc(tmp_path, "repro")
+    assert first.returncode == 0, first.stderr
+    assert f"{2 * SHARDS} shards kept, {SHARDS} redone" in first.stdout + first.stderr
+    assert files_of(tmp_path / "features") == files_of(corpus.store)
+
+    rows = [row for row in corpus.manifest.to_pylist() if row["utterance_id"] != "LA_T_0000003"]
+    write_manifest(pa.Table.from_pylist(rows, schema=corpus.manifest.schema), tmp_path / "manifest.parquet")
+    second = dvc(tmp_path, "repro")
+    assert second.returncode == 0, second.stderr
+    assert f"{3 * SHARDS - 1} shards kept, 1 redone" in second.stdout + second.stderr
+    assert verify(tmp_path / "features") == []
+
+    write_manifest(corpus.manifest, tmp_path / "manifest.parquet")
+    assert dvc(tmp_path, "repro").returncode == 0  # from the cache, if nothing wrote through it
+    assert files_of(tmp_path / "features") == files_of(corpus.store)
