@@ -1,0 +1,88 @@
+"""An evaluated model with errors to show, its corpus, and hostile names that the page must not take for markup."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import soundfile
+import tone_store as tones
+
+from model.evaluate import evaluate
+from model.export import Bundle, load_bundle
+from model.report.clips import Corpus
+from model.report.page import Sources, write_page
+from pipeline.files import write_json
+from pipeline.params import Params
+from pipeline.store import FeatureStore
+from pipeline.validation import validate
+
+HOSTILE_ATTACK = "<img/src=x:/onerror=alert(1)>"
+HOSTILE_SPEAKER = '"><script>alert(2)</script>'
+FALSE_ACCEPT, FALSE_REJECT = "LA_E_0000003", "LA_E_0000004"
+
+
+class Trained(Protocol):
+    model: Path
+    report: Path
+    params: Params
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that a page is made of."""
+
+    store: FeatureStore
+    bundle: Bundle
+    params: Params
+    sources: Sources
+
+    def page(self, folder: Path, **changes: Any) -> str:
+        """The page with other sources."""
+        path = folder / "index.html"
+        write_page(self.store, self.bundle, self.params, replace(self.sources, **changes), path)
+        return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Material:
+    folder = tmp_path_factory.mktemp("material")
+    paths = {}
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        name = row["utterance_id"]
+        if row["split"] != "eval":
+            return row
+        file = folder / "corpus" / f"{name}.flac"
+        file.parent.mkdir(exist_ok=True)
+        soundfile.write(file, tones.tone(name, tones.sounds_bona_fide(name)), 16000, "PCM_16")
+        paths[name] = file.name
+        row = {**row, "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "speaker_id": HOSTILE_SPEAKER}
+        if row["attack_id"] == "A02":
+            row["attack_id"] = HOSTILE_ATTACK
+        # Two clips whose label is not what they sound like: the errors that the page shows.
+        if name == FALSE_ACCEPT:
+            row |= {"label": 0, "attack_id": HOSTILE_ATTACK}
+        if name == FALSE_REJECT:
+            row |= {"label": 1, "attack_id": None}
+        return row
+
+    store = tones.write_tone_store(folder / "store", tones.tone_manifest(change=change), trained.params)
+    bundle = load_bundle(trained.model)
+    evaluate(store, bundle, trained.params.evaluate, folder / "evaluation")
+    write_json(folder / "data" / "validation.json", validate(store.index, store.rejects()))
+    sources = Sources(
+        evaluation=folder / "evaluation",
+        training=trained.report,
+        validation=folder / "data",
+        model=trained.model,
+        corpus=Corpus(folder / "corpus", paths),
+        project=folder,
+    )
+    return Material(store, bundle, trained.params, sources)
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory, material: Material) -> str:
+    return material.page(tmp_path_factory.mktemp("page"))

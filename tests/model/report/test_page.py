@@ -1,0 +1,240 @@
+import itertools
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import yaml
+from tone_store import tone_manifest, write_tone_store
+from typer.testing import CliRunner
+
+import bonafide
+from model.errors import ModelError
+from model.evaluate import evaluate
+from model.export import Bundle
+from model.report.page import LARGEST_PAGE, Sources, script_json, write_page
+from pipeline.files import write_json
+from pipeline.manifest import write_manifest
+from pipeline.params import Params
+from pipeline.store import FeatureStore
+
+
+class Material(Protocol):
+    store: FeatureStore
+    bundle: Bundle
+    params: Params
+    sources: Sources
+
+    def page(self, folder: Path, **changes: Any) -> str: ...
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._inside: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._inside:
+            while self._inside.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self._inside):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def elements(page: str) -> Elements:
+    return Elements(page)
+
+
+def changed_metrics(material: Material, folder: Path, change: dict[str, Any]) -> Path:
+    """A copy of the evaluation with other metrics of eval."""
+    evaluation = folder / "evaluation"
+    shutil.copytree(material.sources.evaluation, evaluation)
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    metrics["eval"] |= change
+    write_json(evaluation / "metrics.json", metrics)
+    return evaluation
+
+
+def test_the_page_says_the_verdict_and_the_numbers(elements: Elements, material: Material) -> None:
+    metrics = json.loads((material.sources.evaluation / "metrics.json").read_text())["eval"]
+
+    assert "this detector confuses" in elements.text
+    for name in ("eer", "eer_ci95_high", "balanced_accuracy"):
+        assert f"{100 * metrics[name]:.1f}" in elements.text
+    for heading in ("Where it fails", "The hardest clips", "Data card", "Training", "What it cannot be trusted with"):
+        assert heading in elements.text
+    assert material.store.config_fingerprint in elements.text
+
+
+def test_the_errors_can_be_seen_and_heard(elements: Elements) -> None:
+    sounds = [attributes["src"] for attributes in elements.all("audio")]
+    pictures = [attributes["src"] for attributes in elements.all("img")]
+
+    assert len(sounds) == 2
+    assert all(sound and sound.startswith("data:audio/flac;base64,") for sound in sounds)
+    assert sum(bool(picture) and picture.startswith("data:image/png;base64,") for picture in pictures) == 4
+    assert "LA_E_0000003" in elements.text
+    assert "LA_E_0000004" in elements.text
+
+
+def test_names_from_data_never_become_markup(page: str, elements: Elements) -> None:
+    assert "<img/src=x" not in page
+    assert "<script>alert" not in page
+    assert "<img/src=x:/onerror=alert(1)>" in elements.text
+    assert not any("onerror" in attributes for _, attributes in elements.found)
+
+
+def test_json_in_a_script_cannot_end_it() -> None:
+    text = script_json({"name": "</script><!--"})
+
+    assert "<" not in text
+    assert json.loads(text) == {"name": "</script><!--"}
+
+
+def test_everything_is_inside_the_file(page: str, elements: Elements) -> None:
+    links = [
+        value
+        for _, attributes in elements.found
+        for key, value in attributes.items()
+        if key in ("src", "href", "srcset", "data", "action") and value
+    ]
+    assert [link[:60] for link in links if not link.startswith(("data:", "#"))] == []
+    policy = next(a for a in elements.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert "default-src 'none'" in str(policy["content"])
+    assert len(page.encode()) < LARGEST_PAGE
+    assert page.count("plotly.js v") == 1
+
+
+def test_the_page_can_be_used_without_seeing_it(elements: Elements) -> None:
+    assert elements.all("html")[0]["lang"] == "en"
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in elements.found}
+    assert all(attributes.get("alt") for attributes in elements.all("img"))
+    assert all(attributes.get("scope") in ("row", "col") for attributes in elements.all("th"))
+    assert len(elements.all("table")) == len(elements.all("caption"))
+    identifiers = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert len(identifiers) == len(set(identifiers))
+    for _, attributes in elements.found:
+        for key in ("aria-labelledby", "aria-describedby", "for", "data-for"):
+            assert attributes.get(key) is None or attributes[key] in identifiers
+    levels = [int(tag[1]) for tag, _ in elements.found if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, material: Material, page: str) -> None:
+    assert material.page(tmp_path) == page
+
+
+def test_without_corpus_the_page_is_made_with_a_note(tmp_path: Path, material: Material) -> None:
+    elements = Elements(material.page(tmp_path, corpus=None))
+
+    assert elements.all("audio") == []
+    assert "The corpus was not at hand" in elements.text
+    assert len(elements.all("img")) >= 4
+
+
+def test_without_curves_and_validation_the_page_is_made_with_notes(tmp_path: Path, material: Material) -> None:
+    text = Elements(material.page(tmp_path, training=tmp_path / "no", validation=tmp_path / "no")).text
+
+    assert "The training curves were not at hand" in text
+    assert "The data validation was not at hand" in text
+
+
+def test_a_shortcut_audit_is_shown_where_there_is_one(tmp_path: Path, material: Material, elements: Elements) -> None:
+    audit = {
+        "trimmed": {"eer": 0.4321, "eer_ci95_low": 0.4, "eer_ci95_high": 0.5},
+        "correlation": {"silence": -0.62, "duration": 0.1, "level": 0.05},
+    }
+
+    text = Elements(material.page(tmp_path, evaluation=changed_metrics(material, tmp_path, audit))).text
+
+    assert "Shortcut audit" not in elements.text
+    assert "43.2 %" in text
+    assert "−0.62" in text
+
+
+def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, material: Material) -> None:
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "label": None, "attack_id": None} if row["split"] == "eval" else row
+
+    store = write_tone_store(tmp_path / "store", tone_manifest(change=change), material.params)
+    evaluate(store, material.bundle, material.params.evaluate, tmp_path / "evaluation")
+    sources = replace(material.sources, evaluation=tmp_path / "evaluation")
+
+    outcome = write_page(store, material.bundle, material.params, sources, tmp_path / "index.html")
+
+    assert outcome.verdict.startswith("On the clips that its settings were chosen on")
+    assert "eval has no labels: its 24 clips got scores only" in Elements((tmp_path / "index.html").read_text()).text
+
+
+def test_a_missing_evaluation_says_what_to_run(tmp_path: Path, material: Material) -> None:
+    with pytest.raises(ModelError, match=r"metrics\.json: no such file; make it with `bonafide evaluate`"):
+        material.page(tmp_path, evaluation=tmp_path)
+
+
+def test_an_evaluation_of_another_model_is_refused(tmp_path: Path, material: Material) -> None:
+    other = changed_metrics(material, tmp_path, {"threshold": 0.123})
+
+    with pytest.raises(ModelError, match="evaluates another model"):
+        material.page(tmp_path, evaluation=other)
+
+
+def test_scores_of_other_clips_are_refused(tmp_path: Path, material: Material) -> None:
+    other = changed_metrics(material, tmp_path, {})
+    path = other / "scores" / "eval.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+
+    with pytest.raises(ModelError, match="scores other clips than the eval split"):
+        material.page(tmp_path, evaluation=other)
+
+
+def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: str) -> None:
+    sources = material.sources
+    corpus = sources.corpus
+    assert corpus is not None
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(material.params.model_dump(mode="json")))
+    write_manifest(
+        tone_manifest(change=lambda row: {**row, "path": f"{row['utterance_id']}.flac"}), tmp_path / "manifest.parquet"
+    )
+    options = {
+        "params": tmp_path / "params.yaml",
+        "manifest": tmp_path / "manifest.parquet",
+        "root": corpus.root,
+        "store": material.store.storage.url,
+        "model": sources.model,
+        "evaluation": sources.evaluation,
+        "train-report": sources.training,
+        "data-report": sources.validation,
+        "output": tmp_path / "page" / "index.html",
+    }
+
+    result = CliRunner().invoke(
+        bonafide.app, ["report", *(text for key, value in options.items() for text in (f"--{key}", str(value)))]
+    )
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "page" / "index.html").read_text() == page
