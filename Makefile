@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all check format lock flink clean
+.PHONY: help install repro test test-slow test-all check format lock flink flink-cache clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,27 @@ test-slow: $(READY)  ## the tests marked slow: kill loops, clusters, browsers, s
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## all tests
+
+FLINK := .cache/flink
+FLINK_JAR := $(FLINK)/runner/bonafide-flink-2.2-runner.jar
+
+$(FLINK)/site/pyflink/version.py: requirements.lock | $(READY)
+	mkdir -p $(FLINK)
+	awk '/^apache-flink-libraries==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > $(FLINK)/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	    --target $(FLINK)/site -r $(FLINK)/requirements.txt
+	touch $@
+
+$(FLINK_JAR): $(shell find deploy/flink/runner -type f)
+	mvn -q -B -f deploy/flink/runner package
+
+flink-cache: $(FLINK)/site/pyflink/version.py $(FLINK_JAR)  ## fetch Flink and build the runner (needs Java 17 and Maven)
+
+flink: flink-cache  ## run the features job on a real Flink cluster on this machine
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bonafide manifest --output $(FLINK)/manifest.parquet
+	rm -rf $(FLINK)/store
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/flink/local_cluster.py run -- bonafide features --on flink \
+	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store --report $(FLINK)/report
 
 format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .

@@ -24,6 +24,7 @@ from pipeline.augment import Augmenter
 from pipeline.errors import AudioError, CorpusError, StoreError
 from pipeline.lifeline import Lifeline
 from pipeline.params import AugmentParams, FeatureParams, Params
+from pipeline.probe import probe_workers
 from pipeline.spectrogram import LogMel
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, copies, expected_bytes, plan_shards
@@ -223,7 +224,12 @@ def run_features(
         sweep(storage, plan.standing)
         if plan.standing.pending:
             _require_space(plan)
-            work = WriteShard(str(root.resolve()), output, plan.config, params.features, params.augment)
+            # Workers of a cluster have another working folder.
+            where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else output
+            work = WriteShard(str(root.resolve()), where, plan.config, params.features, params.augment)
+            tasks = runners.cluster_tasks(flags)
+            if tasks:
+                probe_workers(lambda build: runners.run(build, flags, list), tasks, root.resolve(), where, params)
             with _reported(plan, on_progress):
                 runners.run(lambda p: _build(p, plan.standing.pending, work), flags, lambda: in_flight(storage))
         rejects = read_rejects(storage, [shard.name for shard in plan.shards])

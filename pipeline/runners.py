@@ -89,12 +89,21 @@ def check(flags: Sequence[str], output: str) -> None:
     reason = _REFUSED.get(name.lower().rpartition(".")[2])
     if reason is not None:
         raise RunnerError(f"{name} is refused: {reason}. Use --on local, or --on flink with a cluster")
-    if name.lower() in ("flinkrunner", "flink"):
+    if _is_flink(flags):
         _check_flink(flags)
     if name.lower() in ("dataflowrunner", "dataflow") and "://" not in output:
         raise RunnerError(
             f"Dataflow's workers cannot see the folder {output}; give an address such as s3://bucket/prefix"
         )
+
+
+def cluster_tasks(flags: Sequence[str]) -> int:
+    """How many workers of a Flink cluster a job uses at once, at least; 0 where the work is not done on one."""
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
+
+    if not _is_flink(flags):
+        return 0
+    return max(1, int(PipelineOptions(list(flags)).view_as(FlinkRunnerOptions).parallelism))
 
 
 def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_flight: Callable[[], list[str]]) -> None:
@@ -111,13 +120,23 @@ def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_fligh
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    pipeline = beam.Pipeline(options=PipelineOptions(list(flags)))
+    options = PipelineOptions(list(flags))
+    pipeline = beam.Pipeline(runner=_mended_runner(flags), options=options)
     build(pipeline)
     if _runner_name(flags).lower() == _LOCAL_RUNNER:
         with watch_workers(in_flight), _options_for_local_workers(pipeline), _worker_log():
             _to_end(pipeline)
     else:
         _to_end(pipeline)
+
+
+def _mended_runner(flags: Sequence[str]) -> Any:
+    """The runner itself where Beam's needs mending; None leaves it to Beam."""
+    if not _is_flink(flags):
+        return None
+    from pipeline.flink import MendedFlinkRunner
+
+    return MendedFlinkRunner()
 
 
 @contextlib.contextmanager
@@ -203,6 +222,7 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
             "--runner=FlinkRunner",
             "--flink_master=127.0.0.1:8081",
             "--flink_version=2.2",
+            "--flink_submit_uber_jar",
             "--environment_type=EXTERNAL",
             "--environment_config=127.0.0.1:50000",
             *parallelism,
@@ -222,6 +242,10 @@ def _runner_name(flags: Sequence[str]) -> str:
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
     return str(PipelineOptions(list(flags)).view_as(StandardOptions).runner or "DirectRunner")
+
+
+def _is_flink(flags: Sequence[str]) -> bool:
+    return _runner_name(flags).lower().rpartition(".")[2] in ("flinkrunner", "flink")
 
 
 def _check_flink(flags: Sequence[str]) -> None:
@@ -273,7 +297,7 @@ def _check_version(cluster: str, wanted: str, jar: str | None) -> None:
         return
     if "://" not in jar and not Path(jar).is_file():
         raise RunnerError(f"there is no job server jar at {jar}; see deploy/flink/README.md for how to fetch it")
-    named = re.search(r"flink-(\d+\.\d+)-job-server", Path(jar).name)
+    named = re.search(r"flink-(\d+\.\d+)-(?:job-server|runner)", Path(jar).name)
     if named is not None and named[1] != minor:
         raise RunnerError(
             f"{Path(jar).name} is for Flink {named[1]}, but the cluster runs {cluster}: fetch the jar for {minor}"

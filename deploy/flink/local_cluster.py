@@ -32,6 +32,7 @@ import psutil
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("BONAFIDE_FLINK_CACHE", HERE.parent.parent / ".cache" / "flink"))
 STATE = CACHE / "cluster"
+RUNNER_JAR = CACHE / "runner" / "bonafide-flink-2.2-runner.jar"
 
 _HOST = "127.0.0.1"
 _START_S = 90
@@ -116,8 +117,10 @@ class LocalCluster:
         return self.task_managers * self.slots
 
     def beam_flags(self) -> list[str]:
-        """Beam flags that bring a job here, except the job server's jar."""
+        """Beam flags that bring a job here, with the runner's jar where it was built."""
+        jar = [f"--flink_job_server_jar={RUNNER_JAR}"] if RUNNER_JAR.is_file() else []
         return [
+            *jar,
             f"--flink_master={_HOST}:{self.rest_port}",
             "--environment_type=EXTERNAL",
             f"--environment_config={_HOST}:{self.pool_port}",
