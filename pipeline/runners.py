@@ -262,7 +262,7 @@ def _check_flink(flags: Sequence[str]) -> None:
             "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if that is what you want"
         )
     if portable.environment_type == "EXTERNAL":
-        _check_pool(portable.environment_config)
+        _check_pool(portable.environment_config, _is_here(flink.flink_master.rpartition("://")[2].rpartition(":")[0]))
     master = flink.flink_master if "://" in flink.flink_master else f"http://{flink.flink_master}"
     overview = _rest(master, "/overview")
     if not isinstance(overview.get("flink-version"), str):
@@ -271,14 +271,21 @@ def _check_flink(flags: Sequence[str]) -> None:
     _check_slots(master, overview, flink.parallelism)
 
 
-def _check_pool(address: str | None) -> None:
-    """Needs an address; whether anyone listens can be told from here only if it is this machine's."""
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "[::1]")
+
+
+def _check_pool(address: str | None, cluster_is_here: bool) -> None:
+    """Needs an address; whether anyone listens can be told from here only if it is this machine's.
+
+    Beside the TaskManagers of a cluster elsewhere, `localhost` means their machines.
+    """
     host, _, port = (address or "").rpartition(":")
     if not host or not port.isdigit():
         raise RunnerError(
             f"--environment_type=EXTERNAL needs --environment_config=HOST:PORT of a worker pool, not {address!r}"
         )
-    if host not in ("localhost", "127.0.0.1", "[::1]"):
+    if not (cluster_is_here and _is_here(host)):
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S).close()
