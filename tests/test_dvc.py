@@ -69,6 +69,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("git", "init", "-q")
     project.run("git", "config", "user.name", "test")
     project.run("git", "config", "user.email", "test@example.org")
+    project.commit("Parameters")
     assert project.stages_run(project.run("dvc", "repro")) == list(STAGES)
     project.commit("A first run")
     return project
