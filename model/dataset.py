@@ -5,7 +5,12 @@ Memory is bounded by the shuffle buffers. The one module that imports tensorflow
 reading `s3://` addresses in tf.data.
 """
 
-from collections.abc import Sequence
+import atexit
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -62,7 +67,7 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
     n_frames = crop_frames(params.crop_s, store.features)
     n_bins = store.features.n_mels
     buffer = _shuffle_buffer(store)
-    paths = [store.records_url(shard) for shard in store.shards("train")]
+    paths = _record_files(store, store.shards("train"))
 
     if params.class_balance == "sample":
         # One stream per class, taken in turn: every batch holds both equally often.
@@ -115,7 +120,7 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         more windows in a row, see `clip_windows`.
     """
     n_bins = store.features.n_mels
-    paths = [store.records_url(shard) for shard in store.shards(split)]
+    paths = _record_files(store, store.shards(split))
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
         return parse_record(record, n_bins)
@@ -132,6 +137,35 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         .flat_map(cut)
         .batch(batch_size)
         .prefetch(2)
+    )
+
+
+def to_dataset(store: FeatureStore) -> tf.data.Dataset:
+    """The examples of a store, or of what `select` narrowed it to, for a network of one's own.
+
+    Args:
+        store: A store in a local folder or at `s3://bucket/prefix`.
+
+    Returns:
+        A dataset of what `parse_record` gives, unbatched, in the order of the index.
+    """
+    n_bins = store.features.n_mels
+    index = store.index.select(["shard", "utterance_id", "copy"])
+    keys = [f"{row['utterance_id']} {row['copy']}" for row in index.to_pylist()]
+    selected = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(tf.constant(keys, tf.string), tf.ones(len(keys), tf.bool)),
+        default_value=False,
+    )
+
+    def wanted(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return selected.lookup(tf.strings.join([example["utterance_id"], tf.strings.as_string(example["copy"])], " "))
+
+    shards = dict.fromkeys(index["shard"].to_pylist())
+    return (
+        tf.data.TFRecordDataset(_record_files(store, shards))
+        .map(lambda record: parse_record(record, n_bins), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .filter(wanted)
+        .prefetch(tf.data.AUTOTUNE)
     )
 
 
@@ -213,6 +247,32 @@ def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask
     if time_mask:
         centred = tfio.audio.time_mask(centred, min(time_mask + 1, n_frames))
     return tf.ensure_shape(centred + mean, (n_frames, n_bins))
+
+
+def _record_files(store: FeatureStore, shards: Iterable[str]) -> list[str]:
+    """The shards' TFRecord files as tf.data opens them."""
+    if store.storage.remote:
+        _prepare_s3()
+    return [store.records_url(shard) for shard in shards]
+
+
+@functools.cache
+def _prepare_s3() -> None:
+    """Makes tensorflow-io's S3 plugin heed the usual variable for the endpoint, and the process end as it should."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        os.environ.setdefault("S3_ENDPOINT", endpoint)
+    atexit.register(_skip_static_destructors)
+
+
+def _skip_static_destructors() -> None:
+    """Ends the process before the plugin's static destructors, which abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Handlers run last in, first out: this one comes before the destructors, and hands _exit the exit status.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):  # glibc
+        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
 
 
 def _frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:

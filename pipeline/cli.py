@@ -1,4 +1,4 @@
-"""The commands from audio to feature store: `manifest`, `features`, `store`, `download`, `plan`.
+"""The commands from audio to feature store: `manifest`, `features`, `store`, `download`.
 
 Every command imports what it needs when it runs, so that help is instant.
 """

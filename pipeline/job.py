@@ -232,6 +232,8 @@ def run_features(
                 probe_workers(lambda build: runners.run(build, flags, list), tasks, root.resolve(), where, params)
             with _reported(plan, on_progress):
                 runners.run(lambda p: _build(p, plan.standing.pending, work), flags, lambda: in_flight(storage))
+            # A runner that retried may have left a killed worker's unfinished file.
+            storage.sweep()
         rejects = read_rejects(storage, [shard.name for shard in plan.shards])
         require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
         info = close_store(storage, plan.shards, plan.config)
