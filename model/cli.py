@@ -15,6 +15,7 @@ import typer
 from model import cli_metrics, cli_report
 
 if TYPE_CHECKING:
+    from model.audit import Audio
     from model.score import Verdict
     from model.train import Epoch
 
@@ -26,6 +27,8 @@ DEFAULT_PARAMS: Final = Path("params.yaml")
 # What `score` uses outside a project, where no parameter file says otherwise.
 DEFAULT_PRIOR: Final = 0.5
 DEFAULT_ABSTAIN_ERROR_RATE: Final = 0.05
+# A detector that loses more than this without the silence has learnt from it.
+SUSPICIOUS_EER_CHANGE: Final = 0.03
 _SCORING_WINDOWS: Final = 32
 _STYLES: Final = {"bona fide": "green", "spoof": "red", "uncertain": "yellow"}
 
@@ -85,6 +88,12 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", help="Folder for scores, metrics and plots.")] = Path(
         "reports/evaluation"
     ),
+    manifest: Annotated[Path, typer.Option("--manifest", help="Leads to the clips, for the shortcut audit.")] = Path(
+        "data/manifest.parquet"
+    ),
+    audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Score eval again with the silence cut off.")
+    ] = True,
 ) -> None:
     """Score dev and eval with the trained model; write score files, metrics and plots."""
     from pipeline.console import console, progress_bar
@@ -99,16 +108,46 @@ def evaluate(
 
         bundle = load_bundle(model)
         bar.update(task, total=len(evaluation.SPLITS), note="")
+        audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
         outcome = evaluation.evaluate(
             FeatureStore.open(store),
             bundle,
             loaded.evaluate,
             output,
+            _audio(manifest, Path(loaded.data.root)) if audit else None,
             lambda split: bar.update(task, advance=1, note=f"{split} done"),
+            lambda count: bar.update(audit_task, advance=count, visible=True),
         )
     console.print(_evaluation_table(str(output), outcome.metrics))
+    _print_audit(outcome.metrics, outcome.notes)
     for split in outcome.unlabelled:
         console.print(f"{split} has no labels: scores only, in {output}/scores/{split}.txt")
+
+
+def _audio(manifest: Path, corpus: Path) -> "Audio | None":
+    """The clips, or None where the store came here without them."""
+    from model.audit import Audio
+    from pipeline.manifest import read_manifest
+
+    if not (manifest.is_file() and corpus.exists()):
+        return None
+    return Audio(read_manifest(manifest), corpus if corpus.is_dir() else corpus.parent)
+
+
+def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
+    from pipeline.console import console
+
+    trimmed = metrics.get("eval", {}).get("trimmed")
+    if trimmed is None:
+        for note in notes or ["no shortcut audit: it needs the manifest and the corpus"]:
+            console.print(note)
+    else:
+        change = trimmed["eer_change"]
+        style = "yellow" if change > SUSPICIOUS_EER_CHANGE else ""
+        text = f"with the silence at both ends cut off, the EER on eval is {trimmed['eer']:.2%} ({change * 100:+.2f} points)"
+        console.print(text + (": the detector listens to silence" if style else ""), style=style)
+    if not any("min_tdcf_2019" in figures for figures in metrics.values()):
+        console.print("no t-DCF: evaluate.asv_scores names no scores of a speaker verification system")
 
 
 def score(

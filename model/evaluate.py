@@ -4,6 +4,8 @@ Threshold, calibration and abstain band come from dev through the bundle; eval i
 scores joined to labels by utterance id.
 """
 
+import csv
+import io
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,15 +16,21 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from model.audit import Audio, compare_trimmed, correlations, trimmed_logits
 from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.export import Bundle
 from model.metrics import (
     AbstainBand,
+    AsvScores,
     ScoreTable,
     abstain_band,
+    by_attack,
+    by_duration,
+    by_speaker,
     cllr,
     format_scores,
+    read_asv_scores,
     reliability_diagram,
     summarise,
 )
@@ -36,12 +44,15 @@ SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"
 SCORES_FOLDER: Final = "scores"
 PLOTS_FOLDER: Final = "plots"
+BREAKDOWNS_FOLDER: Final = "breakdowns"
 EXAMPLES_FILE: Final = "examples.png"
 _MAX_POINTS: Final = 400
 _HISTOGRAM_BINS: Final = 40
 _PLOT_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
 _SEED: Final = 0
+# Hundreds of speakers with a thousand resamples each would take longer than the rest.
+_BREAKDOWN_RESAMPLES: Final = 200
 
 Cluster = Literal["speaker", "attack"]
 Record = dict[str, Any]
@@ -55,10 +66,12 @@ class Evaluation:
     Attributes:
         metrics: The content of metrics.json.
         unlabelled: Splits that have scores only.
+        notes: What was left out, and why.
     """
 
     metrics: dict[str, Any]
     unlabelled: list[str]
+    notes: list[str]
 
 
 def evaluate(
@@ -66,7 +79,9 @@ def evaluate(
     bundle: Bundle,
     params: EvaluateParams,
     output: Path,
+    audio: Audio | None = None,
     scored: Callable[[str], None] = lambda split: None,
+    audited: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
     """Evaluates a model on dev and eval.
 
@@ -75,7 +90,9 @@ def evaluate(
         bundle: The model.
         params: Batch size, intervals, prior, abstain band.
         output: Folder to write to; its former scores and plots are removed.
+        audio: The clips themselves, for the shortcut audit of eval; None leaves out what needs them.
         scored: Told each split once its clips are scored.
+        audited: Told how many more clips the audit has scored.
 
     Raises:
         ModelError: The store has another front end, or neither dev nor eval clips.
@@ -90,14 +107,15 @@ def evaluate(
     if not trials:
         raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
     (output / METRICS_FILE).unlink(missing_ok=True)
-    for folder in (SCORES_FOLDER, PLOTS_FOLDER):
+    for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
         shutil.rmtree(output / folder, ignore_errors=True)
 
     development = bundle.development
     band = abstain_band(development.bonafide, development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
     metrics: dict[str, Any] = {"abstain_band": {"low": band.low, "high": band.high}}
-    unlabelled = []
+    unlabelled: list[str] = []
+    notes: list[str] = []
     for split, rows in trials.items():
         logits = scorer.logits(scoring_batches(store, split, scorer.n_frames, params.batch_size))
         scores = {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
@@ -111,16 +129,57 @@ def evaluate(
         metrics[split] = summarise(
             table,
             threshold=bundle.threshold,
+            asv=_asv_scores(params, split),
             n_resamples=params.intervals,
             cluster=_cluster(params),
             seed=_SEED,
         )
         metrics[split] |= _extras(table, labelled_scores(rows, logits, split), band)
+        metrics[split]["correlation"] = correlations(table, rows)
+        if split == "eval" and audio is not None:
+            names = table.utterance_ids.tolist()
+            try:
+                trimmed = trimmed_logits(bundle, scorer, audio, names, params.batch_size, audited)
+            except ModelError as error:
+                notes.append(f"no shortcut audit: {error}")
+            else:
+                llrs = {name: float(bundle.calibration.apply(logit)) for name, logit in trimmed.logits.items()}
+                other = labelled_scores(rows, llrs, f"{split}, silence cut off")
+                figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
+                metrics[split]["trimmed"] = figures | {"n_unchanged": trimmed.n_unchanged}
+        write_breakdowns(output / BREAKDOWNS_FOLDER / split, table, rows, bundle.threshold, params.intervals)
         for name, records in plots(table, bundle.threshold, params.prior, metrics[split]["per_attack"]).items():
             write_json(output / PLOTS_FOLDER / split / f"{name}.json", records)
     draw_examples(store, output / PLOTS_FOLDER / EXAMPLES_FILE)
     write_json(output / METRICS_FILE, metrics)
-    return Evaluation(metrics, unlabelled)
+    return Evaluation(metrics, unlabelled, notes)
+
+
+def write_breakdowns(
+    folder: Path, table: ScoreTable, trials: Iterable[Mapping[str, Any]], threshold: float, n_resamples: int
+) -> None:
+    """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
+
+    The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
+    """
+    durations = {row["utterance_id"]: row["duration_s"] for row in trials}
+    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": _SEED}
+    parts = {
+        "attack": by_attack(table, **options),
+        "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
+    }
+    if len(set(table.speaker_ids.tolist())) > 1:
+        parts["speaker"] = by_speaker(table, **options)
+    for name, rows in parts.items():
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([name, "n_bonafide", "n_spoof", "eer", "eer_ci95_low", "eer_ci95_high", "miss", "false_alarm"])
+        for part in rows:
+            interval = part.eer_interval or (None, None)
+            rates = (part.eer, *interval, part.miss, part.false_alarm)
+            shown = ("" if rate is None else round(rate, _PLOT_DIGITS) for rate in rates)
+            writer.writerow([part.name, part.n_bonafide, part.n_spoof, *shown])
+        atomic_write(folder / f"{name}.csv", text.getvalue())
 
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
@@ -226,6 +285,11 @@ def _extras(table: ScoreTable, uncalibrated: ScoreTable, band: AbstainBand) -> d
         "cllr_before_calibration": cllr(uncalibrated.bonafide, uncalibrated.spoof),
         "uncertain": float(np.mean((verdicts != BONA_FIDE) & (verdicts != SPOOF))),
     }
+
+
+def _asv_scores(params: EvaluateParams, split: str) -> AsvScores | None:
+    path = params.asv_scores.dev if split == "dev" else params.asv_scores.eval
+    return None if path is None else read_asv_scores(Path(path))
 
 
 def _cluster(params: EvaluateParams) -> Cluster | None:

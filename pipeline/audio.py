@@ -214,6 +214,12 @@ def measure(waveform: Waveform, sample_rate: int) -> Measures:
     )
 
 
+def trim_silence(waveform: Waveform, sample_rate: int) -> Waveform:
+    """Cuts off leading and trailing silence as `measure` finds it; a clip that is all silence is returned as it is."""
+    leading, trailing, _ = _silences(waveform, sample_rate)
+    return waveform[leading : len(waveform) - trailing] if leading + trailing < len(waveform) else waveform
+
+
 def _silences(waveform: Waveform, sample_rate: int) -> tuple[int, int, float]:
     """Leading and trailing silence in samples, and the mean square of the whole clip."""
     cell = max(1, round(_CELL_S * sample_rate))

@@ -169,6 +169,13 @@ class TrainParams(_Section):
     devices: Literal["auto"] | Annotated[int, Field(ge=1)]
 
 
+class AsvScoresParams(_Section):
+    """Score files of a speaker verification system on the same corpus, for the t-DCF; None where there is none."""
+
+    dev: str | None
+    eval: str | None
+
+
 class EvaluateParams(_Section):
     """The evaluation.
 
@@ -177,6 +184,7 @@ class EvaluateParams(_Section):
         intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
         interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
         prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
+        asv_scores: Score files of a speaker verification system, per split.
         abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
     """
 
@@ -185,6 +193,7 @@ class EvaluateParams(_Section):
     interval_clusters: Literal["none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
+    asv_scores: AsvScoresParams
 
 
 class Params(_Section):

@@ -172,7 +172,7 @@ def test_a_shortcut_audit_is_shown_where_there_is_one(tmp_path: Path, material: 
 
     text = Elements(material.page(tmp_path, evaluation=changed_metrics(material, tmp_path, audit))).text
 
-    assert "Shortcut audit" not in elements.text
+    assert "silence at both ends cut off" not in elements.text
     assert "43.2 %" in text
     assert "−0.62" in text
 
