@@ -7,6 +7,7 @@ from spoof: a network will find whatever such a number finds.
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ MEASURES: Final = {
 }
 """What the probe tries, by column of the index, with names for people."""
 
+VALIDATION_FILE: Final = "validation.json"
+DISTRIBUTIONS_FILE: Final = "distributions.json"
 SHORTCUT_EER: Final = 0.30
 """A measure that separates the classes with a lower EER than this is called a shortcut; 0.5 is chance."""
 
@@ -128,15 +131,34 @@ def uneven_rejects_of(report: Mapping[str, Any]) -> list[UnevenRejects]:
     return found
 
 
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of `validate` from the files that `write_report` wrote.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: A file is no JSON.
+    """
+    report: dict[str, Any] = json.loads((folder / VALIDATION_FILE).read_text(encoding="utf-8"))
+    for split, measures in json.loads((folder / DISTRIBUTIONS_FILE).read_text(encoding="utf-8")).items():
+        report[split]["measures"] = measures
+    return report
+
+
 def write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> None:
-    """Writes `validation.json`, and below `plots/` tables that DVC draws and a picture of the distributions.
+    """Writes `validation.json`, `distributions.json`, and below `plots/` tables that DVC draws and a picture.
+
+    DVC shows every number of a metrics file in a column of its own, so the distributions have a file beside it.
 
     Args:
         folder: Such as reports/data; made if need be.
         report: Made by `validate` from this index.
         index: Table with the columns of `INDEX_SCHEMA`.
     """
-    write_json(folder / "validation.json", report)
+    splits = {name: part for name, part in report.items() if name in SPLITS}
+    distributions = {name: part["measures"] for name, part in splits.items()}
+    counts = {name: {key: value for key, value in part.items() if key != "measures"} for name, part in splits.items()}
+    write_json(folder / VALIDATION_FILE, {**report, **counts})
+    write_json(folder / DISTRIBUTIONS_FILE, distributions)
     plots = folder / "plots"
     atomic_write(plots / "balance.csv", _csv(("split", "attack", "clips"), _balance(report)))
     atomic_write(plots / "shortcuts.csv", _csv(("split", "measure", "eer"), _shortcut_rows(report)))

@@ -16,6 +16,7 @@ from model.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
 from model.metrics import ScoreTable, read_scores
 from model.score import labelled_scores, split_trials
 from pipeline.store import FeatureStore
+from pipeline.validation import VALIDATION_FILE, read_report
 
 CURVES: Final = ("loss", "eer", "auc", "accuracy")
 _PLOTS: Final = ("roc", "precision_recall", "det", "score_histogram", "calibration")
@@ -95,8 +96,14 @@ def read_validation(folder: Path) -> dict[str, Any] | None:
     Raises:
         ModelError: It is damaged.
     """
-    path = folder / "validation.json"
-    return _read_json(path) if path.exists() else None
+    if not (folder / VALIDATION_FILE).exists():
+        return None
+    try:
+        return read_report(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder}: the data validation cannot be read: {error}; run `bonafide features` again"
+        ) from error
 
 
 def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:

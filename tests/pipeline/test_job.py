@@ -39,6 +39,7 @@ KILLS = 20
 
 def job_params(root: Path | str, **changes: Any) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    content["augment"]["copies"] = 1
     content["data"]["root"] = str(root)
     content["store"]["shards"] = SHARDS
     content["features"] |= {"n_mels": 24, "max_reject_fraction": 0.0}

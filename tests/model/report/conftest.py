@@ -13,10 +13,9 @@ from model.evaluate import evaluate
 from model.export import Bundle, load_bundle
 from model.report.clips import Corpus
 from model.report.page import Sources, write_page
-from pipeline.files import write_json
 from pipeline.params import Params
 from pipeline.store import FeatureStore
-from pipeline.validation import validate
+from pipeline.validation import validate, write_report
 
 HOSTILE_ATTACK = "<img/src=x:/onerror=alert(1)>"
 HOSTILE_SPEAKER = '"><script>alert(2)</script>'
@@ -71,7 +70,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Mate
     store = tones.write_tone_store(folder / "store", tones.tone_manifest(change=change), trained.params)
     bundle = load_bundle(trained.model)
     evaluate(store, bundle, trained.params.evaluate, folder / "evaluation")
-    write_json(folder / "data" / "validation.json", validate(store.index, store.rejects()))
+    write_report(folder / "data", validate(store.index, store.rejects()), store.index)
     sources = Sources(
         evaluation=folder / "evaluation",
         training=trained.report,
