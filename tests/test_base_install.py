@@ -77,7 +77,11 @@ def test_the_pipeline_runs_without_tensorflow(base: Path, tmp_path: Path, reposi
     succeed(base / "bonafide", "features", "--workers", "1", cwd=tmp_path)
     info = json.loads((tmp_path / "data" / "features" / "store.json").read_text(encoding="utf-8"))
     # One augmented copy of each train clip.
-    assert {split: counts["examples"] for split, counts in info["splits"].items()} == {"train": 6, "dev": 3, "eval": 3}
+    assert {split: counts["examples"] for split, counts in info["splits"].items()} == {
+        "train": 3 * (1 + info["parameters"]["augment"]["copies"]),
+        "dev": 3,
+        "eval": 3,
+    }
     succeed(base / "bonafide", "store", "verify", "data/features", cwd=tmp_path)
 
 

@@ -19,6 +19,7 @@ from pipeline.store import FeatureStore
 from pipeline.validation import VALIDATION_FILE, read_report
 
 CURVES: Final = ("loss", "eer", "auc", "accuracy")
+_DECISIVE: Final = ("model", "pipeline", "params.yaml", "dvc.yaml")
 _PLOTS: Final = ("roc", "precision_recall", "det", "score_histogram", "calibration")
 
 Record = Mapping[str, Any]
@@ -128,11 +129,17 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The commit of the project in `folder`, marked where code or parameters differ from it; None outside git."""
-    revision = _git(folder, "rev-parse", "HEAD")
-    if revision is None:
+    """The last commit that touched code or parameters of the project in `folder`; None outside git or before there is one.
+
+    Not HEAD: a commit of results alone would make the same run another page, and the lock file another one.
+
+    Returns:
+        The commit, marked where code or parameters differ from it.
+    """
+    revision = _git(folder, "log", "-1", "--format=%H", "--", *_DECISIVE)
+    if not revision:
         return None
-    changed = _git(folder, "status", "--porcelain", "--", "model", "pipeline", "params.yaml", "dvc.yaml")
+    changed = _git(folder, "status", "--porcelain", "--", *_DECISIVE)
     return f"{revision}, with uncommitted changes" if changed else revision
 
 
