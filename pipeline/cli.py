@@ -5,7 +5,9 @@ Every command imports what it needs when it runs, so that help is instant.
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.job import Outcome, Plan
     from pipeline.params import Params
+    from pipeline.progress import WorkerCounts
     from pipeline.validation import Shortcut
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
@@ -107,7 +110,7 @@ def features(
     _hush_beam()
     from pipeline import runners
     from pipeline.console import progress_bar
-    from pipeline.job import Plan, Progress, plan_run, run_features
+    from pipeline.job import Progress, plan_run, run_features
     from pipeline.manifest import read_manifest
     from pipeline.params import load_params
 
@@ -122,16 +125,17 @@ def features(
     with progress_bar("clips") as bar:
         task = bar.add_task("Features", total=None, note="")
 
-        def planned(plan: Plan) -> None:
-            _print_plan(plan)
-            runners.check(flags, output)
-
         def progressed(progress: Progress) -> None:
-            speed = bar.tasks[task].speed or 0.0
-            note = f"{progress.shards}/{progress.total_shards} shards, {speed:.1f} clips/s"
-            bar.update(task, completed=progress.clips, total=progress.total_clips, note=note)
+            done, speed = progress.done, bar.tasks[task].speed
+            note = f"{done.shards}/{progress.total_shards} shards"
+            if done.rejects:
+                note += f", {done.rejects} rejects"
+            if speed:
+                each = f" by {len(done.workers)} workers" if done.workers else ""
+                note += f", {speed:.0f}/s{each}"
+            bar.update(task, completed=done.clips, total=progress.total_clips, note=note)
 
-        outcome = run_features(rows, audio_root, output, loaded, flags, planned, progressed)
+        outcome = run_features(rows, audio_root, output, loaded, flags, _print_plan, progressed)
     _print_outcome(output, outcome)
     _validate(output, report)
 
@@ -206,7 +210,6 @@ def _print_dry_run(plan: "Plan", root: Path, params: "Params") -> None:
     from pipeline.console import console, duration
     from pipeline.job import expected_seconds
 
-    _print_plan(plan)
     if plan.standing.pending:
         console.print(
             f"expected time on one core: {duration(expected_seconds(plan, root, params))}, measured on a few of the clips"
@@ -236,3 +239,14 @@ def _print_outcome(output: str, outcome: "Outcome") -> None:
         rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(outcome.rejects).items())]
         console.print(table("Rejects", ("reason", "class", "utterances"), rows))
     console.print(f"{outcome.kept} shards kept, {outcome.redone} redone in {duration(outcome.seconds)}")
+    if outcome.done.workers:
+        console.print(_workers_line(outcome.done.workers))
+
+
+def _workers_line(workers: "Mapping[str, WorkerCounts]") -> str:
+    """What the workers made per second while they worked, without the time in which they started or waited."""
+    rates = sorted(worker.clips / worker.busy_s for worker in workers.values() if worker.busy_s)
+    if not rates:
+        return f"{len(workers)} workers"
+    spread = f"{rates[0]:.1f}" if len(rates) == 1 else f"{rates[0]:.1f} to {rates[-1]:.1f}, median {median(rates):.1f}"
+    return f"{len(workers)} worker{'s' if len(workers) != 1 else ''}: {spread} clips/s each while at work"

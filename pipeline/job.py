@@ -4,12 +4,12 @@ One Beam element is one shard with its utterances. A worker reads each file once
 no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
 """
 
+import hashlib
 import itertools
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.errors import AudioError, CorpusError, StoreError
 from pipeline.lifeline import Lifeline
 from pipeline.params import AugmentParams, FeatureParams, Params
 from pipeline.probe import probe_workers
+from pipeline.progress import Counts, count_shard, count_work
 from pipeline.spectrogram import LogMel
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, copies, expected_bytes, plan_shards
@@ -36,6 +37,7 @@ from pipeline.store.writer import (
     Standing,
     StoredExample,
     close_store,
+    rejects_if_committed,
     sweep,
     take_stock,
     write_shard,
@@ -99,7 +101,7 @@ class Extractor:
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """Processes a `Shard`: extracts and commits it. Emits (shard name, examples, rejects)."""
+    """Processes a `Shard`: extracts and commits it. Emits the shard's name."""
 
     def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
         self._root = root
@@ -115,9 +117,13 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._extract = Extractor(Path(self._root), self._features, self._augment)
 
     def process(self, shard: Shard) -> Iterator[str]:
-        write_shard(self._storage, shard, self._config, self._extract(shard))
-        beam.metrics.Metrics.counter("features", "shards").inc()
-        beam.metrics.Metrics.counter("features", "clips").inc(len(shard.sources))
+        # A cluster that lost a worker repeats all that its task had; what that had committed stands.
+        rejects = rejects_if_committed(self._storage, shard, self._config)
+        if rejects is None:
+            began = time.perf_counter()
+            rejects = write_shard(self._storage, shard, self._config, self._extract(shard))
+            count_work(len(shard.sources), time.perf_counter() - began)
+        count_shard(len(shard.sources), rejects)
         yield shard.name
 
 
@@ -145,11 +151,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: shards and clips committed since it began, and in all."""
+    """How far a run is.
 
-    shards: int
+    Attributes:
+        done: What its workers did since it began; no rejects and workers where the runner tells them at the end alone.
+        total_shards: Shards that were due.
+        total_clips: Utterances in them.
+    """
+
+    done: Counts
     total_shards: int
-    clips: int
     total_clips: int
 
 
@@ -162,6 +173,7 @@ class Outcome:
         rejects: Table with the columns of `REJECTS_SCHEMA`.
         kept: Shards that were already as they should be.
         redone: Shards written by this run.
+        done: What the workers counted.
         seconds: Wall time.
     """
 
@@ -169,6 +181,7 @@ class Outcome:
     rejects: pa.Table
     kept: int
     redone: int
+    done: Counts
     seconds: float
 
 
@@ -219,25 +232,39 @@ def run_features(
     with Storage.open(output).lock():
         plan = plan_run(manifest, output, params)
         storage = plan.storage
+        # Workers of a cluster have another working folder.
+        where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else output
+        if plan.standing.pending:
+            name = f"bonafide-features-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
+            # This run holds the lock: a job for this store that still runs has lost its command.
+            if runners.cancel_forsaken(flags, name):
+                plan = plan_run(manifest, output, params)
+            flags = [f"--job_name={name}", *runners.prepare(flags, where)]
         on_plan(plan)
         storage.sweep()
         sweep(storage, plan.standing)
+        done = Counts()
         if plan.standing.pending:
             _require_space(plan)
-            # Workers of a cluster have another working folder.
-            where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else output
-            work = WriteShard(str(root.resolve()), where, plan.config, params.features, params.augment)
             tasks = runners.cluster_tasks(flags)
             if tasks:
-                probe_workers(lambda build: runners.run(build, flags, list), tasks, root.resolve(), where, params)
-            with _reported(plan, on_progress):
-                runners.run(lambda p: _build(p, plan.standing.pending, work), flags, lambda: in_flight(storage))
+                probe_workers(lambda build: runners.try_out(build, flags), tasks, root.resolve(), where)
+            work = WriteShard(str(root.resolve()), where, plan.config, params.features, params.augment)
+            with _Reporter(plan, on_progress) as reporter:
+                runners.run(
+                    lambda p: _build(p, plan.standing.pending, work),
+                    flags,
+                    lambda: in_flight(storage),
+                    reporter.take_counts,
+                )
+            done = reporter.counts
             # A runner that retried may have left a killed worker's unfinished file.
             storage.sweep()
         rejects = read_rejects(storage, [shard.name for shard in plan.shards])
         require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
         info = close_store(storage, plan.shards, plan.config)
-    return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), done, seconds)
 
 
 def expected_seconds(plan: Plan, root: Path, params: Params, budget_s: float = 3.0) -> float:
@@ -325,25 +352,39 @@ def _require_space(plan: Plan) -> None:
         )
 
 
-@contextmanager
-def _reported(plan: Plan, on_progress: Callable[[Progress], None]) -> Iterator[None]:
-    """Reports progress from the index parts that appear: the local runner has no live metrics."""
-    clips = {index_path(shard.name): len(shard.sources) for shard in plan.standing.pending}
-    total = sum(clips.values())
-    stop = threading.Event()
+class _Reporter:
+    """Reports progress twice a second: the workers' counts where the runner tells them live, else from the index parts."""
 
-    def report() -> None:
+    def __init__(self, plan: Plan, on_progress: Callable[[Progress], None]) -> None:
+        self.counts = Counts()
+        self._storage = plan.storage
+        self._clips = {index_path(shard.name): len(shard.sources) for shard in plan.standing.pending}
+        self._on_progress = on_progress
+        self._is_told = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._report, name="features-progress", daemon=True)
+
+    def take_counts(self, counts: Counts) -> None:
+        """Takes what the runner tells, from any thread."""
+        self.counts = counts
+        self._is_told = True
+
+    def __enter__(self) -> "_Reporter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _report(self) -> None:
         while True:
-            ended = stop.wait(_POLL_S)
-            done = [name for name in plan.storage.list(f"{INDEX_FOLDER}/") if name in clips]
-            on_progress(Progress(len(done), len(clips), sum(clips[name] for name in done), total))
+            ended = self._stop.wait(_POLL_S)
+            done = self.counts if self._is_told else self._committed()
+            self._on_progress(Progress(done, len(self._clips), sum(self._clips.values())))
             if ended:
                 return
 
-    thread = threading.Thread(target=report, name="features-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    def _committed(self) -> Counts:
+        parts = [name for name in self._storage.list(f"{INDEX_FOLDER}/") if name in self._clips]
+        return Counts(shards=len(parts), clips=sum(self._clips[name] for name in parts))

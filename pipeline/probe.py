@@ -1,71 +1,81 @@
 """A small job ahead of the real one on a cluster: what its workers lack is found in seconds, not in the middle of the night.
 
 Every worker writes a token beside the store, and the command that started the job reads it back. So a store that the workers
-write elsewhere, audio that they do not see, and libraries of another version are told apart before any work.
+write elsewhere, audio that they do not see, a package that they lack and libraries of another version are told before any work.
 """
 
 import contextlib
 import json
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.internal.cloudpickle import cloudpickle
 
-from pipeline.errors import RunnerError, StoreError
-from pipeline.params import Params
+from pipeline.errors import RunnerError
 from pipeline.storage import LocalStorage, Storage
-from pipeline.store.writer import Config
+from pipeline.store.writer import installed_versions
+
+# The code below goes to the workers itself, not its name: those that lack this package can still say so. Flink would wait three
+# minutes for a worker that cannot read its job.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 class _WriteToken(beam.DoFn):  # type: ignore[misc]
-    """Processes a number: writes what this worker is and sees under that name."""
+    """Processes a number: writes what this worker is and sees under that name. Imports of the package stay in `process`."""
 
-    def __init__(self, url: str, root: str, params: Params, token: str) -> None:
+    def __init__(self, url: str, root: str, token: str) -> None:
         self._url = url
         self._root = root
-        self._params = params
         self._token = token
 
     def process(self, number: int) -> Iterator[int]:
+        host = socket.gethostname()
+        try:
+            import pipeline.job  # noqa: F401 - all that the job needs
+            from pipeline.errors import RunnerError, StoreError
+            from pipeline.storage import Storage
+            from pipeline.store.writer import installed_versions
+        except ImportError as error:
+            raise ImportError(f"{error} (worker on {host})") from error
         seen = {
             "token": self._token,
-            "host": socket.gethostname(),
+            "host": host,
             "audio": Path(self._root).is_dir(),
-            "versions": Config.current(self._params.features, self._params.augment).versions,
+            "versions": installed_versions(),
         }
         try:
             Storage.open(self._url).write(f"{number}.json", json.dumps(seen).encode())
         except StoreError as error:
-            raise RunnerError(
-                f"storage not writable from the workers: {error} (worker on {socket.gethostname()})"
-            ) from error
+            raise RunnerError(f"storage not writable from the workers: {error} (worker on {host})") from error
         yield number
 
 
 def probe_workers(
-    run: Callable[[Callable[[beam.Pipeline], None]], None], workers: int, root: Path, output: str, params: Params
+    try_out: Callable[[Callable[[beam.Pipeline], None]], None], workers: int, root: Path, output: str
 ) -> None:
     """Runs the probe and judges what comes back.
 
     Args:
-        run: Runs a pipeline that it gets the building function of.
+        try_out: Runs a pipeline that it gets the building function of.
         workers: How many tokens are written, in parallel.
         root: Folder of the audio, absolute.
         output: The store's address, absolute; tokens are written beside it and removed.
-        params: All parameters.
 
     Raises:
-        RunnerError: The storage is not shared or not writable, the audio is not visible, or the versions differ.
+        RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
+            or the audio is not visible.
     """
     token = secrets.token_hex(8)
     storage = Storage.open(f"{output}.probe-{token}")
-    write = _WriteToken(storage.url, str(root), params, token)
+    write = _WriteToken(storage.url, str(root), token)
     try:
-        run(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
-        _judge(storage, workers, root, output, Config.current(params.features, params.augment).versions)
+        try_out(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
+        _judge(storage, workers, root, output)
     finally:
         for name in storage.list():
             storage.delete(name)
@@ -74,13 +84,14 @@ def probe_workers(
                 storage.root.rmdir()
 
 
-def _judge(storage: Storage, workers: int, root: Path, output: str, versions: dict[str, Any]) -> None:
+def _judge(storage: Storage, workers: int, root: Path, output: str) -> None:
     found: Sequence[str] = storage.list()
     if len(found) < workers:
         raise RunnerError(
             f"storage not shared: the workers wrote {workers} tokens beside {output}, {len(found)} of them are seen from here. "
             "Mount the same folder under the same path on every machine, or give s3://bucket/prefix"
         )
+    versions: dict[str, Any] = installed_versions()
     for name in found:
         seen = json.loads(storage.read(name))
         if not seen["audio"]:

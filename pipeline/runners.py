@@ -6,14 +6,14 @@ would fail late on a cluster (no slots, another version, storage that the worker
 
 import contextlib
 import json
+import logging
 import os
 import re
 import shlex
-import socket
+import signal
 import sys
 import tempfile
-import urllib.error
-import urllib.request
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,9 @@ from pipeline.worker_watch import watch_workers
 
 if TYPE_CHECKING:
     import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline.progress import Counts
 
 PROFILES: Mapping[str, str] = {
     "local": "worker processes on this machine (Beam's FnApiRunner)",
@@ -43,8 +46,10 @@ _REFUSED: Mapping[str, str] = {
     "kafkastreamsrunner": "it is experimental and part of no Beam release",
 }
 
-_FLINK_MAGIC = ("[auto]", "[local]")
-_TIMEOUT_S = 5.0
+TRIAL_S = 120.0
+"""What the workers of a cluster get to start and to answer before a job."""
+
+_log = logging.getLogger(__name__)
 
 
 def pipeline_options(profile: str, extra: Sequence[str], cores: int | None) -> list[str]:
@@ -75,12 +80,15 @@ def pipeline_options(profile: str, extra: Sequence[str], cores: int | None) -> l
     return [*_profile_flags(profile, cores), *own]
 
 
-def check(flags: Sequence[str], output: str) -> None:
-    """Finds, before any work, what would make a job on this runner fail or lose data.
+def prepare(flags: Sequence[str], output: str) -> list[str]:
+    """Finds, before any work, what would make a job on this runner fail or lose data, and fills in what a cluster tells.
 
     Args:
         flags: Beam flags, as `pipeline_options` gives them.
         output: Where the job writes: a local folder or `s3://bucket/prefix`.
+
+    Returns:
+        The flags; on a Flink cluster all free slots are used, each by a worker of its own, where the flags don't say.
 
     Raises:
         RunnerError: Says what is wrong and what to do.
@@ -89,54 +97,120 @@ def check(flags: Sequence[str], output: str) -> None:
     reason = _REFUSED.get(name.lower().rpartition(".")[2])
     if reason is not None:
         raise RunnerError(f"{name} is refused: {reason}. Use --on local, or --on flink with a cluster")
-    if _is_flink(flags):
-        _check_flink(flags)
     if name.lower() in ("dataflowrunner", "dataflow") and "://" not in output:
         raise RunnerError(
             f"Dataflow's workers cannot see the folder {output}; give an address such as s3://bucket/prefix"
         )
+    if _is_flink(flags):
+        from pipeline.flink.preflight import check_flink, fill_in
+
+        check_flink(_options(flags))
+        return fill_in(flags)
+    return list(flags)
+
+
+def cancel_forsaken(flags: Sequence[str], job_name: str) -> int:
+    """Cancels the jobs of this name, or their probes, that run on a Flink cluster: for a caller who knows that nobody waits.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        RunnerError: The cluster does not answer.
+    """
+    if not _is_flink(flags):
+        return 0
+    from pipeline.flink.preflight import cluster_of
+
+    cluster = cluster_of(_options(flags))
+    if cluster is None:
+        return 0
+    forsaken = cluster.running_jobs(lambda name: name.startswith(job_name))
+    for job in forsaken:
+        _log.warning("cancelling the job %s: it writes to this store, but the command that started it is gone", job)
+        cluster.cancel(job)
+    return len(forsaken)
 
 
 def cluster_tasks(flags: Sequence[str]) -> int:
     """How many workers of a Flink cluster a job uses at once, at least; 0 where the work is not done on one."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions
 
     if not _is_flink(flags):
         return 0
-    return max(1, int(PipelineOptions(list(flags)).view_as(FlinkRunnerOptions).parallelism))
+    return max(1, int(_options(flags).view_as(FlinkRunnerOptions).parallelism))
 
 
-def run(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], in_flight: Callable[[], list[str]]) -> None:
+def run(
+    build: Callable[["beam.Pipeline"], None],
+    flags: Sequence[str],
+    in_flight: Callable[[], list[str]],
+    on_counts: Callable[["Counts"], None] = lambda counts: None,
+) -> None:
     """Runs a pipeline to its end.
 
     Args:
         build: Applies the transforms to the pipeline it is given.
         flags: Beam flags, as `pipeline_options` gives them.
         in_flight: Names the work that is under way, for the message when a worker dies.
+        on_counts: Gets what the workers counted: at the end, and on Flink about twice a second before.
 
     Raises:
         RunnerError: The runner cannot run the job, or lost a worker.
     """
     import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
 
-    options = PipelineOptions(list(flags))
-    pipeline = beam.Pipeline(runner=_mended_runner(flags), options=options)
+    from pipeline.progress import read_counts
+
+    pipeline = beam.Pipeline(
+        runner=_runner(flags, lambda found: on_counts(read_counts(found))), options=_options(flags)
+    )
     build(pipeline)
     if _runner_name(flags).lower() == _LOCAL_RUNNER:
         with watch_workers(in_flight), _options_for_local_workers(pipeline), _worker_log():
-            _to_end(pipeline)
+            result = _to_end(pipeline)
     else:
+        with _terminated_as_interrupted():
+            result = _to_end(pipeline)
+    on_counts(read_counts(result.metrics()))
+
+
+def try_out(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]) -> None:
+    """Runs a small pipeline on a cluster to find out whether a real one could run there.
+
+    Its first failure ends it on Flink, whatever the cluster's restart strategy, and so does `TRIAL_S`.
+
+    Raises:
+        RunnerError: It failed, or took too long.
+    """
+    import apache_beam as beam
+
+    pipeline = beam.Pipeline(runner=_runner(flags, lambda found: None, TRIAL_S), options=_options(flags))
+    build(pipeline)
+    with _terminated_as_interrupted():
         _to_end(pipeline)
 
 
-def _mended_runner(flags: Sequence[str]) -> Any:
+def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], trial_s: float | None = None) -> Any:
     """The runner itself where Beam's needs mending; None leaves it to Beam."""
     if not _is_flink(flags):
         return None
-    from pipeline.flink import MendedFlinkRunner
+    from pipeline.flink.runner import MendedFlinkRunner
 
-    return MendedFlinkRunner()
+    return MendedFlinkRunner(on_metrics, trial_s)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Takes SIGTERM for a Ctrl-C: who stops the command, as Kubernetes does, means the job on the cluster too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 @contextlib.contextmanager
@@ -180,7 +254,7 @@ def _worker_log() -> Iterator[None]:
         os.close(handle)
 
 
-def _to_end(pipeline: "beam.Pipeline") -> None:
+def _to_end(pipeline: "beam.Pipeline") -> Any:
     try:
         result = pipeline.run()
         try:
@@ -188,6 +262,7 @@ def _to_end(pipeline: "beam.Pipeline") -> None:
         except KeyboardInterrupt:
             result.cancel()
             raise
+        return result
     except Exception as error:  # Beam wraps whatever happened in a worker
         raise _explained(error) from error
 
@@ -201,6 +276,12 @@ def _explained(error: Exception) -> BonafideError:
         kind = getattr(errors, found[1], None)
         if isinstance(kind, type) and issubclass(kind, BonafideError) and kind is not errors.AudioError:
             return kind(found[2])
+    missing = re.search(r"^(?:ModuleNotFoundError|ImportError): (.+)$", text, re.MULTILINE)
+    if missing is not None:
+        return RunnerError(
+            f"package missing on the workers: {missing[1]}. Install this project's wheel and its locked dependencies where "
+            "the worker pools run"
+        )
     last = text.rpartition("\n")[2]
     return RunnerError(
         f"the job failed: {last if isinstance(error, RuntimeError) else f'{type(error).__name__}: {last}'}"
@@ -238,99 +319,17 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
     return ["--runner=DataflowRunner", "--save_main_session=false", *workers_flag]
 
 
-def _runner_name(flags: Sequence[str]) -> str:
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+def _options(flags: Sequence[str]) -> "PipelineOptions":
+    from apache_beam.options.pipeline_options import PipelineOptions
 
-    return str(PipelineOptions(list(flags)).view_as(StandardOptions).runner or "DirectRunner")
+    return PipelineOptions(list(flags))
+
+
+def _runner_name(flags: Sequence[str]) -> str:
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    return str(_options(flags).view_as(StandardOptions).runner or "DirectRunner")
 
 
 def _is_flink(flags: Sequence[str]) -> bool:
     return _runner_name(flags).lower().rpartition(".")[2] in ("flinkrunner", "flink")
-
-
-def _check_flink(flags: Sequence[str]) -> None:
-    from apache_beam.options import pipeline_options as beam_options
-
-    options = beam_options.PipelineOptions(list(flags))
-    flink = options.view_as(beam_options.FlinkRunnerOptions)
-    portable = options.view_as(beam_options.PortableOptions)
-    if flink.flink_master in _FLINK_MAGIC:
-        return
-    if portable.environment_type is None:
-        raise RunnerError(
-            "no --environment_type: with a cluster Beam would start Docker containers. Give --environment_type=EXTERNAL and "
-            "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if that is what you want"
-        )
-    if portable.environment_type == "EXTERNAL":
-        _check_pool(portable.environment_config, _is_here(flink.flink_master.rpartition("://")[2].rpartition(":")[0]))
-    master = flink.flink_master if "://" in flink.flink_master else f"http://{flink.flink_master}"
-    overview = _rest(master, "/overview")
-    if not isinstance(overview.get("flink-version"), str):
-        raise RunnerError(f"{master} is no Flink cluster: its /overview names no version")
-    _check_version(overview["flink-version"], flink.flink_version, flink.flink_job_server_jar)
-    _check_slots(master, overview, flink.parallelism)
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "[::1]")
-
-
-def _check_pool(address: str | None, cluster_is_here: bool) -> None:
-    """Needs an address; whether anyone listens can be told from here only if it is this machine's.
-
-    Beside the TaskManagers of a cluster elsewhere, `localhost` means their machines.
-    """
-    host, _, port = (address or "").rpartition(":")
-    if not host or not port.isdigit():
-        raise RunnerError(
-            f"--environment_type=EXTERNAL needs --environment_config=HOST:PORT of a worker pool, not {address!r}"
-        )
-    if not (cluster_is_here and _is_here(host)):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S).close()
-    except OSError as error:
-        raise RunnerError(
-            f"no worker pool listens at {address} ({error.strerror or error}); start one: "
-            "python -m apache_beam.runners.worker.worker_pool_main --service_port=PORT"
-        ) from error
-
-
-def _check_version(cluster: str, wanted: str, jar: str | None) -> None:
-    minor = ".".join(cluster.split(".")[:2])
-    if minor != wanted:
-        raise RunnerError(f"the cluster runs Flink {cluster}, the job asks for {wanted}: give --flink_version={minor}")
-    if jar is None:
-        return
-    if "://" not in jar and not Path(jar).is_file():
-        raise RunnerError(f"there is no job server jar at {jar}; see deploy/flink/README.md for how to fetch it")
-    named = re.search(r"flink-(\d+\.\d+)-(?:job-server|runner)", Path(jar).name)
-    if named is not None and named[1] != minor:
-        raise RunnerError(
-            f"{Path(jar).name} is for Flink {named[1]}, but the cluster runs {cluster}: fetch the jar for {minor}"
-        )
-
-
-def _check_slots(master: str, overview: Mapping[str, Any], parallelism: int) -> None:
-    total, free = overview["slots-total"], overview["slots-available"]
-    if total == 0:
-        raise RunnerError(f"the cluster at {master} has no TaskManagers, so no slots; start some")
-    if free < max(1, parallelism):
-        raise RunnerError(
-            f"the cluster at {master} has {free} free of {total} slots, the job needs {max(1, parallelism)}; "
-            "wait for or cancel other jobs, add TaskManagers, or give a smaller --parallelism"
-        )
-
-
-def _rest(master: str, path: str) -> dict[str, Any]:
-    try:
-        with urllib.request.urlopen(master.rstrip("/") + path, timeout=_TIMEOUT_S) as answer:
-            content = json.load(answer)
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise RunnerError(
-            f"no Flink cluster answers at {master} ({reason}); check --flink_master and that it runs"
-        ) from error
-    if not isinstance(content, dict):
-        raise RunnerError(f"{master} is no Flink cluster: {path} gives no JSON object")
-    return content

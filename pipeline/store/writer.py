@@ -70,11 +70,7 @@ class Config:
         return cls(
             features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
             augment=augment.model_dump(mode="json"),
-            versions={
-                "format": FORMAT_VERSION,
-                "front_end": FRONT_END_VERSION,
-                **{name: version(name) for name in _VERSIONED},
-            },
+            versions=installed_versions(),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,6 +81,15 @@ class Config:
     def fingerprint(self) -> str:
         """SHA-256 of the configuration."""
         return digest(self.as_dict())
+
+
+def installed_versions() -> dict[str, Any]:
+    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
+    return {
+        "format": FORMAT_VERSION,
+        "front_end": FRONT_END_VERSION,
+        **{name: version(name) for name in _VERSIONED},
+    }
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Reject:
     detail: str
 
 
-def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[StoredExample | Reject]) -> None:
+def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[StoredExample | Reject]) -> int:
     """Writes and commits one shard: records, then rejects, then the index part that makes it count.
 
     Args:
@@ -118,6 +123,9 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
         config: Of the run.
         items: Every example and reject of the shard, in any order. Consumed while the records file is already open under
             its temporary name, so an unfinished shard can be told by it; held in memory at once, bounded by a shard's size.
+
+    Returns:
+        How many utterances were rejected.
 
     Raises:
         StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
@@ -156,6 +164,7 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
     index = index.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)})
     storage.write(index_path(shard.name), _parquet_bytes(index))
+    return len(rejects)
 
 
 @dataclass(frozen=True)
@@ -205,9 +214,7 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
             pending.append(shard)
             continue
         changes = changes or differences(metadata["config"], config.as_dict())
-        if metadata["shard_fingerprint"] == shard.fingerprint(config.fingerprint) and _is_whole(
-            storage, metadata, shard
-        ):
+        if _is_current(storage, metadata, shard, config):
             kept.append(shard.name)
         else:
             pending.append(shard)
@@ -215,6 +222,14 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
     if not changes and not kept and stale:
         changes = _changes_of_stale(storage, stale, config)
     return Standing(pending, kept, stale, changes, _split_changes(present, shards))
+
+
+def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int | None:
+    """How many utterances a shard that is already as a run wants it rejected; None where it is still to be written."""
+    metadata = part_metadata(storage, shard.name)
+    if metadata is None or not _is_current(storage, metadata, shard, config):
+        return None
+    return int(metadata["rejects"])
 
 
 def sweep(storage: Storage, standing: Standing) -> None:
@@ -295,12 +310,14 @@ def part_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
     return metadata if isinstance(metadata, dict) and metadata.keys() >= _PART_KEYS else None
 
 
-def _is_whole(storage: Storage, metadata: Mapping[str, Any], shard: Shard) -> bool:
-    """Whether a committed shard's files are there in full and its rejects still stand.
+def _is_current(storage: Storage, metadata: Mapping[str, Any], shard: Shard, config: Config) -> bool:
+    """Whether a committed shard is of these parameters and utterances, its files are there in full and its rejects stand.
 
     A file that only the surroundings kept from being read (missing, unreadable, changed) is looked at again, unless the
     manifest already said so.
     """
+    if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
+        return False
     if any(
         not storage.exists(name) or storage.size(name) != entry["size"] for name, entry in metadata["files"].items()
     ):

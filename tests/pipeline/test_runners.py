@@ -13,7 +13,8 @@ import pytest
 from pipeline import runners
 from pipeline.errors import RunnerError, StoreError
 
-OVERVIEW = {"flink-version": "2.2.1", "slots-total": 2, "slots-available": 2, "taskmanagers": 2}
+OVERVIEW = {"flink-version": "2.2.1", "slots-total": 3, "slots-available": 2, "taskmanagers": 2}
+TASK_MANAGERS = {"taskmanagers": [{"slotsNumber": 1}, {"slotsNumber": 2}]}
 
 
 @pytest.fixture(autouse=True)
@@ -30,17 +31,17 @@ def pool() -> Iterator[str]:
 
 @pytest.fixture
 def flink() -> Iterator[Callable[..., str]]:
-    """Makes REST interfaces that answer `/overview` as told; gives their addresses."""
+    """Makes REST interfaces that answer `/overview` as told, and a few more; gives their addresses."""
     servers = []
 
     def serve(**changes: Any) -> str:
-        body = json.dumps({**OVERVIEW, **changes}).encode()
+        answers = {"/overview": {**OVERVIEW, **changes}, "/taskmanagers": TASK_MANAGERS}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200)
+                self.send_response(200 if self.path in answers else 404)
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(json.dumps(answers.get(self.path, {})).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -56,9 +57,9 @@ def flink() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-def check_flink(master: str, pool: str, *more: str, output: str = "s3://bucket/store") -> None:
+def prepare_flink(master: str, pool: str, *more: str) -> list[str]:
     flags = ["--runner=FlinkRunner", f"--flink_master={master}", "--environment_type=EXTERNAL"]
-    runners.check([*flags, f"--environment_config={pool}", *more], output)
+    return runners.prepare([*flags, f"--environment_config={pool}", *more], "s3://bucket/store")
 
 
 def closed_port() -> str:
@@ -120,27 +121,28 @@ def test_unreadable_beam_args_and_unknown_profiles_are_errors(monkeypatch: pytes
 )
 def test_runners_that_lose_data_or_change_under_the_user_are_refused_with_the_reason(runner: str, reason: str) -> None:
     with pytest.raises(RunnerError, match=f"{runner} is refused: .*{reason}"):
-        runners.check([f"--runner={runner}"], "data/features")
+        runners.prepare([f"--runner={runner}"], "data/features")
 
 
-def test_local_runs_need_no_check() -> None:
-    runners.check(runners.pipeline_options("local", [], 1), "data/features")
+def test_local_flags_stay_as_they_are() -> None:
+    flags = runners.pipeline_options("local", [], 1)
+    assert runners.prepare(flags, "data/features") == flags
 
 
 def test_an_unreachable_cluster_is_found(pool: str) -> None:
     master = closed_port()
-    with pytest.raises(RunnerError, match=f"no Flink cluster answers at http://{master}.*--flink_master"):
-        check_flink(master, pool)
+    with pytest.raises(RunnerError, match=rf"answers at http://{master} \(Connection refused\).*--flink_master"):
+        prepare_flink(master, pool)
 
 
 def test_something_else_than_flink_is_found(flink: Callable[..., str], pool: str) -> None:
     with pytest.raises(RunnerError, match="is no Flink cluster"):
-        check_flink(flink(**{"flink-version": None}), pool)
+        prepare_flink(flink(**{"slots-total": None}), pool)
 
 
 def test_another_version_than_the_clusters_is_found(flink: Callable[..., str], pool: str) -> None:
     with pytest.raises(RunnerError, match=r"runs Flink 1\.20\.1, the job asks for 2\.2: give --flink_version=1\.20"):
-        check_flink(flink(**{"flink-version": "1.20.1"}), pool)
+        prepare_flink(flink(**{"flink-version": "1.20.1"}), pool)
 
 
 def test_a_job_server_jar_for_another_version_or_none_at_all_is_found(
@@ -149,35 +151,43 @@ def test_a_job_server_jar_for_another_version_or_none_at_all_is_found(
     master = flink()
     jar = tmp_path / "beam-runners-flink-1.20-job-server-2.77.0.jar"
     with pytest.raises(RunnerError, match="there is no job server jar at"):
-        check_flink(master, pool, f"--flink_job_server_jar={jar}")
+        prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
     jar.touch()
     with pytest.raises(RunnerError, match=r"is for Flink 1\.20, but the cluster runs 2\.2\.1"):
-        check_flink(master, pool, f"--flink_job_server_jar={jar}")
+        prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
 
 
 def test_missing_slots_are_found(flink: Callable[..., str], pool: str) -> None:
     with pytest.raises(RunnerError, match="has no TaskManagers"):
-        check_flink(flink(**{"slots-total": 0, "slots-available": 0}), pool)
-    with pytest.raises(RunnerError, match="1 free of 2 slots, the job needs 2"):
-        check_flink(flink(**{"slots-available": 1}), pool, "--parallelism=2")
-    check_flink(flink(**{"slots-available": 1}), pool, "--parallelism=1")
+        prepare_flink(flink(**{"slots-total": 0, "slots-available": 0}), pool)
+    with pytest.raises(RunnerError, match="1 free of 3 slots, the job needs 2"):
+        prepare_flink(flink(**{"slots-available": 1}), pool, "--parallelism=2")
+    prepare_flink(flink(**{"slots-available": 1}), pool, "--parallelism=1")
+
+
+def test_all_free_slots_are_used_each_by_a_worker_of_its_own_unless_told_otherwise(
+    flink: Callable[..., str], pool: str
+) -> None:
+    assert prepare_flink(flink(), pool)[-2:] == ["--parallelism=2", "--sdk_worker_parallelism=2"]
+    own = ["--parallelism=1", "--sdk_worker_parallelism=1"]
+    assert prepare_flink(flink(), pool, *own)[-2:] == own
 
 
 def test_a_cluster_without_an_environment_type_would_mean_docker(flink: Callable[..., str]) -> None:
     with pytest.raises(RunnerError, match="Docker"):
-        runners.check(["--runner=FlinkRunner", f"--flink_master={flink()}"], "s3://bucket/store")
+        runners.prepare(["--runner=FlinkRunner", f"--flink_master={flink()}"], "s3://bucket/store")
 
 
 def test_a_worker_pool_that_nobody_serves_is_found(flink: Callable[..., str]) -> None:
     with pytest.raises(RunnerError, match="no worker pool listens"):
-        check_flink(flink(), closed_port())
+        prepare_flink(flink(), closed_port())
     with pytest.raises(RunnerError, match="needs --environment_config=HOST:PORT"):
-        check_flink(flink(), "nonsense")
+        prepare_flink(flink(), "nonsense")
 
 
 def test_dataflow_cannot_write_to_a_local_folder() -> None:
     with pytest.raises(RunnerError, match="cannot see the folder data/features"):
-        runners.check(["--runner=DataflowRunner"], "data/features")
+        runners.prepare(["--runner=DataflowRunner"], "data/features")
 
 
 def test_an_error_for_people_in_a_worker_comes_back_as_itself() -> None:

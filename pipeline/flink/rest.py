@@ -1,0 +1,115 @@
+"""What the pipeline asks a Flink cluster over its REST interface, and tells it.
+
+See https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/ for the answers' fields.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from pipeline.errors import RunnerError
+
+_TIMEOUT_S = 5.0
+_CANCEL_S = 30.0
+_POLL_S = 0.5
+_ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A cluster at a glance: its version, such as "2.2.1", and its task slots."""
+
+    version: str
+    slots_total: int
+    slots_free: int
+
+
+class FlinkCluster:
+    """The JobManager at an address.
+
+    Attributes:
+        url: `http://host:port`, without a slash at the end.
+    """
+
+    def __init__(self, master: str) -> None:
+        master = master.strip().rstrip("/")
+        self.url = master if "://" in master else f"http://{master}"
+
+    def overview(self) -> Overview:
+        """Version and slots.
+
+        Raises:
+            RunnerError: Nobody answers there, or not a Flink cluster.
+        """
+        found = self._ask(requests.get, "overview")
+        try:
+            return Overview(str(found["flink-version"] or ""), int(found["slots-total"]), int(found["slots-available"]))
+        except (KeyError, TypeError) as error:
+            raise RunnerError(f"{self.url} is no Flink cluster: its /overview names no version or slots") from error
+
+    def most_slots(self) -> int:
+        """Slots of the TaskManager that has the most.
+
+        Raises:
+            RunnerError: The cluster does not answer.
+        """
+        return max(
+            (int(each["slotsNumber"]) for each in self._ask(requests.get, "taskmanagers")["taskmanagers"]), default=1
+        )
+
+    def running_jobs(self, is_meant: Callable[[str], bool]) -> list[str]:
+        """Ids of the jobs that have not ended and whose name is meant.
+
+        Raises:
+            RunnerError: The cluster does not answer.
+        """
+        jobs = self._ask(requests.get, "jobs/overview").get("jobs", [])
+        return [str(job["jid"]) for job in jobs if job["state"] not in _ENDED and is_meant(str(job["name"]))]
+
+    def cancel(self, job: str) -> None:
+        """Cancels a job and waits, 30 s at most, until its tasks have let go of their slots.
+
+        Raises:
+            RunnerError: The cluster does not answer.
+        """
+        self._ask(requests.patch, f"jobs/{job}?mode=cancel")
+        deadline = time.monotonic() + _CANCEL_S
+        while time.monotonic() < deadline:
+            if self._ask(requests.get, f"jobs/{job}")["state"] in _ENDED:
+                return
+            time.sleep(_POLL_S)
+
+    def last_failure(self, job: str) -> str | None:
+        """The Java stack trace of a job's latest failure, also of one that a restart mended; None where there was none.
+
+        Raises:
+            RunnerError: The cluster does not answer.
+        """
+        history = self._ask(requests.get, f"jobs/{job}/exceptions")["exceptionHistory"]["entries"]
+        return str(history[0]["stacktrace"]) if history else None
+
+    def _ask(self, method: Callable[..., requests.Response], path: str) -> dict[str, Any]:
+        try:
+            answer = method(f"{self.url}/{path}", timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            content = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            raise RunnerError(
+                f"no Flink cluster answers at {self.url} ({_reason(error)}); check --flink_master and that it runs"
+            ) from error
+        if not isinstance(content, dict):
+            raise RunnerError(f"{self.url} is no Flink cluster: /{path} gives no JSON object")
+        return content
+
+
+def _reason(error: Exception) -> str:
+    """The shortest true account of a failed request: the system's own word where there is one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
+            return cause.strerror
+        cause = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+    return "it takes too long" if isinstance(error, requests.Timeout) else str(error)

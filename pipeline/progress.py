@@ -1,0 +1,72 @@
+"""How far a job is: what its workers count as Beam metrics, and what the command reads of them.
+
+A task that was retried counts once where the runner drops the counts of failed attempts, as Flink does.
+"""
+
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from apache_beam.metrics import Metrics
+
+_JOB = "features"
+_WORKER_CLIPS = "features.worker_clips"
+_WORKER_MILLISECONDS = "features.worker_milliseconds"
+
+
+@dataclass(frozen=True)
+class WorkerCounts:
+    """One worker process: its clips, and the seconds it spent on them."""
+
+    clips: int
+    busy_s: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the workers of a job have done.
+
+    Attributes:
+        shards: Finished shards.
+        clips: Utterances in them.
+        rejects: Those of the utterances that cannot be used.
+        workers: By host and process id, such as "node-3/4711".
+    """
+
+    shards: int = 0
+    clips: int = 0
+    rejects: int = 0
+    workers: Mapping[str, WorkerCounts] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def count_shard(clips: int, rejects: int) -> None:
+    """Counts a finished shard, in a worker."""
+    for name, number in (("shards", 1), ("clips", clips), ("rejects", rejects)):
+        Metrics.counter(_JOB, name).inc(number)
+
+
+def count_work(clips: int, seconds: float) -> None:
+    """Counts what this worker process itself did; a shard that an earlier attempt finished is no work."""
+    worker = f"{socket.gethostname()}/{os.getpid()}"
+    Metrics.counter(_WORKER_CLIPS, worker).inc(clips)
+    Metrics.counter(_WORKER_MILLISECONDS, worker).inc(round(seconds * 1000))
+
+
+def read_counts(metrics: Any) -> Counts:
+    """Sums up Beam's metrics.
+
+    Args:
+        metrics: `apache_beam.metrics.metric.MetricResults` of a job.
+    """
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for found in metrics.query()["counters"]:
+        sums[found.key.metric.namespace][found.key.metric.name] += found.result or 0
+    milliseconds = sums[_WORKER_MILLISECONDS]
+    workers = {
+        name: WorkerCounts(clips, milliseconds[name] / 1000) for name, clips in sorted(sums[_WORKER_CLIPS].items())
+    }
+    return Counts(**{name: sums[_JOB][name] for name in ("shards", "clips", "rejects")}, workers=workers)
