@@ -66,9 +66,6 @@ _COMMON = {
     "heartbeat.interval": "1000",
     "heartbeat.timeout": "8000",
     "slot.request.timeout": "30000",
-    "restart-strategy.type": "fixed-delay",
-    "restart-strategy.fixed-delay.attempts": "3",
-    "restart-strategy.fixed-delay.delay": "2 s",
     "taskmanager.memory.network.min": "64m",
     "taskmanager.memory.network.max": "64m",
 }
@@ -111,11 +108,6 @@ class LocalCluster:
         """Address of the dashboard and of the REST interface."""
         return f"http://{_HOST}:{self.rest_port}"
 
-    @property
-    def slots_total(self) -> int:
-        """Slots of all TaskManagers asked for."""
-        return self.task_managers * self.slots
-
     def beam_flags(self) -> list[str]:
         """Beam flags that bring a job here, with the runner's jar where it was built."""
         jar = [f"--flink_job_server_jar={RUNNER_JAR}"] if RUNNER_JAR.is_file() else []
@@ -124,8 +116,6 @@ class LocalCluster:
             f"--flink_master={_HOST}:{self.rest_port}",
             "--environment_type=EXTERNAL",
             f"--environment_config={_HOST}:{self.pool_port}",
-            f"--parallelism={self.slots_total}",
-            f"--sdk_worker_parallelism={self.slots}",
         ]
 
     def __enter__(self) -> "LocalCluster":

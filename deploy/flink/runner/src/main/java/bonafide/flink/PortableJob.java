@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.UUID;
 import org.apache.beam.model.pipeline.v1.RunnerApi;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
@@ -13,6 +14,8 @@ import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.Struct;
 import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.Value;
 import org.apache.beam.vendor.grpc.v1p69p0.com.google.protobuf.util.JsonFormat;
 import org.apache.flink.api.common.RuntimeExecutionMode;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
@@ -26,6 +29,9 @@ public final class PortableJob {
   private static final String FOLDER = "BEAM-PIPELINE/pipeline/";
   private static final String PARALLELISM = "beam:option:parallelism:v1";
   private static final String JOB_NAME = "beam:option:job_name:v1";
+
+  private static final int RETRIES = 5;
+  private static final Duration RETRY_DELAY = Duration.ofSeconds(2);
 
   private PortableJob() {}
 
@@ -45,9 +51,22 @@ public final class PortableJob {
     if (parallelism > 0) {
       environment.setParallelism(parallelism);
     }
+    retryByDefault(environment);
     JobInfo job = JobInfo.create(UUID.randomUUID().toString(), name, "", options);
     new Translator(environment, job).translate(pipeline);
     environment.execute(name);
+  }
+
+  /** A bounded job of a cluster that says nothing of restarts would end with its first lost worker. */
+  private static void retryByDefault(StreamExecutionEnvironment environment) {
+    if (environment.getConfiguration().getOptional(RestartStrategyOptions.RESTART_STRATEGY).isPresent()) {
+      return;
+    }
+    Configuration retries = new Configuration();
+    retries.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+    retries.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, RETRIES);
+    retries.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, RETRY_DELAY);
+    environment.configure(retries);
   }
 
   private static <T extends Message.Builder> T read(String name, T builder) throws IOException {
