@@ -1,9 +1,8 @@
-"""The commands from audio to feature store: `manifest`, `features`, `store`, `download`.
+"""The commands from audio to feature store: `manifest`, `features`, `store`, `download`, `plan`.
 
 Every command imports what it needs when it runs, so that help is instant.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.beam_log import hush_beam
 from pipeline.cli_download import download
+from pipeline.cli_plan import plan
 from pipeline.cli_store import store_app
 
 if TYPE_CHECKING:
@@ -30,10 +31,11 @@ ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 def register(app: typer.Typer) -> None:
     """Adds the pipeline's commands to the console command."""
     app.command(epilog="Example: bonafide download asvspoof2019-la --to data/raw")(download)
+    app.command(epilog="Example: bonafide plan --clips 10_000_000 --mean-seconds 3.4 --copies 3 --cores 256")(plan)
     app.command(epilog="Example: bonafide manifest --output data/manifest.parquet")(manifest)
     app.command(
-        epilog="Examples: bonafide features | bonafide features --workers 1 | bonafide features -- --runner=FlinkRunner "
-        "--flink_master=localhost:8081",
+        epilog="Examples: bonafide features | bonafide features --workers 1 | bonafide features --on flink "
+        "--output s3://bucket/store -- --flink_master=HOST:8081 --environment_config=localhost:50000",
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(features)
     app.add_typer(store_app)
@@ -93,7 +95,10 @@ def features(
     ] = "data/features",
     on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Local worker processes; default: one per core.")
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Workers; default: one per core here, one per free slot of a Flink cluster."
+        ),
     ] = None,
     report: Annotated[
         Path, typer.Option("--report", help="Folder for the data validation: balance, distributions, shortcuts.")
@@ -107,7 +112,7 @@ def features(
     A run that was stopped goes on where it was; after a change only the shards that it concerns are redone. Beam options
     follow `--`, or stand in BEAM_ARGS.
     """
-    _hush_beam()
+    hush_beam()
     from pipeline import runners
     from pipeline.console import progress_bar
     from pipeline.job import Progress, plan_run, run_features
@@ -123,7 +128,8 @@ def features(
         return
     flags = runners.pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
-        task = bar.add_task("Features", total=None, note="")
+        # Shown once there is something to wait for, not above the error of a check.
+        task = bar.add_task("Features", total=None, note="", visible=False)
 
         def progressed(progress: Progress) -> None:
             done, speed = progress.done, bar.tasks[task].speed
@@ -133,7 +139,7 @@ def features(
             if speed:
                 each = f" by {len(done.workers)} workers" if done.workers else ""
                 note += f", {speed:.0f}/s{each}"
-            bar.update(task, completed=done.clips, total=progress.total_clips, note=note)
+            bar.update(task, completed=done.clips, total=progress.total_clips, note=note, visible=True)
 
         outcome = run_features(rows, audio_root, output, loaded, flags, _print_plan, progressed)
     _print_outcome(output, outcome)
@@ -166,11 +172,6 @@ def _validate(output: str, folder: Path) -> None:
 
 def _medians(shortcut: "Shortcut") -> tuple[str, str]:
     return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
-
-
-def _hush_beam() -> None:
-    """Drops what Beam logs about an optional part of itself whenever it is imported."""
-    logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
 
 
 def _manifest_table(rows: "pa.Table", title: str) -> "Table":
@@ -210,6 +211,7 @@ def _print_dry_run(plan: "Plan", root: Path, params: "Params") -> None:
     from pipeline.console import console, duration
     from pipeline.job import expected_seconds
 
+    _print_plan(plan)
     if plan.standing.pending:
         console.print(
             f"expected time on one core: {duration(expected_seconds(plan, root, params))}, measured on a few of the clips"

@@ -1,7 +1,7 @@
 """The features job: manifest and audio in, a complete feature store out, on any Beam runner.
 
-One Beam element is one shard with its utterances. A worker reads each file once, augments, extracts and commits the shard;
-no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
+One Beam element is one shard, whose utterances stand in a list beside the store. A worker reads each file once, augments,
+extracts and commits the shard; no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
 """
 
 import hashlib
@@ -42,6 +42,7 @@ from pipeline.store.writer import (
     take_stock,
     write_shard,
 )
+from pipeline.worklist import ShardTask, Worklist, worklist
 
 _POLL_S = 0.5
 
@@ -101,7 +102,7 @@ class Extractor:
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """Processes a `Shard`: extracts and commits it. Emits the shard's name."""
+    """Processes a `ShardTask`: extracts and commits the shard. Emits its name."""
 
     def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
         self._root = root
@@ -114,9 +115,11 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         self._command.hold()
         self._storage = Storage.open(self._output)
+        self._worklist = Worklist(self._output)
         self._extract = Extractor(Path(self._root), self._features, self._augment)
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def process(self, task: ShardTask) -> Iterator[str]:
+        shard = self._worklist.read(task)
         # A cluster that lost a worker repeats all that its task had; what that had committed stands.
         rejects = rejects_if_committed(self._storage, shard, self._config)
         if rejects is None:
@@ -250,9 +253,9 @@ def run_features(
             if tasks:
                 probe_workers(lambda build: runners.try_out(build, flags), tasks, root.resolve(), where)
             work = WriteShard(str(root.resolve()), where, plan.config, params.features, params.augment)
-            with _Reporter(plan, on_progress) as reporter:
+            with worklist(where, plan.standing.pending) as elements, _Reporter(plan, on_progress) as reporter:
                 runners.run(
-                    lambda p: _build(p, plan.standing.pending, work),
+                    lambda p: _build(p, elements, work),
                     flags,
                     lambda: in_flight(storage),
                     reporter.take_counts,
@@ -325,13 +328,13 @@ def count_rejects(rejects: pa.Table) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _build(pipeline: beam.Pipeline, shards: Sequence[Shard], work: WriteShard) -> None:
+def _build(pipeline: beam.Pipeline, elements: Sequence[ShardTask], work: WriteShard) -> None:
     (
         pipeline
-        | "Shards" >> beam.Create(shards, reshuffle=False)
-        # Shard
+        | "Shards" >> beam.Create(elements, reshuffle=False)
+        # ShardTask
         | "Spread" >> beam.Reshuffle()
-        # Shard, on any worker
+        # ShardTask, on any worker
         | "WriteShard" >> beam.ParDo(work)
         # shard name
     )

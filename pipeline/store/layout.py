@@ -14,15 +14,18 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from pipeline.errors import ParamsError
 from pipeline.params import AugmentParams, FeatureParams, StoreParams
 from pipeline.store.schema import SPLITS, shard_name
 
 _SALT: Final = "bonafide-1"
 _RECORD_OVERHEAD_BYTES: Final = 230
 _FEWEST_SHARDS: Final = 8
+# Five digits of a shard's name.
+_MOST_SHARDS: Final = 99_999
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One row of the manifest, as a worker needs it.
 
@@ -85,22 +88,36 @@ def cut(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]:
 
 def expected_bytes(manifest: pa.Table, features: FeatureParams, augment: AugmentParams) -> dict[str, int]:
     """Expected size of each split's records in bytes, from the durations in the manifest."""
-    per_second = features.sample_rate / features.hop_length * features.n_mels * 2
     total = dict.fromkeys(SPLITS, 0)
     for split, duration in zip(manifest["split"].to_pylist(), manifest["duration_s"].to_pylist(), strict=True):
         if duration is not None:
-            total[split] += (1 + copies(split, augment)) * (int(duration * per_second) + _RECORD_OVERHEAD_BYTES)
+            total[split] += (1 + copies(split, augment)) * example_bytes(duration, features)
     return total
 
 
+def example_bytes(duration_s: float, features: FeatureParams) -> int:
+    """Expected size in bytes of the record of one example that lasts `duration_s` seconds."""
+    per_second = features.sample_rate / features.hop_length * features.n_mels * 2
+    return int(duration_s * per_second) + _RECORD_OVERHEAD_BYTES
+
+
 def shard_count(size: int, store: StoreParams) -> int:
-    """Shards of a split of `size` expected bytes: as given, or the power of two from 8 on nearest to the target size."""
+    """Shards of a split of `size` expected bytes: as given, or the power of two from 8 on nearest to the target size.
+
+    Raises:
+        ParamsError: There would be more shards than names.
+    """
     if store.shards != "auto":
         return store.shards
     target = store.target_shard_mib * 2**20
     count = _FEWEST_SHARDS
     while abs(size / (2 * count) - target) < abs(size / count - target):
         count *= 2
+    if count > _MOST_SHARDS:
+        raise ParamsError(
+            f"a split would have {count:,} shards, but their names have room for {_MOST_SHARDS:,}; "
+            f"raise store.target_shard_mib above {store.target_shard_mib:g}"
+        )
     return count
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_store import manifest_of, manifest_row, small_params, write_store
 
+from pipeline.errors import ParamsError
 from pipeline.params import Params, StoreParams
 from pipeline.store import FeatureStore
 from pipeline.store.layout import (
@@ -118,12 +119,17 @@ def test_automatic_count_is_the_power_of_two_that_comes_nearest_to_the_target(si
     assert shard_count(size, StoreParams(shards="auto", target_shard_mib=64.0)) == count
 
 
-@given(st.integers(0, 2**45))
+@given(st.integers(0, 2**42))
 def test_automatic_count_is_a_power_of_two_from_eight(size: int) -> None:
     count = shard_count(size, StoreParams(shards="auto", target_shard_mib=64.0))
     assert count >= 8
     assert count & (count - 1) == 0
     assert count == 8 or 32 * MIB < size / count < 128 * MIB
+
+
+def test_more_shards_than_there_are_names_for_are_refused() -> None:
+    with pytest.raises(ParamsError, match=r"131,072 shards.*raise store\.target_shard_mib above 64"):
+        shard_count(2**43, StoreParams(shards="auto", target_shard_mib=64.0))
 
 
 def test_given_count_is_taken_as_it_is() -> None:
