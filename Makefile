@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all check format lock flink flink-cache clean
+.PHONY: help install repro test test-slow test-all format lock flink flink-cache worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,13 @@ flink: flink-cache  ## run the features job on a real Flink cluster on this mach
 	rm -rf $(FLINK)/store
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/flink/local_cluster.py run -- bonafide features --on flink \
 	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store --report $(FLINK)/report
+
+worker-package: $(READY)  ## put the wheel and the locked requirements of a cluster's workers into dist
+	mkdir -p dist
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/uv pip compile -q pyproject.toml --extra s3 --universal --python-version 3.10 --constraints requirements.lock \
+	    --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make worker-package" \
+	    --output-file dist/requirements.txt
 
 format: $(READY)  ## format the code
 	$(BIN)/ruff check --fix .

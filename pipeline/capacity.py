@@ -22,6 +22,8 @@ _SAMPLE_BYTES: Final = 4
 _WORKING_BYTES_PER_SAMPLE: Final = 80
 # What the index needs to know of an example until its shard is committed, and the example's own Python objects.
 _ROW_BYTES: Final = 2_500
+# A row of the manifest and the plan's objects for it; measured on a million clips.
+_COMMAND_BYTES_PER_CLIP: Final = 800
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Estimate:
         command_s: CPU seconds, and wall time, in which the command alone starts, plans and closes the store.
         workers_wall_s: Wall time in seconds from the first worker's start to the last shard.
         worker_bytes: Resident memory of a worker at its peak.
+        command_bytes: Resident memory of the command, which holds the plan.
     """
 
     shards: int
@@ -104,6 +107,7 @@ class Estimate:
     command_s: float
     workers_wall_s: float
     worker_bytes: int
+    command_bytes: int
 
     @property
     def cpu_s(self) -> float:
@@ -162,6 +166,7 @@ def estimate(workload: Workload, rates: Rates, params: Params, cores: int, effic
         command_s=rates.start_s + sum(workload.clips.values()) * rates.command_clip_s + shards * rates.command_shard_s,
         workers_wall_s=(rates.start_s + makespan(tasks, cores)) / efficiency,
         worker_bytes=rates.worker_bytes + held_bytes,
+        command_bytes=rates.worker_bytes + sum(workload.clips.values()) * _COMMAND_BYTES_PER_CLIP,
     )
 
 

@@ -115,7 +115,7 @@ def features(
     hush_beam()
     from pipeline import runners
     from pipeline.console import progress_bar
-    from pipeline.job import Progress, plan_run, run_features
+    from pipeline.job import Plan, Progress, plan_run, run_features
     from pipeline.manifest import read_manifest
     from pipeline.params import load_params
 
@@ -131,6 +131,11 @@ def features(
         # Shown once there is something to wait for, not above the error of a check.
         task = bar.add_task("Features", total=None, note="", visible=False)
 
+        def planned(plan: Plan) -> None:
+            _print_plan(plan)
+            if plan.standing.pending:
+                bar.update(task, total=plan.pending_clips, note="starting workers", visible=True)
+
         def progressed(progress: Progress) -> None:
             done, speed = progress.done, bar.tasks[task].speed
             note = f"{done.shards}/{progress.total_shards} shards"
@@ -139,9 +144,9 @@ def features(
             if speed:
                 each = f" by {len(done.workers)} workers" if done.workers else ""
                 note += f", {speed:.0f}/s{each}"
-            bar.update(task, completed=done.clips, total=progress.total_clips, note=note, visible=True)
+            bar.update(task, completed=done.clips, total=progress.total_clips, note=note)
 
-        outcome = run_features(rows, audio_root, output, loaded, flags, _print_plan, progressed)
+        outcome = run_features(rows, audio_root, output, loaded, flags, planned, progressed)
     _print_outcome(output, outcome)
     _validate(output, report)
 

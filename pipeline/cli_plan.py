@@ -142,6 +142,7 @@ def _rows(workload: "Workload", result: "Estimate", cores: int) -> list[tuple[st
         ("storage: written", f"{size(result.store_bytes / workers_s)}/s"),
         ("memory per worker", size(result.worker_bytes)),
         ("memory of all workers", size(result.worker_bytes * min(cores, result.busy_shards))),
+        ("memory of the command", size(result.command_bytes)),
     ]
 
 
@@ -163,7 +164,7 @@ def _assumptions(
         "storage keeps up with the workers",
         f"audio is 16-bit FLAC of one channel at {params.features.sample_rate} Hz, packed to {FLAC_RATIO:.0%}",
         f"a worker needs {size(rates.worker_bytes)} beside its shard; the runner's own memory is not counted",
-        "not counted: the start of the runner and the report after the job, about 5 s together on a small corpus",
+        "not counted: the start of the runner and the report after the job, about 5 s on one machine, 20 s on Flink",
     ]
 
 

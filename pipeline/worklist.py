@@ -9,13 +9,15 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from pipeline.errors import StoreError
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, Source
 
 _NAME = "shards"
+_row = attrgetter(*(field.name for field in fields(Source)))
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def worklist(url: str, shards: Sequence[Shard]) -> Iterator[list[ShardTask]]:
     offset = 0
     with storage.create(_NAME) as file:
         for shard in shards:
-            packed = zlib.compress(json.dumps([astuple(source) for source in shard.sources]).encode())
+            packed = zlib.compress(json.dumps([_row(source) for source in shard.sources]).encode())
             file.write(packed)
             tasks.append(ShardTask(shard.name, shard.split, offset, len(packed), hashlib.sha256(packed).hexdigest()))
             offset += len(packed)

@@ -2,14 +2,21 @@
 
 import abc
 import contextlib
+import itertools
 import os
 import socket
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeAlias
 
 from pipeline.errors import StoreError
 
 Names: TypeAlias = list[str]
+
+_READ_AHEAD = 16
+"""Files on their way at once."""
 
 
 class Storage(abc.ABC):
@@ -63,6 +70,23 @@ class Storage(abc.ABC):
         Raises:
             StoreError: The file is missing or cannot be read.
         """
+
+    def read_each(self, names: Iterable[str]) -> Iterator[bytes]:
+        """All bytes of many files, in order; a few are read ahead at once, since a request to an object store takes its time.
+
+        Raises:
+            StoreError: A file is missing or cannot be read.
+        """
+        if not self.remote:
+            yield from map(self.read, names)
+            return
+        waiting = iter(names)
+        with ThreadPoolExecutor(_READ_AHEAD) as pool:
+            ahead = deque(pool.submit(self.read, name) for name in itertools.islice(waiting, _READ_AHEAD))
+            while ahead:
+                data = ahead.popleft().result()
+                ahead.extend(pool.submit(self.read, name) for name in itertools.islice(waiting, 1))
+                yield data
 
     @abc.abstractmethod
     def read_range(self, name: str, offset: int, length: int) -> bytes:

@@ -250,17 +250,18 @@ def parse_part(data: bytes, where: str) -> pa.Table:
 
 def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
     """Reads the rejects of these shards, of a store that need not be complete, into one table."""
-    names = map(rejects_path, shards)
+    names = [rejects_path(shard) for shard in shards]
+    parts = zip(names, storage.read_each(names), strict=True)
     return pa.concat_tables(
-        [REJECTS_SCHEMA.empty_table(), *(parse_part(storage.read(name), storage.url_of(name)) for name in names)]
+        [REJECTS_SCHEMA.empty_table(), *(parse_part(data, storage.url_of(name)) for name, data in parts)]
     )
 
 
 def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str], str], schema: pa.Schema) -> pa.Table:
     """Reads one table of the store from its parts, each checked against store.json."""
     tables = [schema.empty_table()]
-    for name in map(path_of, _shards(info)):
-        data = storage.read(name)
+    names = [path_of(shard) for shard in _shards(info)]
+    for name, data in zip(names, storage.read_each(names), strict=True):
         if hashlib.sha256(data).hexdigest() != info["files"][name]["sha256"]:
             raise StoreError(
                 f"{storage.url_of(name)} is not the file that {STORE_FILE} names: it is damaged, or a run is writing the "

@@ -258,8 +258,8 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
     files: dict[str, dict[str, Any]] = {}
     sums: list[Mapping[str, Any]] = []
     splits = {split: SplitCounts() for split in SPLITS}
-    for shard in shards:
-        data = storage.read(index_path(shard.name))
+    parts = storage.read_each(index_path(shard.name) for shard in shards)
+    for shard, data in zip(shards, parts, strict=True):
         index = parse_part(data, storage.url_of(index_path(shard.name)))
         metadata = json.loads(index.schema.metadata[METADATA_KEY])
         if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):

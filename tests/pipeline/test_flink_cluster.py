@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import yaml
 from flink_cluster import environment_without_the_project, local_cluster, worker_pool
 from synthetic_store import files_of
 
-from pipeline.job import run_features
+from pipeline.job import plan_run, run_features
 from pipeline.manifest import build_manifest, write_manifest
 from pipeline.params import load_params
 from pipeline.store.verify import verify
@@ -119,6 +120,17 @@ def committed(store: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of change of the index parts that are there."""
     parts = (store / "index").glob("*-of-*.parquet")
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    """Mounts a file system of its own; skips the test where that is not allowed."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def in_mid_job(store: Path) -> Callable[[], bool]:
@@ -265,6 +277,27 @@ def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
     assert status == 0, printed
     assert f"{len(finished)} shards kept" in printed
     assert files_of(store) == files_of(work.store)
+
+
+def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
+    start: Callable[..., Run], work: Work, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
+    # Room for what the job expects to write, but not for the index parts too.
+    with small_disk(disk, f"size={expected // 1024 + 64}k"):
+        status, printed = start(disk / "store", tmp_path / "report").end()
+        assert status == 1
+        assert "the disk is full" in printed
+        assert "Traceback" not in printed
+        finished = committed(disk / "store")
+        assert finished
+        subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
+        status, printed = start(disk / "store", tmp_path / "report").end()
+        assert status == 0, printed
+        assert f"{len(finished)} shards kept" in printed
+        assert files_of(disk / "store") == files_of(work.store)
 
 
 # What is found before the work

@@ -101,6 +101,20 @@ def test_what_was_written_is_read_back(storage: Storage) -> None:
     assert not storage.exists("train")
 
 
+def test_many_files_are_read_in_order_and_a_missing_one_is_told(storage: Storage) -> None:
+    names = [f"index/{number}.parquet" for number in range(40)]
+    for name in names:
+        storage.write(name, name.encode())
+    wanted = [*names, *reversed(names)]
+    assert list(storage.read_each(wanted)) == [name.encode() for name in wanted]
+    assert list(storage.read_each([])) == []
+    storage.delete(names[20])
+    read = storage.read_each(names)
+    assert [next(read) for _ in range(20)] == [name.encode() for name in names[:20]]
+    with pytest.raises(StoreError, match=names[20]):
+        next(read)
+
+
 def test_a_range_is_exact_or_an_error(storage: Storage) -> None:
     storage.write("a", b"0123456789")
     assert storage.read_range("a", 3, 4) == b"3456"
