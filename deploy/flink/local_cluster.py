@@ -365,7 +365,9 @@ def _act(arguments: argparse.Namespace) -> int:
         _describe(cluster)
         flags = shlex.join(cluster.beam_flags())
         environment = {**os.environ, "BEAM_ARGS": f"{flags} {os.environ.get('BEAM_ARGS', '')}".strip()}
-        return _run_command(arguments.command, environment)
+        status = _run_command(arguments.command, environment)
+    print("cluster stopped", flush=True)
+    return status
 
 
 def _run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
