@@ -129,7 +129,7 @@ def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
         manifest = _manifest(n_clips)
         began = time.process_time()
         shards = plan_shards(manifest, few_shards, params.features, augment)
-        with worklist(storage.url, shards):
+        with worklist(storage.url, shards, "plan"):
             planned_s = time.process_time() - began
         for shard in shards:
             write_shard(storage, shard, config, _examples(shard, params.features, augment))

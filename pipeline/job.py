@@ -4,8 +4,8 @@ One Beam element is one shard, whose utterances stand in a list beside the store
 extracts and commits the shard; no audio and no spectrogram ever crosses the runner, so the result does not depend on it.
 """
 
-import hashlib
 import itertools
+import secrets
 import shutil
 import threading
 import time
@@ -42,7 +42,7 @@ from pipeline.store.writer import (
     take_stock,
     write_shard,
 )
-from pipeline.worklist import ShardTask, Worklist, worklist
+from pipeline.worklist import ShardTask, Worklist, discard_worklist, forsaken_job, worklist
 
 _POLL_S = 0.5
 
@@ -237,37 +237,50 @@ def run_features(
         storage = plan.storage
         # Workers of a cluster have another working folder.
         where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else output
+        name = f"bonafide-features-{secrets.token_hex(6)}"
         if plan.standing.pending:
-            name = f"bonafide-features-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
-            # This run holds the lock: a job for this store that still runs has lost its command.
-            if runners.cancel_forsaken(flags, name):
-                plan = plan_run(manifest, output, params)
+            forsaken = forsaken_job(where)
+            if forsaken is not None and runners.cancel_forsaken(flags, forsaken):
+                plan = plan_run(manifest, output, params)  # it may have finished some more
             flags = [f"--job_name={name}", *runners.prepare(flags, where)]
         on_plan(plan)
         storage.sweep()
         sweep(storage, plan.standing)
         done = Counts()
         if plan.standing.pending:
-            _require_space(plan)
-            tasks = runners.cluster_tasks(flags)
-            if tasks:
-                probe_workers(lambda build: runners.try_out(build, flags), tasks, root.resolve(), where)
-            work = WriteShard(str(root.resolve()), where, plan.config, params.features, params.augment)
-            with worklist(where, plan.standing.pending) as elements, _Reporter(plan, on_progress) as reporter:
-                runners.run(
-                    lambda p: _build(p, elements, work),
-                    flags,
-                    lambda: in_flight(storage),
-                    reporter.take_counts,
-                )
-            done = reporter.counts
-            # A runner that retried may have left a killed worker's unfinished file.
-            storage.sweep()
+            done = _write_pending(plan, root.resolve(), where, params, name, flags, on_progress)
+        else:
+            discard_worklist(where)
         rejects = read_rejects(storage, [shard.name for shard in plan.shards])
         require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
         info = close_store(storage, plan.shards, plan.config)
     seconds = time.monotonic() - began
     return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), done, seconds)
+
+
+def _write_pending(
+    plan: Plan,
+    root: Path,
+    where: str,
+    params: Params,
+    job_name: str,
+    flags: Sequence[str],
+    on_progress: Callable[[Progress], None],
+) -> Counts:
+    """Runs the job over the shards that are due, on a cluster after a probe of its workers."""
+    _require_space(plan)
+    tasks = runners.cluster_tasks(flags)
+    work = WriteShard(str(root), where, plan.config, params.features, params.augment)
+    with worklist(where, plan.standing.pending, job_name) as elements:
+        if tasks:
+            probe_workers(lambda build: runners.try_out(build, flags), tasks, root, where)
+        with _Reporter(plan, on_progress) as reporter:
+            runners.run(
+                lambda p: _build(p, elements, work), flags, lambda: in_flight(plan.storage), reporter.take_counts
+            )
+    # A runner that retried may have left a killed worker's unfinished file.
+    plan.storage.sweep()
+    return reporter.counts
 
 
 def expected_seconds(plan: Plan, root: Path, params: Params, budget_s: float = 3.0) -> float:

@@ -109,27 +109,27 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
     return list(flags)
 
 
-def cancel_forsaken(flags: Sequence[str], job_name: str) -> int:
-    """Cancels the jobs of this name, or their probes, that run on a Flink cluster: for a caller who knows that nobody waits.
+def cancel_forsaken(flags: Sequence[str], job_name: str) -> bool:
+    """Cancels the job of this name on a Flink cluster, or its probe: for a caller who knows that nobody waits for it.
 
     Returns:
-        How many there were.
+        Whether it was still running.
 
     Raises:
         RunnerError: The cluster does not answer.
     """
     if not _is_flink(flags):
-        return 0
+        return False
     from pipeline.flink.preflight import cluster_of
 
     cluster = cluster_of(_options(flags))
     if cluster is None:
-        return 0
-    forsaken = cluster.running_jobs(lambda name: name.startswith(job_name))
+        return False
+    forsaken = cluster.running_jobs(job_name)
     for job in forsaken:
         _log.warning("cancelling the job %s: it writes to this store, but the command that started it is gone", job)
         cluster.cancel(job)
-    return len(forsaken)
+    return bool(forsaken)
 
 
 def cluster_tasks(flags: Sequence[str]) -> int:

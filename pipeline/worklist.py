@@ -1,7 +1,8 @@
 """The utterances of the shards that are due, in one file beside the store: a runner carries where they stand, not themselves.
 
 Ten million utterances are over a gigabyte; a runner holds its elements in the job's description and in the memory of its
-master, so an element is a shard's name and a range of this file. The file is there only while the job runs.
+master, so an element is a shard's name and a range of this file. It is there only while the job runs, and with it the job's
+name: where a new run finds them, the command of that job was killed.
 """
 
 import contextlib
@@ -16,7 +17,8 @@ from pipeline.errors import StoreError
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.layout import Shard, Source
 
-_NAME = "shards"
+_SHARDS = "shards"
+_JOB = "job"
 _row = attrgetter(*(field.name for field in fields(Source)))
 
 
@@ -38,12 +40,13 @@ class ShardTask:
 
 
 @contextlib.contextmanager
-def worklist(url: str, shards: Sequence[Shard]) -> Iterator[list[ShardTask]]:
+def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[ShardTask]]:
     """Writes the list of a store's shards, gives the tasks, and removes it in the end.
 
     Args:
         url: Of the store, which the caller has locked.
         shards: Those that are due.
+        job_name: Of the job that is going to write them.
 
     Raises:
         StoreError: The list cannot be written.
@@ -51,19 +54,34 @@ def worklist(url: str, shards: Sequence[Shard]) -> Iterator[list[ShardTask]]:
     storage = _beside(url)
     tasks = []
     offset = 0
-    with storage.create(_NAME) as file:
-        for shard in shards:
-            packed = zlib.compress(json.dumps([_row(source) for source in shard.sources]).encode())
-            file.write(packed)
-            tasks.append(ShardTask(shard.name, shard.split, offset, len(packed), hashlib.sha256(packed).hexdigest()))
-            offset += len(packed)
     try:
+        storage.write(_JOB, job_name.encode())
+        with storage.create(_SHARDS) as file:
+            for shard in shards:
+                packed = zlib.compress(json.dumps([_row(source) for source in shard.sources]).encode())
+                file.write(packed)
+                checksum = hashlib.sha256(packed).hexdigest()
+                tasks.append(ShardTask(shard.name, shard.split, offset, len(packed), checksum))
+                offset += len(packed)
         yield tasks
     finally:
-        storage.delete(_NAME)
-        if isinstance(storage, LocalStorage):
-            with contextlib.suppress(OSError):
-                storage.root.rmdir()
+        discard_worklist(url)
+
+
+def discard_worklist(url: str) -> None:
+    """Removes the list of a store, also that of a run that was killed, for the holder of the store's lock."""
+    storage = _beside(url)
+    for name in (_SHARDS, _JOB):
+        storage.delete(name)
+    if isinstance(storage, LocalStorage):
+        with contextlib.suppress(OSError):
+            storage.root.rmdir()
+
+
+def forsaken_job(url: str) -> str | None:
+    """Name of the job whose command was killed while it wrote to this store, for the holder of the store's lock."""
+    storage = _beside(url)
+    return storage.read(_JOB).decode() if storage.exists(_JOB) else None
 
 
 class Worklist:
@@ -82,7 +100,7 @@ class Worklist:
         Raises:
             StoreError: The list is gone, or another run has written its own.
         """
-        packed = self._storage.read_range(_NAME, task.offset, task.length)
+        packed = self._storage.read_range(_SHARDS, task.offset, task.length)
         if hashlib.sha256(packed).hexdigest() != task.sha256:
             raise StoreError(f"{self._storage.url}: another run is writing to this store; this one has to end")
         return Shard(task.name, task.split, tuple(Source(*row) for row in json.loads(zlib.decompress(packed))))

@@ -60,14 +60,14 @@ class FlinkCluster:
             (int(each["slotsNumber"]) for each in self._ask(requests.get, "taskmanagers")["taskmanagers"]), default=1
         )
 
-    def running_jobs(self, is_meant: Callable[[str], bool]) -> list[str]:
-        """Ids of the jobs that have not ended and whose name is meant.
+    def running_jobs(self, name: str) -> list[str]:
+        """Ids of the jobs of this name that have not ended.
 
         Raises:
             RunnerError: The cluster does not answer.
         """
         jobs = self._ask(requests.get, "jobs/overview").get("jobs", [])
-        return [str(job["jid"]) for job in jobs if job["state"] not in _ENDED and is_meant(str(job["name"]))]
+        return [str(job["jid"]) for job in jobs if job["state"] not in _ENDED and job["name"] == name]
 
     def cancel(self, job: str) -> None:
         """Cancels a job and waits, 30 s at most, until its tasks have let go of their slots.

@@ -133,6 +133,15 @@ def small_disk(folder: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
+    """Ends a run that must complete the store: the bytes of a local one, no other file, no finished shard redone."""
+    status, printed = run.end()
+    assert status == 0, printed
+    assert f"{kept} shards kept" in printed
+    assert files_of(store) == files_of(work.store)
+    assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
+
+
 def in_mid_job(store: Path) -> Callable[[], bool]:
     """Whether some shards are committed and others are being written."""
     return lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial"))
@@ -194,11 +203,7 @@ def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
     finished = committed(store)
     victim = cluster.workers()[0]
     os.kill(victim, signal.SIGKILL)
-    status, printed = run.end()
-    assert status == 0, printed
-    assert files_of(store) == files_of(work.store)
-    now = committed(store)
-    assert {name: now[name] for name in finished} == finished, "a finished shard was redone"
+    completes(run, store, work, finished, kept=0)
 
 
 def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
@@ -211,11 +216,7 @@ def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
     # One slot is left, the job asks for two: a new machine comes, as on any cluster that replaces lost ones.
     cluster.start_task_manager()
-    status, printed = run.end()
-    assert status == 0, printed
-    assert files_of(store) == files_of(work.store)  # also no file under a temporary name
-    now = committed(store)
-    assert {name: now[name] for name in finished} == finished, "a finished shard was redone"
+    completes(run, store, work, finished, kept=0)
 
 
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
@@ -234,6 +235,7 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     assert "the command that started it is gone" in printed
     assert "CANCELED" in jobs(cluster)
     assert files_of(store) == files_of(work.store)
+    assert not (tmp_path / ".store.work").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -252,10 +254,7 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
     assert cluster.workers() == []
     finished = committed(store)
     assert finished
-    status, printed = start(store, tmp_path / "report").end()
-    assert status == 0, printed
-    assert f"{len(finished)} shards kept" in printed
-    assert files_of(store) == files_of(work.store)
+    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
 
 
 def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
@@ -273,10 +272,7 @@ def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
     finished = committed(store)
     cluster.stop()
     cluster.start()
-    status, printed = start(store, tmp_path / "report").end()
-    assert status == 0, printed
-    assert f"{len(finished)} shards kept" in printed
-    assert files_of(store) == files_of(work.store)
+    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
 
 
 def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
@@ -294,10 +290,7 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
         finished = committed(disk / "store")
         assert finished
         subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
-        status, printed = start(disk / "store", tmp_path / "report").end()
-        assert status == 0, printed
-        assert f"{len(finished)} shards kept" in printed
-        assert files_of(disk / "store") == files_of(work.store)
+        completes(start(disk / "store", tmp_path / "report"), disk / "store", work, finished, kept=len(finished))
 
 
 # What is found before the work

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
 from pipeline.store.layout import Shard, Source
-from pipeline.worklist import Worklist, worklist
+from pipeline.worklist import Worklist, forsaken_job, worklist
 
 texts = st.text(max_size=20)
 sources = st.builds(
@@ -36,14 +36,14 @@ def source(number: int) -> Source:
 def test_every_shard_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, lists: list[list[Source]]) -> None:
     url = str(tmp_path_factory.mktemp("list") / "store")
     shards = [shard(number, *listed) for number, listed in enumerate(lists)]
-    with worklist(url, shards) as tasks:
+    with worklist(url, shards, "job-1") as tasks:
         assert [Worklist(url).read(task) for task in reversed(tasks)] == shards[::-1]
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_nothing_of_the_list_stays(tmp_path: Path, fails: bool) -> None:
     try:
-        with worklist(str(tmp_path / "store"), [shard(0, source(0))]):
+        with worklist(str(tmp_path / "store"), [shard(0, source(0))], "job-1"):
             assert len(list(tmp_path.iterdir())) == 1
             if fails:
                 raise StoreError("the disk is full")
@@ -52,9 +52,17 @@ def test_nothing_of_the_list_stays(tmp_path: Path, fails: bool) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_name_of_a_job_is_there_as_long_as_its_command(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    assert forsaken_job(url) is None
+    with worklist(url, [shard(0, source(0))], "job-1"):
+        assert forsaken_job(url) == "job-1"
+    assert forsaken_job(url) is None
+
+
 def test_what_a_runner_carries_does_not_grow_with_the_utterances(tmp_path: Path) -> None:
     def carried(count: int) -> int:
-        with worklist(str(tmp_path / "store"), [shard(0, *map(source, range(count)))]) as tasks:
+        with worklist(str(tmp_path / "store"), [shard(0, *map(source, range(count)))], "job-1") as tasks:
             return len(pickle.dumps(tasks))
 
     assert carried(10_000) - carried(1) < 10
@@ -63,8 +71,8 @@ def test_what_a_runner_carries_does_not_grow_with_the_utterances(tmp_path: Path)
 def test_the_list_of_another_run_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
     with (
-        worklist(url, [shard(0, source(1))]) as tasks,
-        worklist(url, [shard(0, source(2))]),
+        worklist(url, [shard(0, source(1))], "job-1") as tasks,
+        worklist(url, [shard(0, source(2))], "job-2"),
         pytest.raises(StoreError, match="another run is writing"),
     ):
         Worklist(url).read(tasks[0])
@@ -72,13 +80,13 @@ def test_the_list_of_another_run_is_not_taken_for_this_ones(tmp_path: Path) -> N
 
 def test_a_list_that_is_gone_is_told(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
-    with worklist(url, [shard(0, source(1))]) as tasks:
+    with worklist(url, [shard(0, source(1))], "job-1") as tasks:
         pass
     with pytest.raises(StoreError, match="no such file"):
         Worklist(url).read(tasks[0])
 
 
 def test_an_object_store_holds_the_list_beside_the_store(s3_url: str) -> None:
-    with worklist(s3_url, [shard(0, source(1)), shard(1)]) as tasks:
+    with worklist(s3_url, [shard(0, source(1)), shard(1)], "job-1") as tasks:
         assert Worklist(s3_url).read(tasks[0]) == shard(0, source(1))
         assert Worklist(s3_url).read(tasks[1]) == shard(1)
