@@ -75,4 +75,4 @@ lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	    --upgrade --output-file requirements.lock
 
 clean:  ## remove the environment and caches, not the data
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info

@@ -117,9 +117,11 @@ def plan(
         output.print(listed)
     if result.busy_shards < 2 * used_cores:
         remedy = "lower store.target_shard_mib" if loaded.store.shards == "auto" else "raise store.shards"
+        # A shard needs a clip.
+        remedies = f"{remedy} or use fewer cores" if clips >= 2 * used_cores else "use fewer cores"
         console.print(
             f"[yellow]{result.busy_shards:,} shards for {used_cores:,} cores: the last wave leaves cores idle; "
-            f"{remedy} or use fewer cores[/yellow]"
+            f"{remedies}[/yellow]"
         )
 
 

@@ -5,11 +5,11 @@ extracts and commits the shard; no audio and no spectrogram ever crosses the run
 """
 
 import itertools
-import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -236,13 +236,13 @@ def run_features(
         plan = plan_run(manifest, output, params)
         storage = plan.storage
         # Workers of a cluster have another working folder.
-        where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else output
-        name = f"bonafide-features-{secrets.token_hex(6)}"
+        where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else storage.url
+        name = runners.job_name(flags)
         if plan.standing.pending:
             forsaken = forsaken_job(where)
             if forsaken is not None and runners.cancel_forsaken(flags, forsaken):
                 plan = plan_run(manifest, output, params)  # it may have finished some more
-            flags = [f"--job_name={name}", *runners.prepare(flags, where)]
+            flags = [*runners.prepare(flags, where), f"--job_name={name}"]
         on_plan(plan)
         storage.sweep()
         sweep(storage, plan.standing)
@@ -271,7 +271,7 @@ def _write_pending(
     _require_space(plan)
     tasks = runners.cluster_tasks(flags)
     work = WriteShard(str(root), where, plan.config, params.features, params.augment)
-    with worklist(where, plan.standing.pending, job_name) as elements:
+    with runners.interruptible(flags), worklist(where, plan.standing.pending, job_name) as elements:
         if tasks:
             probe_workers(lambda build: runners.try_out(build, flags), tasks, root, where)
         with _Reporter(plan, on_progress) as reporter:
@@ -396,8 +396,10 @@ class _Reporter:
     def _report(self) -> None:
         while True:
             ended = self._stop.wait(_POLL_S)
-            done = self.counts if self._is_told else self._committed()
-            self._on_progress(Progress(done, len(self._clips), sum(self._clips.values())))
+            # A storage that does not answer is for those who need it to tell.
+            with suppress(StoreError):
+                done = self.counts if self._is_told else self._committed()
+                self._on_progress(Progress(done, len(self._clips), sum(self._clips.values())))
             if ended:
                 return
 

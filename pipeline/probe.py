@@ -4,9 +4,7 @@ Every worker writes a token beside the store, and the command that started the j
 write elsewhere, audio that they do not see, a package that they lack and libraries of another version are told before any work.
 """
 
-import contextlib
 import json
-import secrets
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +15,9 @@ import apache_beam as beam
 from apache_beam.internal.cloudpickle import cloudpickle
 
 from pipeline.errors import RunnerError
-from pipeline.storage import LocalStorage, Storage
+from pipeline.storage import Storage
 from pipeline.store.writer import installed_versions
+from pipeline.worklist import work_folder
 
 # The code below goes to the workers itself, not its name: those that lack this package can still say so. Flink would wait three
 # minutes for a worker that cannot read its job.
@@ -28,10 +27,9 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 class _WriteToken(beam.DoFn):  # type: ignore[misc]
     """Processes a number: writes what this worker is and sees under that name. Imports of the package stay in `process`."""
 
-    def __init__(self, url: str, root: str, token: str) -> None:
+    def __init__(self, url: str, root: str) -> None:
         self._url = url
         self._root = root
-        self._token = token
 
     def process(self, number: int) -> Iterator[int]:
         host = socket.gethostname()
@@ -43,13 +41,12 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         except ImportError as error:
             raise ImportError(f"{error} (worker on {host})") from error
         seen = {
-            "token": self._token,
             "host": host,
             "audio": Path(self._root).is_dir(),
             "versions": installed_versions(),
         }
         try:
-            Storage.open(self._url).write(f"{number}.json", json.dumps(seen).encode())
+            Storage.open(self._url).write(f"probe/{number}.json", json.dumps(seen).encode())
         except StoreError as error:
             raise RunnerError(f"storage not writable from the workers: {error} (worker on {host})") from error
         yield number
@@ -64,28 +61,21 @@ def probe_workers(
         try_out: Runs a pipeline that it gets the building function of.
         workers: How many tokens are written, in parallel.
         root: Folder of the audio, absolute.
-        output: The store's address, absolute; tokens are written beside it and removed.
+        output: The store's address, absolute; tokens are written to its work folder, which is removed with the list of
+            utterances.
 
     Raises:
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
             or the audio is not visible.
     """
-    token = secrets.token_hex(8)
-    storage = Storage.open(f"{output}.probe-{token}")
-    write = _WriteToken(storage.url, str(root), token)
-    try:
-        try_out(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
-        _judge(storage, workers, root, output)
-    finally:
-        for name in storage.list():
-            storage.delete(name)
-        if isinstance(storage, LocalStorage):
-            with contextlib.suppress(OSError):
-                storage.root.rmdir()
+    storage = work_folder(output)
+    write = _WriteToken(storage.url, str(root))
+    try_out(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
+    _judge(storage, workers, root, output)
 
 
 def _judge(storage: Storage, workers: int, root: Path, output: str) -> None:
-    found: Sequence[str] = storage.list()
+    found: Sequence[str] = storage.list("probe/")
     if len(found) < workers:
         raise RunnerError(
             f"storage not shared: the workers wrote {workers} tokens beside {output}, {len(found)} of them are seen from here. "

@@ -4,11 +4,14 @@ A runner decides where the work is done, never what is computed. Runners that ar
 would fail late on a cluster (no slots, another version, storage that the workers cannot see) is found early and explained.
 """
 
+import argparse
 import contextlib
+import io
 import json
 import logging
 import os
 import re
+import secrets
 import shlex
 import signal
 import sys
@@ -46,6 +49,8 @@ _REFUSED: Mapping[str, str] = {
     "kafkastreamsrunner": "it is experimental and part of no Beam release",
 }
 
+_POOL = ("--environment_config=127.0.0.1:50000",)
+
 TRIAL_S = 120.0
 """What the workers of a cluster get to start and to answer before a job."""
 
@@ -77,7 +82,20 @@ def pipeline_options(profile: str, extra: Sequence[str], cores: int | None) -> l
         raise RunnerError(f"the variable BEAM_ARGS cannot be read as a command line: {error}") from error
     if any(flag == "--runner" or flag.startswith("--runner=") for flag in own):
         return own
-    return [*_profile_flags(profile, cores), *own]
+    flags = [*_profile_flags(profile, cores), *own]
+    kinds = [flag.partition("=")[2] for flag in flags if flag.startswith("--environment_type=")]
+    if kinds and kinds[-1] != "EXTERNAL":
+        # The address of a pool would be taken for the name of an image.
+        flags = [flag for flag in flags if flag not in _POOL or flag in own]
+    return flags
+
+
+def job_name(flags: Sequence[str]) -> str:
+    """A name that no other job has, beginning as `--job_name` says."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
+
+    given = _options(flags).view_as(GoogleCloudOptions).job_name
+    return f"{given or 'bonafide-features'}-{secrets.token_hex(6)}"
 
 
 def prepare(flags: Sequence[str], output: str) -> list[str]:
@@ -101,6 +119,8 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
         raise RunnerError(
             f"Dataflow's workers cannot see the folder {output}; give an address such as s3://bucket/prefix"
         )
+    for flag in _unknown(flags):
+        _log.warning("Beam's Python side does not know the option %s; is it misspelt?", flag)
     if _is_flink(flags):
         from pipeline.flink.preflight import check_flink, fill_in
 
@@ -158,20 +178,15 @@ def run(
     Raises:
         RunnerError: The runner cannot run the job, or lost a worker.
     """
-    import apache_beam as beam
-
     from pipeline.progress import read_counts
 
-    pipeline = beam.Pipeline(
-        runner=_runner(flags, lambda found: on_counts(read_counts(found))), options=_options(flags)
-    )
-    build(pipeline)
+    runner = _runner(flags, lambda found: on_counts(read_counts(found)))
     if _runner_name(flags).lower() == _LOCAL_RUNNER:
-        with watch_workers(in_flight), _options_for_local_workers(pipeline), _worker_log():
-            result = _to_end(pipeline)
+        with watch_workers(in_flight), _options_for_local_workers(flags), _worker_log():
+            result = _to_end(build, flags, runner)
     else:
-        with _terminated_as_interrupted():
-            result = _to_end(pipeline)
+        with _own_temporary_folder():
+            result = _to_end(build, flags, runner)
     on_counts(read_counts(result.metrics()))
 
 
@@ -183,12 +198,21 @@ def try_out(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]) -> N
     Raises:
         RunnerError: It failed, or took too long.
     """
-    import apache_beam as beam
+    with _own_temporary_folder():
+        _to_end(build, flags, _runner(flags, lambda found: None, TRIAL_S))
 
-    pipeline = beam.Pipeline(runner=_runner(flags, lambda found: None, TRIAL_S), options=_options(flags))
-    build(pipeline)
-    with _terminated_as_interrupted():
-        _to_end(pipeline)
+
+@contextlib.contextmanager
+def interruptible(flags: Sequence[str]) -> Iterator[None]:
+    """Takes SIGTERM for a Ctrl-C while a job is on a cluster: who stops the command, as Kubernetes does, means the job too."""
+    if _runner_name(flags).lower() == _LOCAL_RUNNER or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
 
 
 def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], trial_s: float | None = None) -> Any:
@@ -201,23 +225,21 @@ def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], trial_s: fl
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Takes SIGTERM for a Ctrl-C: who stops the command, as Kubernetes does, means the job on the cluster too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+def _own_temporary_folder() -> Iterator[None]:
+    """Beam's clients of clusters leave their jars and folders behind: here they go with the folder."""
+    old = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="bonafide-") as tempfile.tempdir:
+        try:
+            yield
+        finally:
+            tempfile.tempdir = old
 
 
 @contextlib.contextmanager
-def _options_for_local_workers(pipeline: "beam.Pipeline") -> Iterator[None]:
+def _options_for_local_workers(flags: Sequence[str]) -> Iterator[None]:
     """Hands the options to the worker processes, which Beam's local runner forgets: log level, file system options."""
     with tempfile.NamedTemporaryFile("w", prefix="bonafide-", suffix=".json") as file:
-        json.dump(pipeline.options.get_all_options(drop_default=True), file, default=str)
+        json.dump(_options(flags).get_all_options(drop_default=True), file, default=str)
         file.flush()
         os.environ["PIPELINE_OPTIONS_FILE"] = file.name
         try:
@@ -254,13 +276,21 @@ def _worker_log() -> Iterator[None]:
         os.close(handle)
 
 
-def _to_end(pipeline: "beam.Pipeline") -> Any:
+def _to_end(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], runner: Any) -> Any:
+    import apache_beam as beam
+
     try:
+        pipeline = beam.Pipeline(runner=runner, options=_options(flags))
+        build(pipeline)
         result = pipeline.run()
         try:
             result.wait_until_finish()
-        except KeyboardInterrupt:
-            result.cancel()
+        except BaseException:
+            # Whatever ends the command must not leave a job behind that nobody waits for.
+            try:
+                result.cancel()
+            except Exception as error:
+                _log.warning("the job could not be cancelled and may go on: %s", error)
             raise
         return result
     except Exception as error:  # Beam wraps whatever happened in a worker
@@ -276,6 +306,11 @@ def _explained(error: Exception) -> BonafideError:
         kind = getattr(errors, found[1], None)
         if isinstance(kind, type) and issubclass(kind, BonafideError) and kind is not errors.AudioError:
             return kind(found[2])
+    if "Unable to fetch remote job server jar" in text:
+        return RunnerError(
+            "Beam's job server jar cannot be fetched. For Flink, `make flink-cache` builds the project's own runner, which a "
+            "checkout then uses; or name a jar with --flink_job_server_jar or --spark_job_server_jar"
+        )
     missing = re.search(r"^(?:ModuleNotFoundError|ImportError): (.+)$", text, re.MULTILINE)
     if missing is not None:
         return RunnerError(
@@ -305,7 +340,7 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
             "--flink_version=2.2",
             "--flink_submit_uber_jar",
             "--environment_type=EXTERNAL",
-            "--environment_config=127.0.0.1:50000",
+            *_POOL,
             *parallelism,
         ]
     if profile == "spark":
@@ -313,16 +348,40 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
             "--runner=SparkRunner",
             "--spark_master_url=spark://127.0.0.1:7077",
             "--environment_type=EXTERNAL",
-            "--environment_config=127.0.0.1:50000",
+            *_POOL,
         ]
     workers_flag = [f"--max_num_workers={cores}"] if cores else []
     return ["--runner=DataflowRunner", "--save_main_session=false", *workers_flag]
 
 
 def _options(flags: Sequence[str]) -> "PipelineOptions":
+    """Parses flags.
+
+    Raises:
+        RunnerError: One has a value that Beam does not take.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    return PipelineOptions(list(flags))
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options = PipelineOptions(list(flags))
+            options.get_all_options()  # looks at the values
+    except SystemExit:
+        raise RunnerError(
+            f"Beam does not take these options: {said.getvalue().strip().rpartition('error: ')[2]}"
+        ) from None
+    return options
+
+
+def _unknown(flags: Sequence[str]) -> list[str]:
+    """Flags that no option class of Beam has; a runner written in Java may know them."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    return [flag for flag in parser.parse_known_args(list(flags))[1] if flag.startswith("-")]
 
 
 def _runner_name(flags: Sequence[str]) -> str:

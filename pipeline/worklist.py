@@ -8,6 +8,7 @@ name: where a new run finds them, the command of that job was killed.
 import contextlib
 import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -51,14 +52,16 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
     Raises:
         StoreError: The list cannot be written.
     """
-    storage = _beside(url)
+    storage = work_folder(url)
     tasks = []
     offset = 0
     try:
         storage.write(_JOB, job_name.encode())
         with storage.create(_SHARDS) as file:
             for shard in shards:
-                packed = zlib.compress(json.dumps([_row(source) for source in shard.sources]).encode())
+                rows = [_row(source) for source in shard.sources]
+                # The name makes every run's list another one, also of the same utterances.
+                packed = zlib.compress(json.dumps([job_name, rows]).encode())
                 file.write(packed)
                 checksum = hashlib.sha256(packed).hexdigest()
                 tasks.append(ShardTask(shard.name, shard.split, offset, len(packed), checksum))
@@ -69,18 +72,18 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
 
 
 def discard_worklist(url: str) -> None:
-    """Removes the list of a store, also that of a run that was killed, for the holder of the store's lock."""
-    storage = _beside(url)
-    for name in (_SHARDS, _JOB):
-        storage.delete(name)
+    """Removes the work folder of a store, also that of a run that was killed, for the holder of the store's lock."""
+    storage = work_folder(url)
     if isinstance(storage, LocalStorage):
-        with contextlib.suppress(OSError):
-            storage.root.rmdir()
+        shutil.rmtree(storage.root, ignore_errors=True)
+        return
+    for name in storage.list():
+        storage.delete(name)
 
 
 def forsaken_job(url: str) -> str | None:
     """Name of the job whose command was killed while it wrote to this store, for the holder of the store's lock."""
-    storage = _beside(url)
+    storage = work_folder(url)
     return storage.read(_JOB).decode() if storage.exists(_JOB) else None
 
 
@@ -92,7 +95,7 @@ class Worklist:
     """
 
     def __init__(self, url: str) -> None:
-        self._storage = _beside(url)
+        self._storage = work_folder(url)
 
     def read(self, task: ShardTask) -> Shard:
         """The shard of a task.
@@ -103,10 +106,11 @@ class Worklist:
         packed = self._storage.read_range(_SHARDS, task.offset, task.length)
         if hashlib.sha256(packed).hexdigest() != task.sha256:
             raise StoreError(f"{self._storage.url}: another run is writing to this store; this one has to end")
-        return Shard(task.name, task.split, tuple(Source(*row) for row in json.loads(zlib.decompress(packed))))
+        _, rows = json.loads(zlib.decompress(packed))
+        return Shard(task.name, task.split, tuple(Source(*row) for row in rows))
 
 
-def _beside(url: str) -> Storage:
-    """Hidden, and not in the store: that holds nothing of a run's own."""
-    parent, slash, name = url.rpartition("/")
+def work_folder(url: str) -> Storage:
+    """What a run keeps while it lasts, hidden beside the store: that holds nothing of a run's own."""
+    parent, slash, name = Storage.open(url).url.rpartition("/")
     return Storage.open(f"{parent}{slash}.{name}.work")

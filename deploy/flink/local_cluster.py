@@ -224,9 +224,10 @@ class LocalCluster:
 
     def save(self) -> None:
         """Writes what `load` needs into the folder."""
-        state = {
+        state: dict[str, Any] = {
             key: getattr(self, key) for key in ("task_managers", "slots", "rest_port", "pool_port", "pids", "_rpc_port")
         }
+        state["started"] = {name: _started(pid) for name, pid in self.pids.items()}
         (self.folder / "cluster.json").write_text(json.dumps(state, indent=2, sort_keys=True) + "\n")
 
     @classmethod
@@ -240,8 +241,12 @@ class LocalCluster:
         if not path.is_file():
             raise ClusterError("no local cluster runs")
         cluster = cls(folder)
-        for key, value in json.loads(path.read_text()).items():
+        state = json.loads(path.read_text())
+        started = state.pop("started")
+        for key, value in state.items():
             setattr(cluster, key, value)
+        # After a restart of the machine other processes may have these ids.
+        cluster.pids = {name: pid for name, pid in cluster.pids.items() if _started(pid) == started[name]}
         return cluster
 
     def _start_job_manager(self) -> None:
@@ -334,6 +339,8 @@ def main() -> int:
     parser.add_argument("--task-managers", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--slots", type=int, default=1, help="slots of each TaskManager (default: %(default)s)")
     arguments = parser.parse_args()
+    # Stopped from outside, it stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return _act(arguments)
     except ClusterError as error:
@@ -372,12 +379,20 @@ def _act(arguments: argparse.Namespace) -> int:
 
 def _run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Runs a command that gets Ctrl-C itself; the cluster stays until it ended."""
-    process = subprocess.Popen(command, env=environment)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+    try:
+        process = subprocess.Popen(command, env=environment)
+    except OSError as error:
+        raise ClusterError(f"cannot run {command[0]}: {error.strerror}") from error
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def _describe(cluster: LocalCluster) -> None:
@@ -388,7 +403,7 @@ def _describe(cluster: LocalCluster) -> None:
     print(f"worker pool {_HOST}:{cluster.pool_port}")
     for name, pid in cluster.pids.items():
         print(f"{name:<16}{'runs' if _runs(pid) else 'ended'}, process {pid}")
-    print(f"BEAM_ARGS='{shlex.join(cluster.beam_flags())}'", flush=True)
+    print(f"export BEAM_ARGS='{shlex.join(cluster.beam_flags())}'", flush=True)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -403,6 +418,14 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((_HOST, port), timeout=1):
         return True
     return False
+
+
+def _started(pid: int) -> float:
+    """When a process began, in seconds since the epoch; 0 where there is none of that id."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _runs(pid: int) -> bool:

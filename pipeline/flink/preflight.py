@@ -2,6 +2,7 @@
 
 import re
 import socket
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pipeline.flink.rest import FlinkCluster, Overview
 _NO_CLUSTER = ("[auto]", "[local]")
 """Values of --flink_master for which Beam starts a Flink of its own."""
 _TIMEOUT_S = 5.0
+_RUNNERS = Path(__file__).resolve().parents[2] / ".cache" / "flink" / "runner"
+"""Where `make flink-cache` puts the project's runner, in a checkout."""
 
 
 def cluster_of(options: beam_options.PipelineOptions) -> FlinkCluster | None:
@@ -37,6 +40,10 @@ def check_flink(options: beam_options.PipelineOptions) -> None:
             "no --environment_type: with a cluster Beam would start Docker containers. Give --environment_type=EXTERNAL and "
             "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if that is what you want"
         )
+    if portable.environment_type == "LOOPBACK":
+        raise RunnerError(
+            "--environment_type=LOOPBACK does all the work in this one process; give EXTERNAL, or use --on local"
+        )
     if portable.environment_type == "EXTERNAL":
         host = cluster.url.rpartition("://")[2].rpartition(":")[0]
         _check_pool(portable.environment_config, _is_here(host))
@@ -46,16 +53,22 @@ def check_flink(options: beam_options.PipelineOptions) -> None:
 
 
 def fill_in(flags: Sequence[str]) -> list[str]:
-    """Adds how many slots to use, all that are free, and a worker process for each slot, where the flags don't say.
+    """Adds how many slots to use, all that are free, a worker process for each, and the project's runner where it was built.
+
+    What the flags say stays. Without the project's runner, and without a jar in the flags, Beam fetches its own.
 
     Raises:
         RunnerError: The cluster does not answer.
     """
-    cluster = cluster_of(beam_options.PipelineOptions(list(flags)))
+    options = beam_options.PipelineOptions(list(flags))
+    cluster = cluster_of(options)
     if cluster is None:
         return list(flags)
     given = {flag.partition("=")[0] for flag in flags}
     added = []
+    jar = _RUNNERS / f"bonafide-flink-{options.view_as(beam_options.FlinkRunnerOptions).flink_version}-runner.jar"
+    if "--flink_job_server_jar" not in given and jar.is_file():
+        added.append(f"--flink_job_server_jar={jar}")
     if "--parallelism" not in given:
         added.append(f"--parallelism={cluster.overview().slots_free}")
     if "--sdk_worker_parallelism" not in given:
@@ -94,7 +107,7 @@ def _check_version(cluster: str, wanted: str, jar: str | None) -> None:
         raise RunnerError(f"the cluster runs Flink {cluster}, the job asks for {wanted}: give --flink_version={minor}")
     if jar is None:
         return
-    if "://" not in jar and not Path(jar).is_file():
+    if "://" not in jar and not (Path(jar).is_file() and zipfile.is_zipfile(jar)):
         raise RunnerError(f"there is no job server jar at {jar}; see deploy/flink/README.md for how to get it")
     named = re.search(r"flink-(\d+\.\d+)-(?:job-server|runner)", Path(jar).name)
     if named is not None and named[1] != minor:

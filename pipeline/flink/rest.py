@@ -16,6 +16,7 @@ _TIMEOUT_S = 5.0
 _CANCEL_S = 30.0
 _POLL_S = 0.5
 _ENDED = frozenset({"FINISHED", "CANCELED", "FAILED"})
+_NO_SUCH_RUNNING_JOB = (404, 409)
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Overview:
     version: str
     slots_total: int
     slots_free: int
+
+
+class _StatusError(RunnerError):
+    """The cluster answers with an HTTP status that is none of success."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class FlinkCluster:
@@ -70,17 +79,25 @@ class FlinkCluster:
         return [str(job["jid"]) for job in jobs if job["state"] not in _ENDED and job["name"] == name]
 
     def cancel(self, job: str) -> None:
-        """Cancels a job and waits, 30 s at most, until its tasks have let go of their slots.
+        """Cancels a job, unless it has ended, and waits until its tasks have let go of their slots.
 
         Raises:
-            RunnerError: The cluster does not answer.
+            RunnerError: The cluster does not answer, or the job has not ended within 30 s.
         """
-        self._ask(requests.patch, f"jobs/{job}?mode=cancel")
+        try:
+            self._ask(requests.patch, f"jobs/{job}?mode=cancel")
+        except _StatusError as error:
+            if error.status in _NO_SUCH_RUNNING_JOB:
+                return
+            raise
         deadline = time.monotonic() + _CANCEL_S
         while time.monotonic() < deadline:
             if self._ask(requests.get, f"jobs/{job}")["state"] in _ENDED:
                 return
             time.sleep(_POLL_S)
+        raise RunnerError(
+            f"the job {job} on {self.url} has not ended within {_CANCEL_S:.0f} s of being cancelled; end it on the cluster's page"
+        )
 
     def last_failure(self, job: str) -> str | None:
         """The Java stack trace of a job's latest failure, also of one that a restart mended; None where there was none.
@@ -94,7 +111,10 @@ class FlinkCluster:
     def _ask(self, method: Callable[..., requests.Response], path: str) -> dict[str, Any]:
         try:
             answer = method(f"{self.url}/{path}", timeout=_TIMEOUT_S)
-            answer.raise_for_status()
+            if not answer.ok:
+                raise _StatusError(
+                    f"{self.url} answers {answer.status_code} {answer.reason} to /{path}", answer.status_code
+                )
             content = answer.json()
         except (requests.RequestException, ValueError) as error:
             raise RunnerError(
@@ -107,6 +127,8 @@ class FlinkCluster:
 
 def _reason(error: Exception) -> str:
     """The shortest true account of a failed request: the system's own word where there is one."""
+    if "BadStatusLine" in str(error):
+        return "something else than HTTP answers there"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):

@@ -4,6 +4,7 @@ Beam's client puts the job into a jar, uploads that and then polls. It reads exc
 cancels at an address that never was, waits up to a minute between two looks and tells no metrics before the end.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +106,9 @@ class _Job(FlinkBeamJob):  # type: ignore[misc]
         stack = self.cluster.last_failure(self._flink_job_id)
         if stack is None and seconds < (self.trial_s or 0.0):
             return
-        self.cancel()
+        # What went wrong is worth more than that it could not be cancelled.
+        with contextlib.suppress(RunnerError):
+            self.cancel()
         if stack is not None:
             raise RuntimeError(failure(stack))
         raise RunnerError(

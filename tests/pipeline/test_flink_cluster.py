@@ -20,6 +20,7 @@ import yaml
 from flink_cluster import environment_without_the_project, local_cluster, worker_pool
 from synthetic_store import files_of
 
+from pipeline.flink.rest import FlinkCluster
 from pipeline.job import plan_run, run_features
 from pipeline.manifest import build_manifest, write_manifest
 from pipeline.params import load_params
@@ -31,7 +32,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SHARDS = 24
 COPIES = 6
 """Enough work that a job is still under way when something is killed."""
-SETTLED_S = 120.0
 
 
 class Work:
@@ -88,7 +88,11 @@ class Run:
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
     def end(self, seconds: float = 240.0) -> tuple[int, str]:
-        _, printed = self.process.communicate(timeout=seconds)
+        try:
+            _, printed = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         return self.process.returncode, printed
 
     def wait_for(self, condition: Callable[[], Any], seconds: float = 120.0) -> None:
@@ -168,6 +172,7 @@ def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
     assert newest["name"].startswith("bonafide-features-")
     vertices = cluster.rest(f"/jobs/{newest['jid']}")["vertices"]
     assert max(vertex["parallelism"] for vertex in vertices) == 2
+    FlinkCluster(cluster.dashboard).cancel(newest["jid"])  # one that has ended is no error
     # Nothing is left to do: no job is sent.
     before = len(jobs(cluster))
     status, printed = start(tmp_path / "store", tmp_path / "report").end()
@@ -251,7 +256,10 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
     assert "run the command again to go on" in printed
     assert "Traceback" not in printed
     assert not {"RUNNING", "RESTARTING", "CANCELLING"} & set(jobs(cluster))
-    assert cluster.workers() == []
+    end = time.monotonic() + 20
+    while cluster.workers():
+        assert time.monotonic() < end, "the workers go on"
+        time.sleep(0.1)
     finished = committed(store)
     assert finished
     completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
@@ -298,13 +306,11 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
 
 def failed_probe(run: Run, store: Path) -> str:
     """Ends a run that must fail before any work; gives what it printed."""
-    began = time.monotonic()
-    status, printed = run.end(90)
-    assert time.monotonic() - began < 60
+    status, printed = run.end()
     assert status == 1, printed
     assert "Traceback" not in printed
     assert committed(store) == {}
-    assert not list(store.parent.glob("*.probe-*"))
+    assert not (store.parent / f".{store.name}.work").exists()
     return printed[printed.index("error: ") :]
 
 

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -152,7 +153,11 @@ def test_a_job_server_jar_for_another_version_or_none_at_all_is_found(
     jar = tmp_path / "beam-runners-flink-1.20-job-server-2.77.0.jar"
     with pytest.raises(RunnerError, match="there is no job server jar at"):
         prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
-    jar.touch()
+    jar.write_text("not a jar")
+    with pytest.raises(RunnerError, match="there is no job server jar at"):
+        prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
+    with zipfile.ZipFile(jar, "w"):
+        pass
     with pytest.raises(RunnerError, match=r"is for Flink 1\.20, but the cluster runs 2\.2\.1"):
         prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
 
@@ -168,14 +173,46 @@ def test_missing_slots_are_found(flink: Callable[..., str], pool: str) -> None:
 def test_all_free_slots_are_used_each_by_a_worker_of_its_own_unless_told_otherwise(
     flink: Callable[..., str], pool: str
 ) -> None:
-    assert prepare_flink(flink(), pool)[-2:] == ["--parallelism=2", "--sdk_worker_parallelism=2"]
+    def parallel(*more: str) -> list[str]:
+        return [flag for flag in prepare_flink(flink(), pool, *more) if "parallelism" in flag]
+
+    assert parallel() == ["--parallelism=2", "--sdk_worker_parallelism=2"]
     own = ["--parallelism=1", "--sdk_worker_parallelism=1"]
-    assert prepare_flink(flink(), pool, *own)[-2:] == own
+    assert parallel(*own) == own
 
 
 def test_a_cluster_without_an_environment_type_would_mean_docker(flink: Callable[..., str]) -> None:
     with pytest.raises(RunnerError, match="Docker"):
         runners.prepare(["--runner=FlinkRunner", f"--flink_master={flink()}"], "s3://bucket/store")
+
+
+def test_another_environment_than_a_pool_does_not_get_the_address_of_one() -> None:
+    flags = runners.pipeline_options("flink", ["--environment_type=DOCKER"], None)
+    assert not any(flag.startswith("--environment_config") for flag in flags)
+    flags = runners.pipeline_options("flink", ["--environment_type=DOCKER", "--environment_config=an/image"], None)
+    assert flags[-1] == "--environment_config=an/image"
+
+
+def test_all_the_work_in_this_process_is_not_what_a_cluster_is_for(flink: Callable[..., str], pool: str) -> None:
+    with pytest.raises(RunnerError, match="LOOPBACK does all the work in this one process"):
+        prepare_flink(flink(), pool, "--environment_type=LOOPBACK")
+
+
+def test_a_value_that_beam_does_not_take_is_told_and_an_unknown_option_is_warned_of(
+    flink: Callable[..., str], pool: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RunnerError, match="argument --parallelism: invalid int value: 'many'"):
+        prepare_flink(flink(), pool, "--parallelism=many")
+    assert capsys.readouterr().err == ""
+    prepare_flink(flink(), pool, "--paralelism=1")
+    assert [record.getMessage() for record in caplog.records if "--paralelism=1" in record.getMessage()]
+
+
+def test_every_job_has_a_name_of_its_own_that_begins_as_the_user_says() -> None:
+    first, second = (runners.job_name(["--runner=FlinkRunner", "--job_name=mine"]) for _ in range(2))
+    assert first != second
+    assert first.startswith("mine-")
+    assert runners.job_name([]).startswith("bonafide-features-")
 
 
 def test_a_worker_pool_that_nobody_serves_is_found(flink: Callable[..., str]) -> None:

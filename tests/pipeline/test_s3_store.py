@@ -18,6 +18,7 @@ from pipeline.errors import StoreError
 from pipeline.storage import Storage
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
+from pipeline.worklist import work_folder
 
 Run = Callable[..., tuple[int, str]]
 
@@ -88,6 +89,21 @@ def test_unfinished_store_on_s3_is_finished_without_redoing_the_rest(
         FeatureStore.open(s3_url)
     assert "5 shards kept, 1 redone" in features(run_bonafide, work, s3_url)
     assert files_of(folder) == whole
+
+
+def test_slash_at_the_end_of_the_address_changes_nothing(
+    work: Path, s3_server: S3Server, s3_url: str, run_bonafide: Run
+) -> None:
+    features(run_bonafide, work, f"{s3_url}/")
+    folder = on_disk(s3_server, s3_url)
+    whole = files_of(folder)
+    # What a killed run leaves beside the store is no part of it.
+    Storage.open(s3_url).delete("store.json")
+    Storage.open(s3_url).delete("index/train-00001-of-00002.parquet")
+    work_folder(f"{s3_url}/").write("job", b"bonafide-features-0")
+    assert "5 shards kept, 1 redone" in features(run_bonafide, work, f"{s3_url}/")
+    assert files_of(folder) == whole
+    assert work_folder(s3_url).list() == []
 
 
 def test_second_writer_on_s3_is_refused(work: Path, s3_url: str, run_bonafide: Run) -> None:

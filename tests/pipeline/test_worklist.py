@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
 from pipeline.store.layout import Shard, Source
-from pipeline.worklist import Worklist, forsaken_job, worklist
+from pipeline.worklist import Worklist, forsaken_job, work_folder, worklist
 
 texts = st.text(max_size=20)
 sources = st.builds(
@@ -58,6 +58,24 @@ def test_the_name_of_a_job_is_there_as_long_as_its_command(tmp_path: Path) -> No
     with worklist(url, [shard(0, source(0))], "job-1"):
         assert forsaken_job(url) == "job-1"
     assert forsaken_job(url) is None
+
+
+def test_the_list_of_another_run_over_the_same_utterances_is_another_list(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    with (
+        worklist(url, [shard(0, source(1))], "job-1") as tasks,
+        worklist(url, [shard(0, source(1))], "job-2"),
+        pytest.raises(StoreError, match="another run is writing"),
+    ):
+        Worklist(url).read(tasks[0])
+
+
+def test_the_work_folder_is_beside_the_store_however_that_is_written(tmp_path: Path) -> None:
+    assert work_folder(f"{tmp_path}/store/").url == work_folder(f"{tmp_path}/store").url == f"{tmp_path}/.store.work"
+    assert (
+        work_folder("s3://bucket/a/store/").url == work_folder("s3://bucket/a/store").url == "s3://bucket/a/.store.work"
+    )
+    assert work_folder("s3://bucket/store").url == "s3://bucket/.store.work"
 
 
 def test_what_a_runner_carries_does_not_grow_with_the_utterances(tmp_path: Path) -> None:
