@@ -49,7 +49,7 @@ _REFUSED: Mapping[str, str] = {
     "kafkastreamsrunner": "it is experimental and part of no Beam release",
 }
 
-_POOL = ("--environment_config=127.0.0.1:50000",)
+_POOL = "--environment_config=127.0.0.1:50000"
 
 TRIAL_S = 120.0
 """What the workers of a cluster get to start and to answer before a job."""
@@ -66,7 +66,7 @@ def pipeline_options(profile: str, extra: Sequence[str], cores: int | None) -> l
         profile: One of `PROFILES`.
         extra: The user's Beam flags, e.g. `["--parallelism=8"]`.
         cores: Workers on this machine, or parallel workers on a cluster; None leaves it to the profile: every core of this
-            machine, or the cluster's default.
+            machine, or every free slot of the cluster.
 
     Returns:
         Flags for `beam.options.pipeline_options.PipelineOptions`.
@@ -86,7 +86,7 @@ def pipeline_options(profile: str, extra: Sequence[str], cores: int | None) -> l
     kinds = [flag.partition("=")[2] for flag in flags if flag.startswith("--environment_type=")]
     if kinds and kinds[-1] != "EXTERNAL":
         # The address of a pool would be taken for the name of an image.
-        flags = [flag for flag in flags if flag not in _POOL or flag in own]
+        flags = [flag for flag in flags if flag != _POOL or flag in own]
     return flags
 
 
@@ -340,7 +340,7 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
             "--flink_version=2.2",
             "--flink_submit_uber_jar",
             "--environment_type=EXTERNAL",
-            *_POOL,
+            _POOL,
             *parallelism,
         ]
     if profile == "spark":
@@ -348,7 +348,7 @@ def _profile_flags(profile: str, cores: int | None) -> list[str]:
             "--runner=SparkRunner",
             "--spark_master_url=spark://127.0.0.1:7077",
             "--environment_type=EXTERNAL",
-            *_POOL,
+            _POOL,
         ]
     workers_flag = [f"--max_num_workers={cores}"] if cores else []
     return ["--runner=DataflowRunner", "--save_main_session=false", *workers_flag]

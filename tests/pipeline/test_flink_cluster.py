@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 import yaml
 from flink_cluster import environment_without_the_project, local_cluster, worker_pool
 from synthetic_store import files_of
 
+from pipeline import runners
+from pipeline.errors import RunnerError
 from pipeline.flink.rest import FlinkCluster
 from pipeline.job import plan_run, run_features
 from pipeline.manifest import build_manifest, write_manifest
@@ -372,6 +375,22 @@ def test_another_version_on_the_workers_is_found(
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
         told = failed_probe(run, tmp_path / "store")
     assert "has other versions than this command: soxr 0.0.1 instead of" in told
+
+
+def test_workers_that_end_as_they_start_are_found(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The pool answers, but Flink would wait for its workers for ever.
+    python = environment_without_the_project(tmp_path / "broken")
+    python.unlink()
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.delenv("BEAM_ARGS", raising=False)
+    monkeypatch.setattr(runners, "TRIAL_S", 10.0)
+    with worker_pool(tmp_path, python.with_name("python3")) as address:
+        own = [*cluster.beam_flags(), f"--environment_config={address}", "--parallelism=1"]
+        with pytest.raises(RunnerError, match="the workers did not start within 10 s"):
+            runners.try_out(lambda p: p | beam.Create([1]), runners.pipeline_options("flink", own, None))
 
 
 def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
