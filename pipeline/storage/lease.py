@@ -190,8 +190,7 @@ class _LockObject:
         from botocore.exceptions import ClientError
 
         try:
-            response = self._client.get_object(**self._target)
-            body = response["Body"].read()
+            response, body = self._read()
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 return None
@@ -202,6 +201,18 @@ class _LockObject:
         except ValueError:
             content = {}
         return _Standing(response["ETag"], (now - response["LastModified"]).total_seconds(), content)
+
+    def _read(self) -> tuple[Any, bytes]:
+        """The answer of the server and the lock object's bytes."""
+        from botocore.exceptions import FlexibleChecksumError
+
+        for _ in range(_ATTEMPTS - 1):
+            # A server that keeps bytes and checksum apart can give one of each while the holder renews its lock.
+            with contextlib.suppress(FlexibleChecksumError):
+                response = self._client.get_object(**self._target)
+                return response, response["Body"].read()
+        response = self._client.get_object(**self._target)
+        return response, response["Body"].read()
 
 
 class _UnsupportedError(Exception):
