@@ -60,7 +60,7 @@ def test_the_name_of_a_job_is_there_as_long_as_its_command(tmp_path: Path) -> No
     assert forsaken_job(url) is None
 
 
-def test_the_list_of_another_run_over_the_same_utterances_is_another_list(tmp_path: Path) -> None:
+def test_the_list_of_another_run_is_not_taken_for_this_ones_though_the_utterances_are_the_same(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
     with (
         worklist(url, [shard(0, source(1))], "job-1") as tasks,
@@ -84,16 +84,6 @@ def test_what_a_runner_carries_does_not_grow_with_the_utterances(tmp_path: Path)
             return len(pickle.dumps(tasks))
 
     assert carried(10_000) - carried(1) < 10
-
-
-def test_the_list_of_another_run_is_not_taken_for_this_ones(tmp_path: Path) -> None:
-    url = str(tmp_path / "store")
-    with (
-        worklist(url, [shard(0, source(1))], "job-1") as tasks,
-        worklist(url, [shard(0, source(2))], "job-2"),
-        pytest.raises(StoreError, match="another run is writing"),
-    ):
-        Worklist(url).read(tasks[0])
 
 
 def test_a_list_that_is_gone_is_told(tmp_path: Path) -> None:
