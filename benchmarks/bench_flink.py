@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.job import Outcome
+    from pipeline.job.run import Outcome
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "deploy" / "flink"))
@@ -31,7 +31,7 @@ CLUSTERS = ((1, 1), (1, 2), (2, 1))
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[list[str]]:
     """Gives the flags of a local run."""
-    from pipeline.runners import pipeline_options
+    from pipeline.runners.run import pipeline_options
 
     yield pipeline_options("local", [], workers)
 
@@ -41,7 +41,7 @@ def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
     from local_cluster import LocalCluster
 
-    from pipeline.runners import pipeline_options
+    from pipeline.runners.run import pipeline_options
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -68,11 +68,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1, help="runs of each kind, in turn; the best counts")
     arguments = parser.parse_args()
 
-    from pipeline.beam_log import hush_beam
+    from pipeline.runners.beam_log import hush_beam
 
     hush_beam()
-    from pipeline.job import run_features
-    from pipeline.manifest import build_manifest
+    from pipeline.corpus.manifest import build_manifest
+    from pipeline.job.run import run_features
     from pipeline.params import load_params
 
     params = load_params(REPOSITORY / "params.yaml")

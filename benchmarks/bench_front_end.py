@@ -18,10 +18,10 @@ os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
 import librosa
 import numpy as np
 
-from pipeline.audio import decode, measure
-from pipeline.augment import change_pitch_and_tempo
+from pipeline.audio.decode import decode, measure
+from pipeline.augmentation.augmenter import change_pitch_and_tempo
+from pipeline.frontends.log_mel import LogMel
 from pipeline.params import FeatureParams, load_params
-from pipeline.spectrogram import LogMel
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATE, SEMITONES = 0.95, 1.3

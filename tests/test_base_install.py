@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from synthetic_corpus import write_corpus
+
+from tests.support.synthetic_corpus import write_corpus
 
 pytestmark = pytest.mark.slow
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from model.export import Bundle
+from model.bundle import Bundle
 from model.metrics import ScoreTable, probability
 from model.report.gradcam import grad_cam
-from pipeline.audio import decode_bytes
+from pipeline.audio.decode import decode_bytes
 from pipeline.errors import AudioError
 from pipeline.params import FeatureParams
 from pipeline.store import FeatureStore

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.errors import ModelError
-from model.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
+from model.evaluation.data_validation import VALIDATION_FILE, read_report
+from model.evaluation.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
 from model.metrics import ScoreTable, read_scores
-from model.score import labelled_scores, split_trials
+from model.scoring.files import labelled_scores, split_trials
 from pipeline.store import FeatureStore
-from pipeline.validation import VALIDATION_FILE, read_report
 
 CURVES: Final = ("loss", "eer", "auc", "accuracy")
 _DECISIVE: Final = ("model", "pipeline", "params.yaml", "dvc.yaml")

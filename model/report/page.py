@@ -14,14 +14,14 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from model.bundle import BUNDLE_FILE, Bundle
 from model.errors import ModelError
-from model.export import BUNDLE_FILE, Bundle
 from model.metrics import Interval
 from model.report import charts, tables, words
 from model.report.clips import Corpus, data_uri, hard_clips, hardest
 from model.report.gradcam import last_block
 from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
-from model.train import PICTURE_FILE
+from model.training.train import PICTURE_FILE
 from pipeline.files import atomic_write
 from pipeline.params import Params
 from pipeline.store import FeatureStore

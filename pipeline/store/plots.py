@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pipeline.files import atomic_path
+from pipeline.frontends.log_mel import hz_to_mel, mel_to_hz
 from pipeline.params import FeatureParams
-from pipeline.spectrogram import hz_to_mel, mel_to_hz
 from pipeline.store.reader import FeatureStore
 from pipeline.store.records import Example
 from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF

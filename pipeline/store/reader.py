@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from pipeline.errors import StoreError
 from pipeline.params import AugmentParams, FeatureParams
 from pipeline.storage import Storage
-from pipeline.store.layout import digest
 from pipeline.store.records import Example, decode_example, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
@@ -34,6 +33,7 @@ from pipeline.store.schema import (
     shard_of,
     shard_split,
 )
+from pipeline.store.sharding import digest
 from pipeline.store.statistics import Statistics
 
 

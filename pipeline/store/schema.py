@@ -1,7 +1,7 @@
 """The feature store's vocabulary: names of files, columns of the tables, closed lists, versions.
 
 What this module says is the format. A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout,
-records, tables) or `pipeline.spectrogram.FRONT_END_VERSION` (values), which makes every older store stale.
+records, tables) or `pipeline.frontends.log_mel.FRONT_END_VERSION` (values), which makes every older store stale.
 """
 
 import re

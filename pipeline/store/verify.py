@@ -21,7 +21,6 @@ import pyarrow as pa
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
-from pipeline.store.layout import Shard, canonical_json, cut, digest, place_in_shard, shard_number
 from pipeline.store.reader import own_checksum, parse_part
 from pipeline.store.records import FRAME_BYTES, HEADER_BYTES, Example, decode_example, payload_length, unframe
 from pipeline.store.schema import (
@@ -39,6 +38,7 @@ from pipeline.store.schema import (
     shard_of,
     shard_split,
 )
+from pipeline.store.sharding import Shard, canonical_json, cut, digest, place_in_shard, shard_number
 from pipeline.store.statistics import FrameSums
 
 MOST_FINDINGS_PER_FILE: Final = 20

@@ -17,13 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio import Measures
+from pipeline.audio.decode import Measures
 from pipeline.errors import StoreError
+from pipeline.frontends.log_mel import FRONT_END_VERSION
 from pipeline.params import AugmentParams, FeatureParams
-from pipeline.spectrogram import FRONT_END_VERSION
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
-from pipeline.store.layout import Shard, Source, canonical_json, differences, digest, place_in_shard
 from pipeline.store.reader import own_checksum, parse_part
 from pipeline.store.records import Example, encode_example, frame
 from pipeline.store.schema import (
@@ -41,6 +40,7 @@ from pipeline.store.schema import (
     shard_of,
     shard_split,
 )
+from pipeline.store.sharding import Shard, Source, canonical_json, differences, digest, place_in_shard
 from pipeline.store.statistics import FrameSums
 
 _VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tone_store as tones
 
+import tests.support.tone_store as tones
 from pipeline.params import Params, TrainParams
 from pipeline.store import FeatureStore
 
@@ -37,7 +37,7 @@ def tone_store(tmp_path_factory: pytest.TempPathFactory, tone_params: Params) ->
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tone_store: FeatureStore, tone_params: Params) -> Trained:
-    from model.train import train
+    from model.training.train import train
 
     folder = tmp_path_factory.mktemp("trained")
     train(tone_store, tone_params.train, folder / "model", folder / "report")

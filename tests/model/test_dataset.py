@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tone_store import COUNTS, N_BINS, sounds_bona_fide, tone_manifest, write_tone_store
 
 from model.dataset import clip_windows, crop_frames, random_crop, scoring_batches, spec_augment, training_batches
 from pipeline.errors import CorpusError
 from pipeline.params import Params, TrainParams
 from pipeline.store import FeatureStore
+from tests.support.tone_store import COUNTS, N_BINS, sounds_bona_fide, tone_manifest, write_tone_store
 
 
 def numbered_frames(length: int) -> tf.Tensor:

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 
 import pytest
 import soundfile
-import tone_store as tones
 
-from model.evaluate import evaluate
-from model.export import Bundle, load_bundle
+import tests.support.tone_store as tones
+from model.bundle import Bundle, load_bundle
+from model.evaluation.data_validation import validate, write_report
+from model.evaluation.evaluate import evaluate
 from model.report.clips import Corpus
 from model.report.page import Sources, write_page
 from pipeline.params import Params
 from pipeline.store import FeatureStore
-from pipeline.validation import validate, write_report
 
 HOSTILE_ATTACK = "<img/src=x:/onerror=alert(1)>"
 HOSTILE_SPEAKER = '"><script>alert(2)</script>'

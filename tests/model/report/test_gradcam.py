@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from model.errors import ModelError
-from model.networks import build_network
+from model.networks.cnn import build_network
 from model.report.gradcam import grad_cam
 from pipeline.params import TrainParams
 from pipeline.store import Statistics

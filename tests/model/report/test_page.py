@@ -9,18 +9,18 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
-from tone_store import tone_manifest, write_tone_store
 from typer.testing import CliRunner
 
 import bonafide
+from model.bundle import Bundle
 from model.errors import ModelError
-from model.evaluate import evaluate
-from model.export import Bundle
+from model.evaluation.evaluate import evaluate
 from model.report.page import LARGEST_PAGE, Sources, script_json, write_page
+from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
-from pipeline.manifest import write_manifest
 from pipeline.params import Params
 from pipeline.store import FeatureStore
+from tests.support.tone_store import tone_manifest, write_tone_store
 
 
 class Material(Protocol):

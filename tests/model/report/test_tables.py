@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from model.evaluation.data_validation import FEWEST_CLIPS
 from model.metrics import Interval, score_table
 from model.report.tables import FEWEST_PER_CLASS, attacks, durations, headlines, measures, worst_speakers
-from pipeline.validation import FEWEST_CLIPS
 
 
 def test_attacks_are_sorted_by_their_success_and_marked_where_training_had_them() -> None:

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from synthetic_store import manifest_of, small_params, write_store
 
 from pipeline.store.schema import REJECT_REASONS
+from tests.support.synthetic_store import manifest_of, small_params, write_store
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "feature-store.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from synthetic_store import example_of, manifest_of, small_params, write_store
 
 from pipeline.errors import StoreError
 from pipeline.store import Example, FeatureStore
-from pipeline.store.layout import Source
 from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA
+from pipeline.store.sharding import Source
+from tests.support.synthetic_store import example_of, manifest_of, small_params, write_store
 
 PARAMS = small_params()
 MANIFEST = manifest_of()

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from synthetic_store import manifest_of, small_params, write_store
 
 from pipeline.errors import StoreError
 from pipeline.store import FeatureStore
@@ -25,6 +24,7 @@ from pipeline.store.records import (
     payload_length,
     unframe,
 )
+from tests.support.synthetic_store import manifest_of, small_params, write_store
 
 GOLDEN_EXAMPLE = Example("LA_T_1", "LA_0079", "A01", 0, 2, np.array([[-100, -0.5], [1, 2]], dtype=np.float16))
 GOLDEN_RECORD = bytes.fromhex(

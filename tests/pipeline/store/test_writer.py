@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
 
 from pipeline.errors import StoreError
 from pipeline.params import Params
 from pipeline.storage import LocalStorage, Storage
-from pipeline.store.layout import Shard, plan_shards
 from pipeline.store.schema import MANIFEST_SCHEMA
+from pipeline.store.sharding import Shard, plan_shards
 from pipeline.store.verify import verify
 from pipeline.store.writer import Config, Reject, Standing, close_store, sweep, take_stock, write_shard
+from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
 
 PARAMS = small_params(shards=4)
 MANIFEST = manifest_of({"train": 12, "dev": 9, "eval": 9})

@@ -1,0 +1,247 @@
+"""The model bundle: a folder that holds all that is needed to score raw audio, and the model that takes a waveform.
+
+The archives are normalised, with no dates and no memory addresses in them, so that equal weights are equal bytes.
+`bundle.json` is written last and knows the checksum of every other file: a bundle that opens is whole.
+"""
+
+import hashlib
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import tensorflow as tf
+
+from model.dataset import clip_windows
+from model.errors import ModelError
+from model.export.log_mel_layer import LogMel
+from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
+from pipeline.files import atomic_path, atomic_write, write_json
+from pipeline.frontends.log_mel import FRONT_END_VERSION
+from pipeline.params import FeatureParams, TrainParams
+from pipeline.store import FeatureStore
+
+BUNDLE_VERSION: Final = 1
+BUNDLE_FILE: Final = "bundle.json"
+NETWORK_FILE: Final = "model.keras"
+SERVING_FILE: Final = "serving.keras"
+DEV_SCORES_FILE: Final = "dev_scores.txt"
+_VERSIONED: Final = ("keras", "numpy", "tensorflow", "tensorflow-io")
+_ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)
+# What decides the values of a spectrogram; the rest of FeatureParams decides which clips are refused.
+_SPECTRAL: Final = ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "f_min", "f_max", "floor_db")
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A trained model with all that turns audio into a verdict.
+
+    Attributes:
+        network: From float32 [batch, n_frames, n_bins] in dB to the logit, float32 [batch, 1].
+        features: The front end it was trained with.
+        calibration: From logit to log-likelihood ratio, fitted on dev.
+        threshold: Log-likelihood ratio from which a clip counts as bona fide: dev's equal error rate.
+        development: The dev scores, as log-likelihood ratios: what the threshold and any abstain band come from.
+        train: The parameters it was trained with.
+        epoch: The best epoch, from 1.
+        store_fingerprint: `config_fingerprint` of the feature store it was trained on.
+        front_end_version: `FRONT_END_VERSION` at that time.
+    """
+
+    network: keras.Model
+    features: FeatureParams
+    calibration: Calibration
+    threshold: float
+    development: ScoreTable
+    train: TrainParams
+    epoch: int
+    store_fingerprint: str
+    front_end_version: int = FRONT_END_VERSION
+
+    def require_front_end_of(self, store: FeatureStore) -> None:
+        """Makes sure that a store's spectrograms are of the kind that the network knows.
+
+        Raises:
+            ModelError: The front ends differ; the message names the parameters.
+        """
+        ours, theirs = self.features.model_dump(), store.features.model_dump()
+        differing = [f"{key} {theirs[key]} (model: {ours[key]})" for key in _SPECTRAL if ours[key] != theirs[key]]
+        if differing:
+            raise ModelError(
+                f"the model was trained with another front end than that of {store.storage.url}: "
+                f"{', '.join(differing)}; train again with `bonafide train`"
+            )
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Writes a bundle; an older one in the folder stops counting before its first file is replaced."""
+    (folder / BUNDLE_FILE).unlink(missing_ok=True)
+    save_normalised(bundle.network, folder / NETWORK_FILE)
+    save_normalised(serving_model(bundle), folder / SERVING_FILE)
+    table = bundle.development
+    scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())
+    atomic_write(folder / DEV_SCORES_FILE, scores)
+    statistics = bundle.network.get_layer("normalise")
+    description = {
+        "bundle_version": BUNDLE_VERSION,
+        "front_end": {
+            "version": bundle.front_end_version,
+            "parameters": bundle.features.model_dump(mode="json"),
+            "mean_db": [float(value) for value in statistics.input_mean],
+            "deviation_db": [float(value) ** 0.5 for value in statistics.input_variance],
+        },
+        "calibration": asdict(bundle.calibration),
+        "threshold": bundle.threshold,
+        "training": {"parameters": bundle.train.model_dump(mode="json"), "epoch": bundle.epoch},
+        "store_fingerprint": bundle.store_fingerprint,
+        "versions": {name: version(name) for name in _VERSIONED},
+        "sha256": {name: _sha256(folder / name) for name in (NETWORK_FILE, SERVING_FILE, DEV_SCORES_FILE)},
+    }
+    write_json(folder / BUNDLE_FILE, description)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Reads a bundle.
+
+    Raises:
+        ModelError: There is none, it is damaged, or another version of the program made it.
+    """
+    path = folder / BUNDLE_FILE
+    try:
+        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = info["bundle_version"], info["front_end"]["version"]
+    except FileNotFoundError:
+        raise ModelError(f"{folder}: no trained model (no {BUNDLE_FILE}); make one with `bonafide train`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; train again with `bonafide train`") from error
+    if found != (BUNDLE_VERSION, FRONT_END_VERSION):
+        raise ModelError(
+            f"{folder}: the model has bundle version {found[0]} and front end version {found[1]}, this program needs "
+            f"{BUNDLE_VERSION} and {FRONT_END_VERSION}; train again with `bonafide train`"
+        )
+    _check_files(folder, info["sha256"])
+    try:
+        return Bundle(
+            network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
+            features=FeatureParams.model_validate(info["front_end"]["parameters"]),
+            calibration=Calibration(**info["calibration"]),
+            threshold=info["threshold"],
+            development=read_score_table(folder / DEV_SCORES_FILE),
+            train=TrainParams.model_validate_json(json.dumps(info["training"]["parameters"])),
+            epoch=info["training"]["epoch"],
+            store_fingerprint=info["store_fingerprint"],
+            front_end_version=found[1],
+        )
+    except (ValueError, KeyError, TypeError, MetricsError) as error:
+        raise ModelError(f"{folder} cannot be read: {error}; train again with `bonafide train`") from error
+
+
+@keras.saving.register_keras_serializable(package="bonafide")
+class Windows(keras.layers.Layer):
+    """Cuts the one clip of a batch into windows, `model.dataset.clip_windows` as a layer.
+
+    [1, frames, bins] becomes [windows, n_frames, bins].
+    """
+
+    def __init__(self, n_frames: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.n_frames = n_frames
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        return clip_windows(features[0], self.n_frames)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The number of windows follows from the data."""
+        return (None, self.n_frames, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        """The window's length."""
+        return {**super().get_config(), "n_frames": self.n_frames}
+
+
+@keras.saving.register_keras_serializable(package="bonafide")
+class ClipScore(keras.layers.Layer):
+    """The calibrated mean of the logits of a clip's windows: [windows, 1] becomes [1], a log-likelihood ratio."""
+
+    def __init__(self, slope: float, intercept: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.slope = slope
+        self.intercept = intercept
+
+    def call(self, logits: tf.Tensor) -> tf.Tensor:
+        return self.slope * tf.reduce_mean(logits, axis=0) + self.intercept
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """One score."""
+        return (1,)
+
+    def get_config(self) -> dict[str, Any]:
+        """The calibration."""
+        return {**super().get_config(), "slope": self.slope, "intercept": self.intercept}
+
+
+def serving_model(bundle: Bundle) -> keras.Model:
+    """The whole way in one model: one waveform, float32 [1, samples] in [-1, 1], to its log-likelihood ratio, float32 [1].
+
+    The waveform is mono, at the front end's sample rate, at least one sample long. Unlike `model.scoring.files` it does not
+    round the spectrogram to float16, so scores may differ in the third digit.
+    """
+    waveform = keras.Input((None,), batch_size=1, name="waveform")
+    features = LogMel(bundle.features, name="log_mel")(waveform)
+    windows = Windows(bundle.network.input_shape[1], name="windows")(features)
+    logits = bundle.network(windows)
+    score = ClipScore(bundle.calibration.slope, bundle.calibration.intercept, name="score")(logits)
+    return keras.Model(waveform, score, name="bonafide_serving")
+
+
+def save_normalised(model: keras.Model, path: Path) -> None:
+    """Saves a model as `.keras` archive whose bytes depend on its architecture and weights alone.
+
+    Keras writes the date into the metadata and the zip's entries, and memory addresses into the configuration.
+    """
+    with atomic_path(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary) as archive:
+            members = {name: archive.read(name) for name in sorted(archive.namelist())}
+        metadata = json.loads(members["metadata.json"])
+        del metadata["date_saved"]
+        members["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
+        members["config.json"] = _without_addresses(members["config.json"].decode()).encode()
+        # Stored, not deflated: another zlib would give other bytes.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for name, content in members.items():
+                archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
+
+
+def _without_addresses(config: str) -> str:
+    """Numbers the shared objects of a Keras configuration in order of appearance."""
+    numbers: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        return f"{match[1]}{numbers.setdefault(match[2], len(numbers) + 1)}"
+
+    return re.sub(r'("shared_object_id": )(\d+)', number, config)
+
+
+def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
+    for name, expected in checksums.items():
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise ModelError(
+                f"{folder / name} cannot be read: {error.strerror}; train again with `bonafide train`"
+            ) from None
+        if found != expected:
+            raise ModelError(
+                f"{folder / name} is not the file that {BUNDLE_FILE} describes (its checksum differs); "
+                "restore it, with `dvc checkout` for one, or train again with `bonafide train`"
+            )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

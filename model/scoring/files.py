@@ -1,0 +1,185 @@
+"""Scores of clips: log-likelihood ratios for bona fide from spectrograms or from audio files.
+
+A clip is cut into windows of the length that the network was trained on, and its score is the calibrated mean of their
+logits, so it depends neither on the other clips nor on how many are scored at once.
+"""
+
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from model.bundle import Bundle
+from model.dataset import clip_windows
+from model.errors import ModelError
+from model.metrics import ScoreTable, abstain_band, probability, score_table
+from pipeline.audio.decode import decode
+from pipeline.errors import AudioError
+from pipeline.frontends.log_mel import LogMel
+from pipeline.store import FeatureStore
+
+AUDIO_SUFFIXES: Final = (".flac", ".wav")
+_VERDICTS: Final = {1: "bona fide", 0: "spoof", -1: "uncertain"}
+
+
+class ClipScorer:
+    """The network's logit for whole clips of any length.
+
+    Attributes:
+        n_frames: Frames of a window.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        _, self.n_frames, n_bins = network.input_shape
+        signature = [tf.TensorSpec((None, self.n_frames, n_bins), tf.float32)]
+
+        @tf.function(input_signature=signature)
+        def forward(windows: tf.Tensor) -> tf.Tensor:
+            return network(windows, training=False)[:, 0]
+
+        self._forward = forward
+
+    def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, float]:
+        """The mean logit of each clip's windows.
+
+        Args:
+            batches: Of utterance id string [batch] and features float32 [batch, n_frames, bins] in dB, such as
+                `model.dataset.scoring_batches` gives.
+        """
+        sums: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for owners, windows in batches:
+            logits = self._forward(windows).numpy().astype(np.float64).tolist()
+            for owner, logit in zip(owners.numpy().tolist(), logits, strict=True):
+                name = owner.decode()
+                sums[name] = sums.get(name, 0.0) + logit
+                counts[name] = counts.get(name, 0) + 1
+        return {name: total / counts[name] for name, total in sums.items()}
+
+    def logit(self, features: npt.NDArray[np.floating[Any]], batch_size: int) -> float:
+        """The mean logit of one clip.
+
+        Args:
+            features: [frames, bins] in dB.
+            batch_size: Windows at once.
+        """
+        windows = clip_windows(tf.constant(features, tf.float32), self.n_frames)
+        parts = [self._forward(windows[at : at + batch_size]).numpy() for at in range(0, len(windows), batch_size)]
+        return float(np.concatenate(parts).astype(np.float64).mean())
+
+
+def split_trials(store: FeatureStore, split: str) -> list[dict[str, Any]]:
+    """The index rows of a split's originals, sorted by utterance id."""
+    rows: list[dict[str, Any]] = store.select(split=split, copy=0).index.to_pylist()
+    return sorted(rows, key=lambda row: row["utterance_id"])
+
+
+def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
+    """Joins scores to labelled trials by utterance id, whatever the order of either; unlabelled trials are left out.
+
+    Args:
+        trials: Index rows.
+        scores: By utterance id.
+        source: What to call them in messages.
+
+    Raises:
+        MetricsError: A class is missing, a score is not finite, or a trial has none.
+    """
+    rows = [row for row in trials if row["label"] is not None]
+    return score_table(
+        [row["utterance_id"] for row in rows],
+        [scores.get(row["utterance_id"], np.nan) for row in rows],
+        [row["label"] for row in rows],
+        [row["attack_id"] or "-" for row in rows],
+        [row["speaker_id"] or "-" for row in rows],
+        source,
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tool says about one file.
+
+    Attributes:
+        path: The file as given.
+        score: Log-likelihood ratio for bona fide; None where the file cannot be used.
+        probability: Of bona fide, at the stated prior.
+        threshold: Score from which a clip counts as bona fide, from dev.
+        verdict: "bona fide", "spoof" or "uncertain".
+        problem: Why the file has no score, else None.
+    """
+
+    path: str
+    score: float | None
+    probability: float | None
+    threshold: float
+    verdict: str | None
+    problem: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def score_files(
+    bundle: Bundle, paths: Iterable[Path], prior: float, abstain_error_rate: float, batch_size: int
+) -> Iterator[Verdict]:
+    """Scores audio files one by one, through the front end that the model was trained with.
+
+    Args:
+        bundle: The model.
+        paths: Files that libsndfile decodes.
+        prior: Probability of bona fide before hearing the clip.
+        abstain_error_rate: Error rate per class, on dev, that verdicts outside the uncertain band keep.
+        batch_size: Windows at once.
+
+    Yields:
+        One verdict per file, in order; a file that cannot be used has a `problem` and stops nothing.
+    """
+    scorer = ClipScorer(bundle.network)
+    front_end = LogMel(bundle.features)
+    band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
+    for path in paths:
+        try:
+            # As stored: the same file gets the same score here and in the evaluation.
+            features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
+        except AudioError as error:
+            yield Verdict(str(path), None, None, bundle.threshold, None, str(error))
+            continue
+        score = float(bundle.calibration.apply(scorer.logit(features, batch_size)))
+        verdict = _VERDICTS[int(band.verdicts(score))]
+        yield Verdict(str(path), score, float(probability(score, prior)), bundle.threshold, verdict, None)
+
+
+def find_files(arguments: Sequence[str]) -> list[Path]:
+    """The files that the arguments name: files, folders (searched in full for FLAC and WAV) and glob patterns.
+
+    Returns:
+        Each file once, in the order of the arguments, sorted within a folder or pattern. A named file that does not
+        exist is kept, to be reported like any other that cannot be used.
+
+    Raises:
+        ModelError: A folder or a pattern holds no audio file.
+    """
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+            kind = "folder"
+        elif glob.has_magic(argument) and not path.exists():
+            names = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path.glob takes no absolute pattern
+            files = sorted(path for path in map(Path, names) if path.is_file())
+            kind = "pattern"
+        else:
+            files, kind = [path], "file"
+        if not files:
+            raise ModelError(f"{argument}: the {kind} holds no {' or '.join(AUDIO_SUFFIXES)} file")
+        found |= dict.fromkeys(files)
+    return list(found)

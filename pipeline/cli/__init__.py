@@ -1,0 +1,24 @@
+"""The commands from audio to feature store, one module per command group: `download`, `manifest`, `features`, `store`, `plan`.
+
+Every command imports what it needs when it runs, so that help is instant. What a command computes stands in the packages below.
+"""
+
+import typer
+
+from pipeline.cli.download import download
+from pipeline.cli.features import features, manifest
+from pipeline.cli.plan import plan
+from pipeline.cli.store import store_app
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the pipeline's commands to the console command."""
+    app.command(epilog="Example: bonafide download asvspoof2019-la --to data/raw")(download)
+    app.command(epilog="Example: bonafide plan --clips 10_000_000 --mean-seconds 3.4 --copies 3 --cores 256")(plan)
+    app.command(epilog="Example: bonafide manifest --output data/manifest.parquet")(manifest)
+    app.command(
+        epilog="Examples: bonafide features | bonafide features --workers 1 | bonafide features --on flink "
+        "--output s3://bucket/store -- --flink_master=HOST:8081 --environment_config=localhost:50000",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )(features)
+    app.add_typer(store_app)

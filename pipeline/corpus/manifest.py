@@ -1,0 +1,209 @@
+"""From a corpus to `manifest.parquet`: one row per protocol line, with what the header of its audio file says.
+
+No line is dropped: a file that is missing or cannot be read keeps its row with null probe fields and a `problem`, which the
+features stage turns into a reject. Rows are sorted by (split, utterance_id), so the order of the protocols does not matter.
+"""
+
+import hashlib
+import os
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.audio.decode import probe
+from pipeline.corpus.protocol import Utterance, read_corpus
+from pipeline.errors import AudioError, CorpusError, ProtocolError
+from pipeline.files import atomic_path
+from pipeline.store.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF
+
+_AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
+_BATCH: Final = 4096
+
+
+def build_manifest(
+    root: Path, limit: int | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> pa.Table:
+    """Parses the protocols, finds and probes the audio.
+
+    Args:
+        root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table.
+        limit: At most this many utterances per split, stratified by attack; None for all.
+        on_progress: Called with the number of files probed so far and in all.
+
+    Returns:
+        Table with the columns of `MANIFEST_SCHEMA`, sorted by (split, utterance_id).
+
+    Raises:
+        CorpusError: The corpus is missing, has no audio at all, or train or dev holds one class only.
+        ProtocolError: The protocols are malformed or contradict themselves.
+    """
+    utterances = sorted(read_corpus(root), key=lambda utterance: (utterance.split, utterance.utterance_id))
+    require_both_classes(utterances)
+    if limit is not None:
+        utterances = stratified_subset(utterances, limit)
+    base = root if root.is_dir() else root.parent
+    located = list(zip(utterances, _locate(base, utterances), strict=True))
+    rows: list[dict[str, Any]] = []
+    # Hashing and reading release the interpreter lock; batches keep the number of waiting futures bounded.
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
+        for batch in _batches(located, _BATCH):
+            rows += pool.map(lambda item: _row(base, *item), batch)
+            on_progress(len(rows), len(located))
+    if not any("sha256" in row for row in rows):
+        raise CorpusError(
+            f"{root}: not one of the {len(rows)} audio files was found, the first expected at {rows[0]['path']}; "
+            "is data.root the folder above ASVspoof2019_LA_train?"
+        )
+    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
+
+
+def write_manifest(manifest: pa.Table, path: Path) -> None:
+    """Writes a manifest as Parquet, in one step."""
+    with atomic_path(path) as temporary:
+        pq.write_table(manifest, temporary, compression="zstd")
+
+
+def read_manifest(path: Path) -> pa.Table:
+    """Reads a manifest.
+
+    Raises:
+        ProtocolError: The file is missing, is not Parquet, or has other columns.
+    """
+    try:
+        manifest = pq.read_table(path)
+    except FileNotFoundError:
+        raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ProtocolError(
+            f"{path}: cannot be read as Parquet: {error}; make it again with `bonafide manifest`"
+        ) from error
+    if not manifest.schema.equals(MANIFEST_SCHEMA):
+        raise ProtocolError(f"{path}: its columns are not a manifest's; make it again with `bonafide manifest`")
+    return manifest
+
+
+def count_utterances(utterances: Iterable[Utterance]) -> dict[str, Counter[str]]:
+    """Counts utterances per split and class ("bonafide", "spoof", "unlabelled")."""
+    names = {BONA_FIDE: "bonafide", SPOOF: "spoof", None: "unlabelled"}
+    counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for utterance in utterances:
+        counts[utterance.split][names[utterance.label]] += 1
+    return counts
+
+
+def require_both_classes(utterances: Iterable[Utterance]) -> None:
+    """Refuses a corpus whose train or dev split holds one class only.
+
+    Raises:
+        CorpusError: Names the split and the class that is absent.
+    """
+    counts = count_utterances(utterances)
+    for split in ("train", "dev"):
+        for name in ("bonafide", "spoof"):
+            if not counts[split][name]:
+                raise CorpusError(
+                    f"the {split} split has no {name} utterance; training and choosing a threshold need both classes"
+                )
+
+
+def stratified_subset(utterances: list[Utterance], limit: int) -> list[Utterance]:
+    """Keeps at most `limit` utterances of each split, every attack and bona fide in proportion, at least one of each.
+
+    Which ones follows from a hash of the utterance id, so it depends neither on order nor on other utterances' presence.
+
+    Raises:
+        CorpusError: `limit` is below the number of strata of a split.
+    """
+    strata: dict[str, dict[tuple[int | None, str | None], list[Utterance]]] = defaultdict(lambda: defaultdict(list))
+    for utterance in utterances:
+        strata[utterance.split][utterance.label, utterance.attack_id].append(utterance)
+    kept: set[str] = set()
+    for split, groups in strata.items():
+        if limit < len(groups):
+            raise CorpusError(f"data.limit {limit} is below the {len(groups)} attacks and classes of the {split} split")
+        total = sum(len(group) for group in groups.values())
+        room = min(limit, total)
+        # Largest remainder above one each: the quotas add up to `room`.
+        shares = {
+            key: 1 + (room - len(groups)) * (len(group) - 1) / max(1, total - len(groups))
+            for key, group in groups.items()
+        }
+        quotas = {key: int(share) for key, share in shares.items()}
+        by_remainder = sorted(shares, key=lambda key: (quotas[key] - shares[key], str(key)))
+        for key in by_remainder[: room - sum(quotas.values())]:
+            quotas[key] += 1
+        for key, group in groups.items():
+            group.sort(key=lambda utterance: hashlib.sha256(utterance.utterance_id.encode()).digest())
+            kept.update(utterance.utterance_id for utterance in group[: quotas[key]])
+    return [utterance for utterance in utterances if utterance.utterance_id in kept]
+
+
+def _locate(base: Path, utterances: list[Utterance]) -> Iterator[str]:
+    """Gives each utterance's path relative to the corpus; the first candidate where none exists."""
+    # One listing per folder instead of several stats per file: the corpus may lie on a network drive.
+    present: dict[str, set[str]] = {}
+    for split in SPLITS:
+        for folder in dict.fromkeys(name for name, _ in _AUDIO_FOLDERS):
+            path = base / f"ASVspoof2019_LA_{split}" / folder
+            present[f"{path.parent.name}/{folder}"] = set(os.listdir(path)) if path.is_dir() else set()
+    for utterance in utterances:
+        if utterance.path is not None:
+            yield utterance.path
+            continue
+        candidates = [
+            (f"ASVspoof2019_LA_{utterance.split}/{folder}", utterance.utterance_id + suffix)
+            for folder, suffix in _AUDIO_FOLDERS
+        ]
+        folder, name = next((pair for pair in candidates if pair[1] in present[pair[0]]), candidates[0])
+        yield f"{folder}/{name}"
+
+
+def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "split": utterance.split,
+        "utterance_id": utterance.utterance_id,
+        "speaker_id": utterance.speaker_id,
+        "attack_id": utterance.attack_id,
+        "label": utterance.label,
+        "path": path,
+    }
+    try:
+        row["sha256"] = _sha256(base / path)
+        header = probe(base / path)
+    except AudioError as error:
+        return row | {"problem": str(error)}
+    return row | {
+        "sample_rate": header.sample_rate,
+        "channels": header.channels,
+        "n_samples": header.n_samples,
+        "duration_s": header.duration_s,
+    }
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        # Opening a pipe would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise AudioError("unreadable", "not a regular file")
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        raise AudioError("missing", "no such file") from None
+    except OSError as error:
+        raise AudioError("unreadable", error.strerror or str(error)) from None
+    return digest.hexdigest()
+
+
+def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,205 @@
+"""How much a features job will read, write, compute and hold in memory, before there is a cluster or a corpus.
+
+`estimate` is arithmetic on measured rates (`pipeline.job.speed`) and the store's own rule for shards. What it takes for granted
+is for the caller to print: every clip has the mean length, every shard of a split is of the same size, and storage keeps up with
+the workers.
+"""
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.params import FeatureParams, Params
+from pipeline.store.schema import SPLITS
+from pipeline.store.sharding import copies, example_bytes, shard_count
+
+FLAC_RATIO: Final = 0.57
+"""Bytes of a FLAC file over those of its 16-bit samples, for read speech at 16 kHz. Quiet recordings take less, such as 0.48."""
+
+_SAMPLE_BYTES: Final = 4
+# Frames, spectra and synthesis of the phase vocoder: four arrays of 16 bytes per sample beside the waveforms themselves.
+_WORKING_BYTES_PER_SAMPLE: Final = 80
+# What the index needs to know of an example until its shard is committed, and the example's own Python objects.
+_ROW_BYTES: Final = 2_500
+# A row of the manifest and the plan's objects for it; measured on a million clips.
+_COMMAND_BYTES_PER_CLIP: Final = 800
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a features job is given.
+
+    Attributes:
+        clips: Utterances per split; a split that is left out has none.
+        mean_s: Mean duration of a clip in seconds.
+    """
+
+    clips: Mapping[str, int]
+    mean_s: float
+
+    @staticmethod
+    def of(clips: int, mean_s: float, train_share: float) -> "Workload":
+        """A workload whose clips outside train are all of one split.
+
+        Args:
+            clips: Utterances in all.
+            mean_s: Their mean duration in seconds.
+            train_share: Share of them in train, in [0, 1].
+        """
+        train = round(clips * train_share)
+        return Workload({"train": train, "eval": clips - train}, mean_s)
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio to read."""
+        return sum(self.clips.values()) * self.mean_s
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What the job's work costs on a machine. Seconds are CPU seconds of one core.
+
+    Attributes:
+        original_s: Per second of audio: decode, measure, extract and write the clip itself.
+        copy_s: Per second of audio of one augmented copy: augment, measure, extract and write it.
+        shard_s: Per shard, whatever it holds: make, sync and rename its files.
+        start_s: Until a new process, the command or a worker, is ready.
+        command_clip_s: Per clip, in the command's own process: plan and close the store.
+        command_shard_s: Per shard, likewise.
+        worker_bytes: Resident memory of a worker that is ready.
+    """
+
+    original_s: float
+    copy_s: float
+    shard_s: float
+    start_s: float
+    command_clip_s: float
+    command_shard_s: float
+    worker_bytes: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a features job will take.
+
+    Attributes:
+        shards: Of the store, also the empty ones.
+        busy_shards: Those that hold clips.
+        shard_bytes: Expected size of the largest split's shards in bytes.
+        audio_bytes: Read by the workers, as 16-bit FLAC.
+        store_bytes: Records written by the workers.
+        work_s: CPU seconds in shards.
+        start_s: CPU seconds in which workers start.
+        command_s: CPU seconds, and wall time, in which the command alone starts, plans and closes the store.
+        workers_wall_s: Wall time in seconds from the first worker's start to the last shard.
+        worker_bytes: Resident memory of a worker at its peak.
+        command_bytes: Resident memory of the command, which holds the plan.
+    """
+
+    shards: int
+    busy_shards: int
+    shard_bytes: int
+    audio_bytes: int
+    store_bytes: int
+    work_s: float
+    start_s: float
+    command_s: float
+    workers_wall_s: float
+    worker_bytes: int
+    command_bytes: int
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds in all."""
+        return self.work_s + self.start_s + self.command_s
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time in seconds."""
+        return self.workers_wall_s + self.command_s
+
+
+def estimate(workload: Workload, rates: Rates, params: Params, cores: int, efficiency: float) -> Estimate:
+    """Estimates a features job.
+
+    The shard is the unit of work: a free core takes the next one, and the time ends with the last. With equal shards this is
+    ceil(shards / cores) waves, each as long as a shard.
+
+    Args:
+        workload: What the job is given.
+        rates: Of the machines it runs on.
+        params: Front end, copies and the size of shards.
+        cores: Worker processes, one per core.
+        efficiency: Share of a core's speed that is left when all cores of a machine work, in (0, 1].
+
+    Raises:
+        ParamsError: A split needs more shards than there are names.
+    """
+    record = example_bytes(workload.mean_s, params.features)
+    tasks: list[tuple[float, int]] = []
+    shards = busy_shards = shard_bytes = store_bytes = held_bytes = 0
+    for split in SPLITS:
+        clips, n_copies = workload.clips.get(split, 0), copies(split, params.augment)
+        size = clips * (1 + n_copies) * record
+        count = shard_count(size, params.store)
+        busy = min(count, clips)
+        if busy:
+            audio_s = clips * workload.mean_s
+            seconds = audio_s * (rates.original_s + n_copies * rates.copy_s) + busy * rates.shard_s
+            tasks.append((seconds / busy, busy))
+            held = shard_memory(clips / busy, workload.mean_s, params.features, n_copies)
+            held_bytes = max(held_bytes, held)
+            shard_bytes = max(shard_bytes, size // busy)
+        tasks.append((rates.shard_s, count - busy))
+        shards += count
+        busy_shards += busy
+        store_bytes += size
+    return Estimate(
+        shards=shards,
+        busy_shards=busy_shards,
+        shard_bytes=shard_bytes,
+        audio_bytes=round(workload.audio_s * params.features.sample_rate * 2 * FLAC_RATIO),
+        store_bytes=store_bytes,
+        work_s=sum(seconds * count for seconds, count in tasks),
+        start_s=min(cores, shards) * rates.start_s,
+        command_s=rates.start_s + sum(workload.clips.values()) * rates.command_clip_s + shards * rates.command_shard_s,
+        workers_wall_s=(rates.start_s + makespan(tasks, cores)) / efficiency,
+        worker_bytes=rates.worker_bytes + held_bytes,
+        command_bytes=rates.worker_bytes + sum(workload.clips.values()) * _COMMAND_BYTES_PER_CLIP,
+    )
+
+
+def makespan(tasks: Iterable[tuple[float, int]], cores: int) -> float:
+    """Time until the last task ends, if every free core takes the next one.
+
+    Args:
+        tasks: Pairs of (seconds per task, number of such tasks), in the order in which they are taken.
+        cores: How many tasks run at once.
+    """
+    free_at = [0.0] * cores
+    for seconds, count in tasks:
+        for _ in range(count):
+            heapq.heapreplace(free_at, free_at[0] + seconds)
+    return max(free_at)
+
+
+def shard_memory(clips: float, mean_s: float, features: FeatureParams, n_copies: int) -> int:
+    """Bytes that a worker holds at the peak of a shard, beside what it needs when idle.
+
+    With n clips of d seconds, c copies and the sample rate r:
+
+        n (1 + c) (record + 2,500)    every example's float16 features and its row of the index, until the shard is written
+        + n d r 4                     with copies: every decoded float32 waveform, until the shard's last copy
+        + d r 80                      the clip at hand: samples, frames and spectra of the phase vocoder
+
+    Args:
+        clips: Clips of the shard.
+        mean_s: Their mean duration in seconds.
+        features: Front end.
+        n_copies: Augmented copies of each clip.
+    """
+    samples = mean_s * features.sample_rate
+    examples = clips * (1 + n_copies) * (example_bytes(mean_s, features) + _ROW_BYTES)
+    waveforms = clips * samples * _SAMPLE_BYTES if n_copies else 0.0
+    return round(examples + waveforms + samples * _WORKING_BYTES_PER_SAMPLE)

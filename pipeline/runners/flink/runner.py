@@ -1,0 +1,164 @@
+"""Beam's FlinkRunner, mended where it meets the REST interface of Flink 2, and with a look at the job while it runs.
+
+Beam's client puts the job into a jar, uploads that and then polls. It reads exceptions from a field that Flink 2 no longer has,
+cancels at an address that never was, waits up to a minute between two looks and tells no metrics before the end.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.runners.portability.flink_runner import FlinkRunner
+from apache_beam.runners.portability.flink_uber_jar_job_server import FlinkBeamJob, FlinkUberJarJobServer
+from apache_beam.runners.portability.portable_runner import PortableMetrics
+from google.protobuf import json_format
+
+from pipeline.errors import RunnerError
+from pipeline.runners.flink.rest import FlinkCluster
+
+_POLL_S = 0.5
+_SILENCE_S = 30.0
+"""How long the cluster may give no answer, as while another JobManager takes over."""
+
+
+class MendedFlinkRunner(FlinkRunner):  # type: ignore[misc]
+    """A FlinkRunner whose jobs can be cancelled, tell their metrics and say why they failed.
+
+    Args:
+        on_metrics: Called with Beam's `MetricResults` about twice a second, once the cluster has any.
+        trial_s: For a job that finds out whether another one could run: its first failure ends it, whatever the cluster
+            would retry, and so does this many seconds. None: a job proper.
+    """
+
+    def __init__(self, on_metrics: Callable[[Any], None], trial_s: float | None = None) -> None:
+        super().__init__()
+        self._on_metrics = on_metrics
+        self._trial_s = trial_s
+
+    def default_job_server(self, options: PipelineOptions) -> Any:
+        server = super().default_job_server(options)
+        if isinstance(server, FlinkUberJarJobServer):
+            return _JobServer(server._master_url, options, self._on_metrics, self._trial_s)
+        return server
+
+
+class _JobServer(FlinkUberJarJobServer):  # type: ignore[misc]
+    def __init__(
+        self, master: str, options: PipelineOptions, on_metrics: Callable[[Any], None], trial_s: float | None
+    ) -> None:
+        super().__init__(master, options)
+        self._on_metrics = on_metrics
+        self._trial_s = trial_s
+
+    def create_beam_job(self, job_id: str, job_name: str, pipeline: Any, options: Any) -> "_Job":
+        job = _Job(
+            self._master_url,
+            self.executable_jar(),
+            job_id,
+            job_name,
+            pipeline,
+            options,
+            artifact_port=self._artifact_port,
+        )
+        job.cluster = FlinkCluster(self._master_url)
+        job.on_metrics = self._on_metrics
+        job.trial_s = self._trial_s
+        return job
+
+
+class _Job(FlinkBeamJob):  # type: ignore[misc]
+    cluster: FlinkCluster
+    on_metrics: Callable[[Any], None]
+    trial_s: float | None
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except RuntimeError as error:
+            raise RunnerError(f"the cluster refuses the job: {_refusal(str(error))}") from error
+
+    def cancel(self) -> None:
+        self.cluster.cancel(self._flink_job_id)
+        self.delete_jar()
+
+    def get_state_stream(self) -> Iterator[Any]:
+        began = time.monotonic()
+        for state, timestamp in self.with_state_history(self._states()):
+            if state == beam_job_api_pb2.JobState.FAILED:
+                stack = self.cluster.last_failure(self._flink_job_id)
+                raise RuntimeError("the cluster gives no reason" if stack is None else failure(stack))
+            yield state, timestamp
+            if self.is_terminal_state(state):
+                return
+            if self.trial_s is not None:
+                self._end_failed_trial(time.monotonic() - began)
+
+    def get_message_stream(self) -> Iterator[Any]:
+        """Gives none: the stream of states ends with the reason."""
+        return iter(())
+
+    def _end_failed_trial(self, seconds: float) -> None:
+        stack = self.cluster.last_failure(self._flink_job_id)
+        if stack is None and seconds < (self.trial_s or 0.0):
+            return
+        # What went wrong is worth more than that it could not be cancelled.
+        with contextlib.suppress(RunnerError):
+            self.cancel()
+        if stack is not None:
+            raise RuntimeError(failure(stack))
+        raise RunnerError(
+            f"the workers did not start within {self.trial_s:.0f} s; look at what the worker pools and TaskManagers log. "
+            "A pool answers although each of its workers ends as it starts"
+        )
+
+    def _states(self) -> Iterator[Any]:
+        answered = time.monotonic()
+        while True:
+            try:
+                state = self.get_state()
+                self._tell_metrics()
+            except (requests.RequestException, RuntimeError) as error:
+                if "failed with status 404" in str(error):
+                    raise RunnerError(
+                        f"the cluster at {self._master_url} no longer knows the job, as after a restart of its JobManager. "
+                        "What is finished is kept: run the command again"
+                    ) from error
+                if time.monotonic() - answered > _SILENCE_S:
+                    raise RunnerError(
+                        f"the cluster at {self._master_url} has not answered for {_SILENCE_S:.0f} s; the job may be lost. "
+                        "What is finished is kept: run the command again when the cluster is back"
+                    ) from error
+            else:
+                answered = time.monotonic()
+                yield state
+            time.sleep(_POLL_S)
+
+    def _tell_metrics(self) -> None:
+        try:
+            text = self.get_metrics()
+        except LookupError:
+            return  # no bundle has ended yet
+        self.on_metrics(PortableMetrics(json_format.Parse(text, beam_job_api_pb2.GetJobMetricsResponse())))
+
+
+def failure(stack: str) -> str:
+    """What went wrong, of a Java stack trace: the worker's Python traceback if there is one, else the deepest cause."""
+    # Of a chain the last: what was raised for people in place of its cause.
+    tracebacks = re.findall(r"Traceback \(most recent call last\):\n.*?(?=\n\s*\n|\n\s+at |\Z)", stack, re.DOTALL)
+    if tracebacks:
+        return str(tracebacks[-1]).strip()
+    causes = re.findall(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error|Failure)\b.*)$", stack, re.MULTILINE)
+    return causes[-1] if causes else stack.strip().partition("\n")[0]
+
+
+def _refusal(answer: str) -> str:
+    """The message of what the job's program threw on the cluster, out of the answer with its stack traces."""
+    causes = re.findall(r"Caused by: ([\w.$]+: .*?)(?:\\n|\n|\"|$)", answer)
+    own = [cause for cause in causes if cause.startswith("bonafide.flink.")]
+    found = own or causes
+    return found[-1].partition(": ")[2] if found else answer

@@ -1,0 +1,242 @@
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import typer
+import yaml
+from typer.testing import CliRunner
+
+from model import cli
+from model.bundle import Bundle, load_bundle
+from model.evaluation.evaluate import evaluate
+from model.metrics import HEADLINES, InvertedLabelsWarning, MetricsError, read_score_table, read_scores
+from pipeline.params import Params
+from pipeline.store import FeatureStore
+from tests.support.synthetic_store import files_of
+from tests.support.tone_store import tone_manifest, write_tone_store
+
+
+class Trained(Protocol):
+    model: Path
+    store: FeatureStore
+    params: Params
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Trained) -> Bundle:
+    return load_bundle(trained.model)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, trained: Trained, bundle: Bundle) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    evaluate(trained.store, bundle, trained.params.evaluate, folder)
+    return folder
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return content
+
+
+def eval_store(folder: Path, params: Params, **changes: Any) -> FeatureStore:
+    """The tones with other fields in the eval split."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, **changes} if row["split"] == "eval" else row
+
+    return write_tone_store(folder, tone_manifest(change=change), params)
+
+
+def test_score_files_have_the_form_of_asvspoof_and_are_sorted(report: Path, trained: Trained) -> None:
+    rows = {row["utterance_id"]: row for row in trained.store.select(copy=0).index.to_pylist()}
+
+    for split in ("dev", "eval"):
+        lines = [line.split() for line in (report / "scores" / f"{split}.txt").read_text().splitlines()]
+        assert [line[0] for line in lines] == sorted(name for name, row in rows.items() if row["split"] == split)
+        for name, attack, label, score in lines:
+            assert attack == (rows[name]["attack_id"] or "-")
+            assert label == ("bonafide" if rows[name]["label"] else "spoof")
+            assert np.isfinite(float(score))
+
+
+def test_every_metric_is_there_as_a_scalar_with_its_interval(report: Path) -> None:
+    metrics = metrics_of(report)
+
+    for split in ("dev", "eval"):
+        found = metrics[split]
+        for name in HEADLINES.keys() - {"min_tdcf_2019", "min_tdcf_2021"}:
+            assert found[f"{name}_ci95_low"] <= found[f"{name}_ci95_high"]
+            assert isinstance(found[name], float)
+        assert set(found["per_attack"]) == {"A01", "A02"}
+        assert 0 <= found["per_attack"]["A01"]["eer"] <= 1
+        assert (found["n_bonafide"], found["n_spoof"]) == (8, 16)
+        assert 0 <= found["uncertain"] <= 1
+    assert metrics["dev"]["cllr"] <= metrics["dev"]["cllr_before_calibration"] + 0.05
+
+
+def test_the_threshold_of_both_splits_is_that_of_dev(report: Path, bundle: Bundle) -> None:
+    metrics = metrics_of(report)
+
+    assert metrics["dev"]["threshold"] == metrics["eval"]["threshold"] == bundle.threshold
+    assert metrics["dev"]["eer_threshold"] == pytest.approx(bundle.threshold, abs=1e-4)
+
+
+def test_dev_scores_are_those_that_the_model_was_calibrated_with(report: Path, bundle: Bundle) -> None:
+    table = read_score_table(report / "scores" / "dev.txt")
+
+    assert table.utterance_ids.tolist() == bundle.development.utterance_ids.tolist()
+    assert np.allclose(table.scores, bundle.development.scores, atol=1e-4)
+
+
+def test_twice_gives_the_same_bytes(tmp_path: Path, report: Path, trained: Trained, bundle: Bundle) -> None:
+    evaluate(trained.store, bundle, trained.params.evaluate, tmp_path)
+
+    assert files_of(tmp_path) == files_of(report)
+
+
+def test_scores_do_not_depend_on_the_order_of_the_corpus(
+    tmp_path: Path, report: Path, bundle: Bundle, tone_params: Params
+) -> None:
+    table = tone_manifest()
+    backwards = pa.Table.from_pylist(table.to_pylist()[::-1], schema=table.schema)
+    elsewhere = tone_params.model_copy(update={"store": tone_params.store.model_copy(update={"shards": 5})})
+    store = write_tone_store(tmp_path / "store", backwards, elsewhere)
+
+    evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
+
+    for split in ("dev", "eval"):
+        ours, theirs = (
+            read_score_table(folder / "scores" / f"{split}.txt") for folder in (tmp_path / "report", report)
+        )
+        assert ours.utterance_ids.tolist() == theirs.utterance_ids.tolist()
+        assert ours.labels.tolist() == theirs.labels.tolist()
+        assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
+
+
+def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_params: Params) -> None:
+    def invert(row: dict[str, Any]) -> dict[str, Any]:
+        label = 1 - row["label"]
+        return {**row, "label": label, "attack_id": None if label else "A01"} if row["split"] == "eval" else row
+
+    store = write_tone_store(tmp_path / "store", tone_manifest(change=invert), tone_params)
+
+    with pytest.warns(InvertedLabelsWarning, match="eval: EER is .* Labels may be inverted"):
+        outcome = evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
+    assert outcome.metrics["eval"]["eer"] > 0.5
+
+
+def test_an_unlabelled_eval_split_gets_scores_only(
+    tmp_path: Path, report: Path, bundle: Bundle, tone_params: Params
+) -> None:
+    store = eval_store(tmp_path / "store", tone_params, label=None, attack_id=None)
+
+    outcome = evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
+
+    scores = read_scores(tmp_path / "report" / "scores" / "eval.txt")
+    assert scores.labels is None
+    assert np.allclose(scores.scores, read_scores(report / "scores" / "eval.txt").scores, atol=1e-4)
+    assert outcome.unlabelled == ["eval"]
+    assert outcome.metrics["eval"] == {"n_trials": 24}
+    assert outcome.metrics["dev"] == metrics_of(report)["dev"]
+    assert not (tmp_path / "report" / "plots" / "eval").exists()
+
+
+def test_one_class_only_in_eval_is_an_error_that_names_the_split(
+    tmp_path: Path, bundle: Bundle, tone_params: Params
+) -> None:
+    store = eval_store(tmp_path / "store", tone_params, label=0, attack_id="A07")
+
+    with pytest.raises(MetricsError, match="eval: no bonafide utterance"):
+        evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
+    assert not (tmp_path / "report" / "metrics.json").exists()
+
+
+def test_what_an_earlier_evaluation_left_is_removed(
+    tmp_path: Path, trained: Trained, bundle: Bundle, report: Path
+) -> None:
+    (tmp_path / "plots" / "test").mkdir(parents=True)
+    (tmp_path / "plots" / "test" / "roc.json").write_text("[]")
+
+    evaluate(trained.store, bundle, trained.params.evaluate, tmp_path)
+
+    assert files_of(tmp_path).keys() == files_of(report).keys()
+
+
+def test_plots_are_records_whose_rates_are_rates(report: Path) -> None:
+    fields = {
+        "roc": {"false_alarm", "hit"},
+        "precision_recall": {"precision", "recall"},
+        "det": {"false_alarm", "miss", "false_alarm_deviate", "miss_deviate"},
+        "confusion": {"actual", "predicted"},
+        "score_histogram": {"score", "bona_fide", "spoof"},
+        "calibration": {"predicted", "observed"},
+        "per_attack_eer": {"attack", "eer"},
+    }
+    for split in ("dev", "eval"):
+        for name, expected in fields.items():
+            records = json.loads((report / "plots" / split / f"{name}.json").read_text())
+            assert isinstance(records, list)
+            assert all(set(record) == expected for record in records)
+            for record in records:
+                for field in set(record) - {
+                    "score",
+                    "attack",
+                    "actual",
+                    "predicted",
+                    "false_alarm_deviate",
+                    "miss_deviate",
+                }:
+                    assert 0 <= record[field] <= 1, (name, field)
+
+
+def test_the_confusion_plot_counts_what_the_metrics_count(report: Path) -> None:
+    found = metrics_of(report)["eval"]
+    records = json.loads((report / "plots" / "eval" / "confusion.json").read_text())
+
+    right = sum(record["actual"] == record["predicted"] for record in records)
+    assert len(records) == found["n_trials"]
+    assert right / len(records) == pytest.approx(found["accuracy"])
+
+
+def test_curves_of_many_trials_are_thinned_but_keep_their_ends(report: Path) -> None:
+    from model.evaluation.evaluate import plots
+    from model.metrics import score_table
+
+    draw = np.random.default_rng(1)
+    labels = np.arange(20000) % 2
+    table = score_table([str(n) for n in range(20000)], draw.normal(labels * 2.0, 1), labels)
+
+    roc = plots(table, 0.0, 0.5, {})["roc"]
+
+    assert len(roc) <= 400
+    assert (roc[0]["false_alarm"], roc[-1]["hit"]) == (0, 1)
+
+
+def test_spectrograms_of_both_classes_are_drawn(report: Path) -> None:
+    picture = (report / "plots" / "examples.png").read_bytes()
+
+    assert picture.startswith(b"\x89PNG")
+    assert b"matplotlib" not in picture.lower(), "a new version of the library is no new picture"
+
+
+def test_the_commands_train_and_evaluate_do_the_same(tmp_path: Path, trained: Trained, report: Path) -> None:
+    app = typer.Typer()
+    cli.register(app)
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(trained.params.model_dump(mode="json")))
+    store, model = ["--store", trained.store.storage.url, "--params", str(params)], tmp_path / "model"
+
+    fitted = CliRunner().invoke(app, ["train", *store, "--output", str(model), "--report", str(tmp_path / "train")])
+    judged = CliRunner().invoke(
+        app, ["evaluate", *store, "--model", str(model), "--output", str(tmp_path / "evaluation")]
+    )
+
+    assert fitted.exit_code == judged.exit_code == 0, (fitted.output, judged.output)
+    assert files_of(model) == files_of(trained.model)
+    assert files_of(tmp_path / "evaluation") == files_of(report)
+    assert "dev EER" in fitted.output
+    assert "minDCF" in judged.output

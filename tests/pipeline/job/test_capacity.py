@@ -1,0 +1,336 @@
+"""What `bonafide plan` says of a job: arithmetic that can be done by hand, and the real work where it is measured."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.corpus.manifest import build_manifest
+from pipeline.errors import ParamsError
+from pipeline.job.capacity import FLAC_RATIO, Rates, Workload, estimate, makespan, shard_memory
+from pipeline.job.run import Extractor
+from pipeline.job.speed import calibrate
+from pipeline.params import Params, load_params
+from pipeline.storage import Storage
+from pipeline.store.sharding import plan_shards
+from pipeline.store.writer import Config, close_store, write_shard
+from tests.support.synthetic_corpus import write_corpus
+from tests.support.synthetic_store import PARAMS_FILE, manifest_of
+
+MIB = 2**20
+PARAMS = load_params(PARAMS_FILE)
+RATES = Rates(
+    original_s=0.001,
+    copy_s=0.002,
+    shard_s=0.0,
+    start_s=0.0,
+    command_clip_s=0.0,
+    command_shard_s=0.0,
+    worker_bytes=300 * MIB,
+)
+# 80 bands of two bytes every 10 ms for two seconds, and 230 bytes around them.
+RECORD_BYTES = 2 * 100 * 80 * 2 + 230
+
+clip_counts = st.integers(0, 5_000_000)
+core_counts = st.integers(1, 2_000)
+durations = st.floats(0.1, 60.0)
+shares = st.floats(0.0, 1.0)
+
+
+def with_copies(n_copies: int, params: Params = PARAMS) -> Params:
+    return params.model_copy(update={"augment": params.augment.model_copy(update={"copies": n_copies})})
+
+
+def with_store(params: Params = PARAMS, **changes: Any) -> Params:
+    return params.model_copy(update={"store": params.store.model_copy(update=changes)})
+
+
+# The arithmetic, worked by hand
+
+
+def test_a_workload_of_train_clips_alone() -> None:
+    result = estimate(Workload.of(80_000, 2.0, 1.0), RATES, with_copies(3), cores=64, efficiency=0.5)
+    assert result.store_bytes == 80_000 * 4 * RECORD_BYTES
+    # 128 shards of 75.8 MiB are nearer to 64 MiB than 256 of 37.9 MiB. Dev and eval have 8 empty ones each.
+    assert (result.shards, result.busy_shards) == (128 + 16, 128)
+    assert result.shard_bytes == result.store_bytes // 128
+    assert result.audio_bytes == round(160_000 * 16_000 * 2 * FLAC_RATIO)
+    assert result.work_s == pytest.approx(160_000 * (0.001 + 3 * 0.002))
+    assert result.cpu_s == pytest.approx(1_120)
+    # 128 shards on 64 cores: two waves of 8.75 s at half speed.
+    assert result.wall_s == pytest.approx(2 * 1_120 / 128 / 0.5)
+
+
+def test_clips_outside_train_get_no_copies() -> None:
+    result = estimate(Workload.of(1_000, 2.0, 0.25), RATES, with_copies(3), cores=1, efficiency=1.0)
+    assert result.store_bytes == (250 * 4 + 750) * RECORD_BYTES
+    assert result.work_s == pytest.approx(500 * 0.007 + 1_500 * 0.001)
+    assert result.wall_s == pytest.approx(result.work_s)
+
+
+def test_what_is_paid_once_per_shard_process_and_clip_is_added() -> None:
+    rates = replace(RATES, shard_s=0.5, start_s=3.0, command_clip_s=0.001, command_shard_s=0.01)
+    result = estimate(Workload.of(1_000, 2.0, 1.0), rates, with_copies(0), cores=4, efficiency=1.0)
+    # 24 shards, 8 of them with a share of 2 s of work; first those on 4 cores, then the empty ones.
+    assert result.work_s == pytest.approx(2.0 + 24 * 0.5)
+    assert result.start_s == pytest.approx(4 * 3.0)
+    assert result.command_s == pytest.approx(3.0 + 1.0 + 24 * 0.01)
+    assert result.workers_wall_s == pytest.approx(3.0 + 2 * (2.0 / 8 + 0.5) + 4 * 0.5)
+    assert result.cpu_s == pytest.approx(14.0 + 12.0 + 4.24)
+    assert result.wall_s == pytest.approx(result.workers_wall_s + 4.24)
+
+
+@pytest.mark.parametrize(
+    ("shards", "cores", "waves"), [(8, 8, 1), (9, 8, 2), (16, 8, 2), (17, 8, 3), (1, 8, 1), (5, 1, 5)]
+)
+def test_the_time_of_equal_shards_is_a_whole_number_of_waves(shards: int, cores: int, waves: int) -> None:
+    assert makespan([(3.0, shards)], cores) == pytest.approx(3.0 * waves)
+
+
+def test_a_free_core_takes_the_next_shard_whatever_its_split() -> None:
+    # Cores 1 and 2 have 4 s each, core 3 takes the short ones meanwhile.
+    assert makespan([(4.0, 2), (1.0, 4)], 3) == pytest.approx(4.0)
+
+
+def test_no_shards_take_no_time() -> None:
+    assert makespan([], 4) == 0.0
+
+
+def test_a_shard_without_copies_holds_features_and_one_with_copies_also_waveforms() -> None:
+    rate = PARAMS.features.sample_rate
+    plain = shard_memory(100, 2.0, PARAMS.features, 0)
+    assert plain == 100 * (RECORD_BYTES + 2_500) + 2 * rate * 80
+    assert shard_memory(100, 2.0, PARAMS.features, 1) == plain + 100 * (RECORD_BYTES + 2_500) + 100 * 2 * rate * 4
+
+
+def test_the_worker_of_the_largest_shard_decides_on_memory() -> None:
+    # Eight shards of 100 train clips without copies, eight of 900 others.
+    result = estimate(Workload.of(8_000, 2.0, 0.1), RATES, with_copies(0), cores=1, efficiency=1.0)
+    assert result.worker_bytes == RATES.worker_bytes + shard_memory(900, 2.0, PARAMS.features, 0)
+
+
+def test_more_shards_than_there_are_names_for_are_refused() -> None:
+    with pytest.raises(ParamsError, match=r"a split would have 131,072 shards.*store\.target_shard_mib above 64"):
+        estimate(Workload.of(300_000_000, 2.0, 0.0), RATES, PARAMS, cores=1, efficiency=1.0)
+
+
+# Properties
+
+
+@given(clips=clip_counts, mean_s=durations, share=shares, n_copies=st.integers(0, 20), cores=core_counts)
+def test_more_cores_are_never_slower(clips: int, mean_s: float, share: float, n_copies: int, cores: int) -> None:
+    params = with_store(with_copies(n_copies), target_shard_mib=512.0)
+    workload = Workload.of(clips, mean_s, share)
+    few = estimate(workload, RATES, params, cores, 0.9)
+    more = estimate(workload, RATES, params, cores + 1, 0.9)
+    assert more.wall_s <= few.wall_s * (1 + 1e-9)
+    assert more.work_s == few.work_s
+
+
+@given(clips=clip_counts, factor=st.integers(1, 10), mean_s=durations, n_copies=st.integers(0, 4))
+def test_bytes_and_work_are_proportional_to_the_clips(clips: int, factor: int, mean_s: float, n_copies: int) -> None:
+    params = with_store(with_copies(n_copies), shards=16)
+    one = estimate(Workload.of(clips, mean_s, 1.0), RATES, params, 8, 1.0)
+    many = estimate(Workload.of(clips * factor, mean_s, 1.0), RATES, params, 8, 1.0)
+    assert many.store_bytes == one.store_bytes * factor
+    assert many.audio_bytes == pytest.approx(one.audio_bytes * factor, abs=factor)
+    assert many.work_s == pytest.approx(one.work_s * factor)
+
+
+@given(clips=clip_counts, mean_s=durations, share=shares, n_copies=st.integers(1, 10), cores=core_counts)
+def test_doubling_the_copies_is_never_cheaper(
+    clips: int, mean_s: float, share: float, n_copies: int, cores: int
+) -> None:
+    workload = Workload.of(clips, mean_s, share)
+    once = estimate(workload, RATES, with_store(with_copies(n_copies), shards=64), cores, 1.0)
+    twice = estimate(workload, RATES, with_store(with_copies(2 * n_copies), shards=64), cores, 1.0)
+    assert twice.store_bytes >= once.store_bytes
+    assert twice.cpu_s >= once.cpu_s
+    assert twice.wall_s >= once.wall_s
+    assert twice.worker_bytes >= once.worker_bytes
+
+
+@given(
+    clips=st.integers(0, 600),
+    share=shares,
+    n_copies=st.integers(0, 3),
+    target=st.sampled_from([0.05, 0.5, 64.0]),
+    shards=st.sampled_from(["auto", 3]),
+)
+def test_the_shards_are_those_of_a_store(clips: int, share: float, n_copies: int, target: float, shards: Any) -> None:
+    params = with_store(with_copies(n_copies), target_shard_mib=target, shards=shards)
+    workload = Workload.of(clips, 1.0, share)
+    planned = plan_shards(manifest_of(workload.clips), params.store, params.features, params.augment)
+    assert estimate(workload, RATES, params, 1, 1.0).shards == len(planned)
+
+
+# Against the real work
+
+
+def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "LA", 9, duration_s=1.5)
+    params = with_store(with_copies(2), shards=1)
+    manifest = build_manifest(tmp_path / "LA", None)
+    storage = Storage.open(tmp_path / "store")
+    config = Config.current(params.features, params.augment)
+    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    extract = Extractor(tmp_path / "LA", params.features, params.augment)
+    for shard in shards:
+        write_shard(storage, shard, config, extract(shard))
+    info = close_store(storage, shards, config)
+    written = sum(counts["record_bytes"] for counts in info["splits"].values())
+    expected = estimate(Workload({"train": 9, "dev": 9, "eval": 9}, 1.5), RATES, params, 1, 1.0)
+    assert expected.store_bytes == pytest.approx(written, rel=0.05)
+
+
+@pytest.mark.parametrize("n_copies", [0, 2])
+def test_a_short_calibration_finds_that_everything_costs_something(n_copies: int) -> None:
+    rates = calibrate(with_copies(n_copies), 0.5, 0.0)
+    found = {field.name: getattr(rates, field.name) for field in fields(rates)}
+    assert all(0 < found[name] < 1e12 for name in found if name != "command_clip_s"), found
+    assert 0 <= rates.command_clip_s < 1
+
+
+# The command
+
+
+@pytest.fixture
+def bonafide_plan(
+    monkeypatch: pytest.MonkeyPatch, repository: Path, run_bonafide: Callable[..., tuple[int, str]]
+) -> Callable[..., tuple[int, str]]:
+    """Runs `bonafide plan` with rates that need no measurement."""
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr("pipeline.job.speed.calibrate", lambda params, mean_s, budget_s: RATES)
+
+    def run(*arguments: object) -> tuple[int, str]:
+        code, output = run_bonafide("plan", *arguments)
+        return code, " ".join(output.split())
+
+    return run
+
+
+def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
+    bonafide_plan: Callable[..., tuple[int, str]],
+) -> None:
+    code, output = bonafide_plan("--clips", "10_000_000", "--mean-seconds", "3.4", "--copies", "3", "--cores", "256")
+    assert code == 0, output
+    for told in (
+        "10,000,000 clips of 3.4 s, 3 copies, 256 cores",
+        "│ 9,444.4 h │",
+        "│ 32,784, 16 of them empty │",
+        "│ 2.0 TiB │",
+        "│ 66.1 h │",
+        "memory per worker",
+        "│ memory of the command │ 7.7 GiB │",
+        "Assumptions - rates of this machine",
+        "1.00 ms per second of audio, 2.00 ms per second of a copy",
+        "100% of the clips are in train",
+        "a core keeps 95% of its speed",
+        "storage keeps up",
+    ):
+        assert told in output, told
+    assert "cost" not in output
+    assert "leaves cores idle" not in output
+
+
+def test_the_table_fits_in_100_columns(
+    bonafide_plan: Callable[..., tuple[int, str]], run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    _, output = run_bonafide("plan", "--clips", 10**7, "--mean-seconds", 3, "--cores", 8, "--price-per-core-hour", 1)
+    assert max(map(len, output.splitlines())) <= 100
+
+
+def test_underscores_in_numbers_change_nothing(bonafide_plan: Callable[..., tuple[int, str]]) -> None:
+    with_them, without = (
+        bonafide_plan("--clips", clips, "--mean-seconds", 3, "--cores", 4) for clips in ("1_000_000", "1000000")
+    )
+    assert with_them == without
+
+
+def test_json_has_inputs_rates_and_estimate(
+    bonafide_plan: Callable[..., tuple[int, str]],
+) -> None:
+    code, output = bonafide_plan(
+        "--clips", 1_000_000, "--mean-seconds", 2, "--train-share", 0.2, "--cores", 4, "--json"
+    )
+    assert code == 0, output
+    content = json.loads(output)
+    assert content["workload"] == {
+        "clips": 1_000_000,
+        "mean_s": 2.0,
+        "train_share": 0.2,
+        "copies": PARAMS.augment.copies,
+    }
+    assert content["rates"]["copy_s"] == RATES.copy_s
+    result = estimate(Workload.of(1_000_000, 2.0, 0.2), RATES, PARAMS, 4, content["efficiency"])
+    assert content["estimate"]["shards"] == result.shards
+    assert content["estimate"]["wall_s"] == result.wall_s
+    assert content["cost"] is None
+
+
+def test_the_cost_is_that_of_all_cores_for_the_wall_time(bonafide_plan: Callable[..., tuple[int, str]]) -> None:
+    arguments = ("--clips", 1_000_000, "--mean-seconds", 3.6, "--copies", 0, "--cores", 10, "--efficiency", 1)
+    code, output = bonafide_plan(*arguments, "--price-per-core-hour", 0.5, "--json")
+    content = json.loads(output)
+    assert code == 0
+    assert content["cost"] == pytest.approx(10 * content["estimate"]["wall_s"] / 3600 * 0.5)
+    _, table = bonafide_plan(*arguments, "--price-per-core-hour", 0.5)
+    assert f"│ cost, all cores reserved for the wall time │ {content['cost']:.2f} │" in table
+
+
+@pytest.mark.parametrize(
+    ("extra", "remedy"), [((), "lower store.target_shard_mib"), (("shards",), "raise store.shards")]
+)
+def test_idle_cores_are_told_with_what_helps(
+    bonafide_plan: Callable[..., tuple[int, str]], tmp_path: Path, extra: tuple[str, ...], remedy: str
+) -> None:
+    params = tmp_path / "params.yaml"
+    text = PARAMS_FILE.read_text(encoding="utf-8")
+    params.write_text(text.replace("shards: auto", "shards: 8") if extra else text, encoding="utf-8")
+    few = ("--clips", 1_000, "--mean-seconds", 3, "--params", params)
+    assert f"8 shards for 5 cores: the last wave leaves cores idle; {remedy}" in bonafide_plan(*few, "--cores", 5)[1]
+    assert "leaves cores idle" not in bonafide_plan(*few, "--cores", 4)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--clips", "many"], "--clips"),
+        (["--clips", "0"], "--clips"),
+        (["--clips", "10,000"], "--clips"),
+        (["--copies", "-1"], "--copies"),
+        (["--cores", "0"], "--cores"),
+        (["--mean-seconds", "0"], "--mean-seconds 0: expected a number of seconds above 0"),
+        (["--mean-seconds", "nan"], "--mean-seconds nan: expected a number of seconds above 0"),
+        (["--mean-seconds", "0.05"], "--mean-seconds 0.05: expected at least features.min_duration_s, 0.1"),
+        (["--train-share", "21"], "--train-share 21: expected a share from 0 to 1"),
+        (["--efficiency", "0"], "--efficiency 0: expected a share above 0, at most 1"),
+        (["--calibration-seconds", "-1"], "--calibration-seconds -1: expected 0 to 3600 seconds"),
+        (["--price-per-core-hour", "-0.1"], "--price-per-core-hour -0.1: expected 0 or more"),
+        (["--params", "absent.yaml"], "absent.yaml: no such parameter file"),
+        (["--clips", "1_000_000_000", "--mean-seconds", "20"], "raise store.target_shard_mib"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_value_is_told(bonafide_plan: Callable[..., tuple[int, str]], arguments: list[str], told: str) -> None:
+    given_values = {"--clips": "1000", "--mean-seconds": "3"} | dict(zip(arguments[::2], arguments[1::2], strict=True))
+    code, output = bonafide_plan(*(word for pair in given_values.items() for word in pair))
+    assert code == 2
+    assert told in output
+    assert "Traceback" not in output
+
+
+def test_the_command_measures_this_machine(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    monkeypatch.chdir(repository)
+    arguments = ("--clips", 1_000, "--mean-seconds", 0.3, "--cores", 1, "--calibration-seconds", 0)
+    code, output = run_bonafide("plan", *arguments)
+    assert code == 0, output
+    assert "apitools" not in output
+    assert "Assumptions" in output

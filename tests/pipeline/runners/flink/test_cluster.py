@@ -1,0 +1,400 @@
+"""The features job on a real Flink cluster with real worker processes: the same bytes as here, whatever dies meanwhile.
+
+One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); whatever a test killed is started again
+for the next one.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+import yaml
+
+from pipeline.corpus.manifest import build_manifest, write_manifest
+from pipeline.errors import RunnerError
+from pipeline.job.run import plan_run, run_features
+from pipeline.params import load_params
+from pipeline.runners import run as runners
+from pipeline.runners.flink.rest import FlinkCluster
+from pipeline.store.verify import verify
+from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
+from tests.support.synthetic_store import files_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytest.mark.xdist_group("flink")]
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+SHARDS = 24
+COPIES = 6
+"""Enough work that a job is still under way when something is killed."""
+
+
+class Work:
+    """The sample corpus, its manifest, parameters with more copies, and the store that a run on this machine makes."""
+
+    def __init__(self, folder: Path, corpus: Path) -> None:
+        self.corpus = corpus
+        self.manifest_file = folder / "manifest.parquet"
+        self.params_file = folder / "params.yaml"
+        content = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        content["augment"]["copies"] = COPIES
+        self.params_file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        self.manifest = build_manifest(corpus)
+        write_manifest(self.manifest, self.manifest_file)
+        self.store = folder / "store"
+        local = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
+        run_features(self.manifest, corpus, str(self.store), load_params(self.params_file), local)
+
+    def command(self, output: Path | str, report: Path, *more: str) -> list[str]:
+        return [
+            *(sys.executable, "-m", "bonafide", "features", "--params", str(self.params_file)),
+            *("--manifest", str(self.manifest_file), "--root", str(self.corpus)),
+            *("--output", str(output), "--report", str(report), *more),
+        ]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, sample_corpus: Path) -> Work:
+    return Work(tmp_path_factory.mktemp("flink-work"), sample_corpus)
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory, flink_is_built: None) -> Iterator[Any]:
+    with local_cluster().LocalCluster(tmp_path_factory.mktemp("flink")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: Any) -> Any:
+    """The cluster, with everything running, two free slots and no job."""
+    if shared_cluster.rest("/overview").get("slots-available") != 2:
+        shared_cluster.stop()
+        shared_cluster.start()
+    return shared_cluster
+
+
+class Run:
+    """A command that runs on the cluster, with what it prints."""
+
+    def __init__(self, cluster: Any, command: list[str]) -> None:
+        self.cluster = cluster
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
+        environment.pop("BEAM_ARGS", None)
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    def end(self, seconds: float = 240.0) -> tuple[int, str]:
+        try:
+            _, printed = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, printed
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 120.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.end()
+            assert time.monotonic() < end, "the run did not come that far"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
+    """Starts runs with `--on flink` on the cluster; ends those that a failed test left."""
+    runs: list[Run] = []
+
+    def start(output: Path | str, report: Path, *more: str) -> Run:
+        flags = ["--on", "flink", "--", *cluster.beam_flags(), *more]
+        runs.append(Run(cluster, work.command(output, report, *flags)))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.communicate()
+
+
+def committed(store: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of change of the index parts that are there."""
+    parts = (store / "index").glob("*-of-*.parquet")
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    """Mounts a file system of its own; skips the test where that is not allowed."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
+    """Ends a run that must complete the store: the bytes of a local one, no other file, no finished shard redone."""
+    status, printed = run.end()
+    assert status == 0, printed
+    assert f"{kept} shards kept" in printed
+    assert files_of(store) == files_of(work.store)
+    assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
+
+
+def in_mid_job(store: Path) -> Callable[[], bool]:
+    """Whether some shards are committed and others are being written."""
+    return lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial"))
+
+
+def jobs(cluster: Any) -> list[str]:
+    return [job["state"] for job in cluster.rest("/jobs/overview").get("jobs", [])]
+
+
+# The same bytes
+
+
+def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    status, printed = start(tmp_path / "store", tmp_path / "report").end()
+    assert status == 0, printed
+    assert files_of(tmp_path / "store") == files_of(work.store)
+    assert verify(tmp_path / "store", work.manifest) == []
+    assert f"0 shards kept, {SHARDS} redone" in printed
+    assert "2 workers: " in printed  # both had work
+    assert f"{SHARDS}/{SHARDS} shards" in printed
+    newest = max(cluster.rest("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
+    assert newest["name"].startswith("bonafide-features-")
+    vertices = cluster.rest(f"/jobs/{newest['jid']}")["vertices"]
+    assert max(vertex["parallelism"] for vertex in vertices) == 2
+    FlinkCluster(cluster.dashboard).cancel(newest["jid"])  # one that has ended is no error
+    # Nothing is left to do: no job is sent.
+    before = len(jobs(cluster))
+    status, printed = start(tmp_path / "store", tmp_path / "report").end()
+    assert status == 0, printed
+    assert f"{SHARDS} shards kept, 0 redone" in printed
+    assert len(jobs(cluster)) == before
+    assert files_of(tmp_path / "store") == files_of(work.store)
+
+
+def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
+    s3_server: Any, s3_url: str, work: Work, tmp_path: Path
+) -> None:
+    # Workers have the environment of their pool, and so the address and the keys of the object store.
+    with local_cluster().LocalCluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
+        flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar", *cluster.beam_flags()]
+        status, printed = Run(cluster, work.command(s3_url, tmp_path / "report", *flags)).end()
+    assert status == 0, printed
+    assert "2 workers: " in printed  # one for each slot
+    folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
+    assert files_of(folder) == files_of(work.store)
+    assert verify(s3_url, work.manifest) == []
+
+
+# Whatever dies
+
+
+def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run = start(store, tmp_path / "report")
+    run.wait_for(in_mid_job(store))
+    finished = committed(store)
+    victim = cluster.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    completes(run, store, work, finished, kept=0)
+
+
+def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run = start(store, tmp_path / "report")
+    run.wait_for(in_mid_job(store))
+    finished = committed(store)
+    cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
+    # One slot is left, the job asks for two: a new machine comes, as on any cluster that replaces lost ones.
+    cluster.start_task_manager()
+    completes(run, store, work, finished, kept=0)
+
+
+def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    # The command is the job server too: Beam's client sends the job from inside it.
+    store = tmp_path / "store"
+    run = start(store, tmp_path / "report")
+    run.wait_for(in_mid_job(store))
+    finished = committed(store)
+    run.process.kill()
+    run.process.communicate()
+    assert "RUNNING" in jobs(cluster) or "RESTARTING" in jobs(cluster)
+    again = start(store, tmp_path / "report")
+    status, printed = again.end()
+    assert status == 0, printed
+    assert "the command that started it is gone" in printed
+    assert "CANCELED" in jobs(cluster)
+    assert files_of(store) == files_of(work.store)
+    assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
+    assert not (tmp_path / ".store.work").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path, number: signal.Signals
+) -> None:
+    store = tmp_path / "store"
+    run = start(store, tmp_path / "report")
+    run.wait_for(in_mid_job(store))
+    run.process.send_signal(number)
+    status, printed = run.end(60)
+    assert status == 130
+    assert "run the command again to go on" in printed
+    assert "Traceback" not in printed
+    assert not {"RUNNING", "RESTARTING", "CANCELLING"} & set(jobs(cluster))
+    end = time.monotonic() + 20
+    while cluster.workers():
+        assert time.monotonic() < end, "the workers go on"
+        time.sleep(0.1)
+    finished = committed(store)
+    assert finished
+    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
+
+
+def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run = start(store, tmp_path / "report")
+    run.wait_for(in_mid_job(store))
+    cluster.kill("jobmanager")
+    status, printed = run.end(90)
+    assert status == 1
+    assert "has not answered for 30 s" in printed
+    assert "run the command again" in printed
+    assert "Traceback" not in printed
+    finished = committed(store)
+    cluster.stop()
+    cluster.start()
+    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
+
+
+def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
+    start: Callable[..., Run], work: Work, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
+    # Room for what the job expects to write, but not for the index parts too.
+    with small_disk(disk, f"size={expected // 1024 + 64}k"):
+        status, printed = start(disk / "store", tmp_path / "report").end()
+        assert status == 1
+        assert "the disk is full" in printed
+        assert "Traceback" not in printed
+        finished = committed(disk / "store")
+        assert finished
+        subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
+        completes(start(disk / "store", tmp_path / "report"), disk / "store", work, finished, kept=len(finished))
+
+
+# What is found before the work
+
+
+def failed_probe(run: Run, store: Path) -> str:
+    """Ends a run that must fail before any work; gives what it printed."""
+    status, printed = run.end(90)  # Flink by itself would wait for minutes
+    assert status == 1, printed
+    assert "Traceback" not in printed
+    assert committed(store) == {}
+    assert not (store.parent / f".{store.name}.work").exists()
+    return printed[printed.index("error: ") :]
+
+
+def namespace_with(mount: str) -> list[str]:
+    """A wrapper that runs a command where something else is mounted; skips where that is not allowed."""
+    wrapper = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*wrapper, "true"], check=False).returncode:
+        pytest.skip("another mount namespace needs unshare and root")
+    return wrapper
+
+
+def test_a_folder_that_the_workers_do_not_share_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    wrapper = namespace_with(f"mount -t tmpfs tmpfs {shared}")
+    with worker_pool(tmp_path, wrapper=wrapper) as address:
+        run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
+        assert "storage not shared: the workers wrote 2 tokens" in failed_probe(run, shared / "store")
+
+
+def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    wrapper = namespace_with(f"mount --bind {shared} {shared} && mount -o remount,bind,ro {shared}")
+    with worker_pool(tmp_path, wrapper=wrapper) as address:
+        run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
+        told = failed_probe(run, shared / "store")
+    assert "storage not writable from the workers" in told
+    assert "read-only" in told
+
+
+def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], work: Work, tmp_path: Path) -> None:
+    wrapper = namespace_with(f"mount -t tmpfs tmpfs {work.corpus.parent}")
+    with worker_pool(tmp_path, wrapper=wrapper) as address:
+        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        assert "does not see the audio" in failed_probe(run, tmp_path / "store")
+
+
+def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+    python = environment_without_the_project(tmp_path / "bare")
+    with worker_pool(tmp_path, python) as address:
+        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        told = failed_probe(run, tmp_path / "store")
+    assert "package missing on the workers: No module named 'pipeline' (worker on" in told
+
+
+def test_another_version_on_the_workers_is_found(
+    start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = environment_without_the_project(tmp_path / "other")
+    found = next((tmp_path / "other").rglob("soxr-*.dist-info"))
+    found.unlink()
+    (found.parent / "soxr-0.0.1.dist-info").mkdir()
+    (found.parent / "soxr-0.0.1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: soxr\nVersion: 0.0.1\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    with worker_pool(tmp_path, python) as address:
+        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        told = failed_probe(run, tmp_path / "store")
+    assert "has other versions than this command: soxr 0.0.1 instead of" in told
+
+
+def test_workers_that_end_as_they_start_are_found(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The pool answers, but Flink would wait for its workers for ever.
+    python = environment_without_the_project(tmp_path / "broken")
+    python.unlink()
+    python.write_text("#!/bin/sh\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.delenv("BEAM_ARGS", raising=False)
+    monkeypatch.setattr(runners, "TRIAL_S", 10.0)
+    with worker_pool(tmp_path, python.with_name("python3")) as address:
+        own = [*cluster.beam_flags(), f"--environment_config={address}", "--parallelism=1"]
+        with pytest.raises(RunnerError, match="the workers did not start within 10 s"):
+            runners.try_out(lambda p: p | beam.Create([1]), runners.pipeline_options("flink", own, None))
+
+
+def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+    run = start(tmp_path / "store", tmp_path / "report", "--parallelism=3")
+    assert "has 2 free of 2 slots, the job needs 3" in failed_probe(run, tmp_path / "store")

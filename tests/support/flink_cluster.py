@@ -1,0 +1,99 @@
+"""A real Flink cluster for tests: the jars fetched and the runner built once, then JobManager, TaskManagers and worker pools.
+
+Where Java, Maven or a jar cannot be had, `FlinkUnavailableError` says why, and the tests that need a cluster are skipped with
+that reason.
+"""
+
+import contextlib
+import fcntl
+import importlib.util
+import shutil
+import site
+import socket
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+POOL = REPOSITORY / "deploy" / "flink" / "worker_pool.py"
+
+
+class FlinkUnavailableError(Exception):
+    """There is no cluster here; the message is the reason."""
+
+
+def local_cluster() -> ModuleType:
+    """The module `deploy/flink/local_cluster.py`, which is no part of a package."""
+    name = "local_cluster"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "deploy" / "flink" / "local_cluster.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def build() -> None:
+    """Fetches Flink's jars and builds the runner, unless that is done.
+
+    Raises:
+        FlinkUnavailableError: Java or Maven is missing, or something cannot be fetched.
+    """
+    for program in ("java", "mvn", "make"):
+        if shutil.which(program) is None:
+            raise FlinkUnavailableError(f"no {program} on the PATH: no Flink cluster here")
+    cache = REPOSITORY / ".cache" / "flink"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "build.lock").open("w") as lock:  # test processes may run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(
+            ["make", "flink-cache"], cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False
+        )
+    if made.returncode != 0:
+        words = (made.stderr + made.stdout).strip().splitlines() or ["it says nothing"]
+        raise FlinkUnavailableError(f"`make flink-cache` failed, so no Flink cluster here: {words[0][:300]}")
+
+
+@contextlib.contextmanager
+def worker_pool(folder: Path, python: Path | str = sys.executable, wrapper: Sequence[str] = ()) -> Iterator[str]:
+    """Runs one more worker pool, with another Python or inside a wrapper command; gives its address.
+
+    Args:
+        folder: For its log.
+        python: What its workers are.
+        wrapper: A command that runs the command after it, such as one that makes a mount namespace.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = folder / f"pool-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*wrapper, str(python), str(POOL), f"--port={port}"], stdout=output, stderr=output, cwd=folder
+        )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, "the pool does not listen"
+            time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def environment_without_the_project(folder: Path) -> Path:
+    """Makes a Python that has every installed package but this project; gives its `python`."""
+    venv.EnvBuilder(with_pip=False, symlinks=True).create(folder)
+    packages = next(folder.glob("lib/python*/site-packages"))
+    for path in Path(site.getsitepackages()[0]).iterdir():
+        if "bonafide" not in path.name and not (packages / path.name).exists():
+            (packages / path.name).symlink_to(path)
+    return folder / "bin" / "python"

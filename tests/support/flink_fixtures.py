@@ -1,0 +1,14 @@
+"""Fixtures around the Flink cluster; a test that asks for one is skipped where no cluster can be had."""
+
+import pytest
+
+from tests.support.flink_cluster import FlinkUnavailableError, build
+
+
+@pytest.fixture(scope="session")
+def flink_is_built() -> None:
+    """Flink's jars are fetched and the runner is built."""
+    try:
+        build()
+    except FlinkUnavailableError as error:
+        pytest.skip(str(error))

@@ -1,0 +1,124 @@
+"""Small feature stores without audio: spectrograms drawn from the utterance id, written by the real writer."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.audio.decode import Measures
+from pipeline.params import Params, load_params
+from pipeline.storage import Storage
+from pipeline.store.schema import MANIFEST_SCHEMA, SPLITS
+from pipeline.store.sharding import Shard, Source, copies, plan_shards
+from pipeline.store.writer import (
+    Config,
+    Reject,
+    Standing,
+    StoredExample,
+    close_store,
+    sweep,
+    take_stock,
+    write_shard,
+)
+
+PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
+
+
+def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1) -> Params:
+    """The project's parameters, with spectrograms of a few bins."""
+    params = load_params(PARAMS_FILE)
+    return params.model_copy(
+        update={
+            "features": params.features.model_copy(update={"n_mels": n_mels}),
+            "augment": params.augment.model_copy(update={"copies": n_copies}),
+            "store": params.store.model_copy(update={"shards": shards}),
+        }
+    )
+
+
+def manifest_row(split: str, number: int, **changes: Any) -> dict[str, Any]:
+    """A row of a manifest: every third utterance is bona fide, the others of two attacks in turn."""
+    utterance_id = f"LA_{split[0].upper()}_{number:07d}"
+    attack_id = (None, "A01", "A02")[number % 3]
+    return {
+        "split": split,
+        "utterance_id": utterance_id,
+        "speaker_id": f"LA_{number % 5:04d}",
+        "attack_id": attack_id,
+        "label": int(attack_id is None),
+        "path": f"ASVspoof2019_LA_{split}/flac/{utterance_id}.flac",
+        "sample_rate": 16000,
+        "channels": 1,
+        "n_samples": 16000,
+        "duration_s": 1.0,
+        "sha256": hashlib.sha256(utterance_id.encode()).hexdigest(),
+        "problem": None,
+        **changes,
+    }
+
+
+def manifest_of(counts: Mapping[str, int] | None = None) -> pa.Table:
+    """A manifest with this many utterances per split."""
+    counts = counts or {"train": 9, "dev": 6, "eval": 6}
+    rows = [manifest_row(split, number) for split in SPLITS for number in range(counts.get(split, 0))]
+    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
+
+
+def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> Iterator[StoredExample | Reject]:
+    """Examples that depend on utterance id, copy and audio checksum alone; ids in `missing` are rejected."""
+    for source in shard.sources:
+        if source.problem is not None:
+            reason, _, detail = source.problem.partition(": ")
+            yield Reject(source, reason, detail)
+        elif source.utterance_id in missing:
+            yield Reject(source, "missing", "no such file")
+        else:
+            yield from (
+                example_of(source, copy, params.features.n_mels)
+                for copy in range(1 + copies(shard.split, params.augment))
+            )
+
+
+def example_of(source: Source, copy: int, n_mels: int) -> StoredExample:
+    seed = hashlib.sha256(f"{source.utterance_id} {copy} {source.sha256}".encode()).digest()
+    draw = np.random.default_rng(list(seed))
+    n_frames = int(draw.integers(3, 9))
+    return StoredExample(
+        source=source,
+        copy=copy,
+        features=draw.uniform(-100, 0, (n_frames, n_mels)).astype(np.float16),
+        augmentation={} if copy == 0 else {"noise_snr_db": float(draw.uniform(10, 30))},
+        duration_s=n_frames / 100,
+        source_duration_s=n_frames / 100,
+        measures=Measures(
+            leading_silence_s=float(draw.uniform(0, 0.3)),
+            trailing_silence_s=float(draw.uniform(0, 0.3)),
+            level_db=float(draw.uniform(-35, -15)),
+            peak_db=float(draw.uniform(-12, -1)),
+            band_edge_hz=float(draw.uniform(3000, 8000)),
+        ),
+    )
+
+
+def write_store(
+    folder: Path | str, manifest: pa.Table, params: Params, missing: Collection[str] = ()
+) -> tuple[Standing, dict[str, Any]]:
+    """Brings the store in `folder` up to date as a run does, without Beam; gives what it found and store.json."""
+    storage = Storage.open(folder)
+    config = Config.current(params.features, params.augment)
+    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    standing = take_stock(storage, shards, config)
+    sweep(storage, standing)
+    for shard in standing.pending:
+        write_shard(storage, shard, config, examples_of(shard, params, missing))
+    return standing, close_store(storage, shards, config)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
