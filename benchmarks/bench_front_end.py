@@ -18,7 +18,8 @@ os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
 import librosa
 import numpy as np
 
-from pipeline.audio.decode import decode, measure
+from pipeline.audio.decode import decode
+from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import change_pitch_and_tempo
 from pipeline.frontends.log_mel import LogMel
 from pipeline.params import FeatureParams, load_params

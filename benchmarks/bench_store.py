@@ -24,12 +24,13 @@ def write(folder: Path, n_records: int, n_frames: int) -> None:
     """Writes a store and, beside it, one .npy file per clip."""
     import pyarrow as pa
 
-    from pipeline.audio.decode import Measures
+    from pipeline.audio.measures import Measures
+    from pipeline.corpus.schema import MANIFEST_SCHEMA
     from pipeline.params import load_params
     from pipeline.storage import Storage
-    from pipeline.store.schema import MANIFEST_SCHEMA
+    from pipeline.store.lineage import Config
     from pipeline.store.sharding import plan_shards
-    from pipeline.store.writer import Config, StoredExample, close_store, write_shard
+    from pipeline.store.writer import StoredExample, close_store, write_shard
 
     params = load_params(Path(__file__).resolve().parent.parent / "params.yaml")
     augment = params.augment.model_copy(update={"copies": 0})

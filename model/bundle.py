@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
-import tensorflow as tf
 
-from model.dataset import clip_windows
 from model.errors import ModelError
-from model.export.log_mel_layer import LogMel
 from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
+from model.params import TrainParams
 from pipeline.files import atomic_path, atomic_write, write_json
 from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import FeatureParams, TrainParams
+from pipeline.params import FeatureParams
 from pipeline.store import FeatureStore
 
 BUNDLE_VERSION: Final = 1
@@ -80,6 +78,9 @@ class Bundle:
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Writes a bundle; an older one in the folder stops counting before its first file is replaced."""
+    # Imported here, since the serving model is made of a bundle.
+    from model.export.serving import serving_model
+
     (folder / BUNDLE_FILE).unlink(missing_ok=True)
     save_normalised(bundle.network, folder / NETWORK_FILE)
     save_normalised(serving_model(bundle), folder / SERVING_FILE)
@@ -139,64 +140,6 @@ def load_bundle(folder: Path) -> Bundle:
         )
     except (ValueError, KeyError, TypeError, MetricsError) as error:
         raise ModelError(f"{folder} cannot be read: {error}; train again with `bonafide train`") from error
-
-
-@keras.saving.register_keras_serializable(package="bonafide")
-class Windows(keras.layers.Layer):
-    """Cuts the one clip of a batch into windows, `model.dataset.clip_windows` as a layer.
-
-    [1, frames, bins] becomes [windows, n_frames, bins].
-    """
-
-    def __init__(self, n_frames: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.n_frames = n_frames
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        return clip_windows(features[0], self.n_frames)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The number of windows follows from the data."""
-        return (None, self.n_frames, input_shape[-1])
-
-    def get_config(self) -> dict[str, Any]:
-        """The window's length."""
-        return {**super().get_config(), "n_frames": self.n_frames}
-
-
-@keras.saving.register_keras_serializable(package="bonafide")
-class ClipScore(keras.layers.Layer):
-    """The calibrated mean of the logits of a clip's windows: [windows, 1] becomes [1], a log-likelihood ratio."""
-
-    def __init__(self, slope: float, intercept: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.slope = slope
-        self.intercept = intercept
-
-    def call(self, logits: tf.Tensor) -> tf.Tensor:
-        return self.slope * tf.reduce_mean(logits, axis=0) + self.intercept
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """One score."""
-        return (1,)
-
-    def get_config(self) -> dict[str, Any]:
-        """The calibration."""
-        return {**super().get_config(), "slope": self.slope, "intercept": self.intercept}
-
-
-def serving_model(bundle: Bundle) -> keras.Model:
-    """The whole way in one model: one waveform, float32 [1, samples] in [-1, 1], to its log-likelihood ratio, float32 [1].
-
-    The waveform is mono, at the front end's sample rate, at least one sample long. Unlike `model.scoring.files` it does not
-    round the spectrogram to float16, so scores may differ in the third digit.
-    """
-    waveform = keras.Input((None,), batch_size=1, name="waveform")
-    features = LogMel(bundle.features, name="log_mel")(waveform)
-    windows = Windows(bundle.network.input_shape[1], name="windows")(features)
-    logits = bundle.network(windows)
-    score = ClipScore(bundle.calibration.slope, bundle.calibration.intercept, name="score")(logits)
-    return keras.Model(waveform, score, name="bonafide_serving")
 
 
 def save_normalised(model: keras.Model, path: Path) -> None:

@@ -18,10 +18,12 @@ import pyarrow.compute as pc
 import tensorflow as tf
 import tensorflow_io as tfio
 
+from model.params import TrainParams
+from model.scoring.windows import _frames, clip_windows
+from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
-from pipeline.params import FeatureParams, TrainParams
+from pipeline.params import FeatureParams
 from pipeline.store import FeatureStore
-from pipeline.store.schema import BONA_FIDE, SPOOF
 
 SHUFFLE_BYTES: Final = 128 * 2**20
 _READ_AHEAD_SHARDS: Final = 8
@@ -211,22 +213,6 @@ def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tenso
     return _frames(features, start + tf.range(n_frames), n_frames)
 
 
-def clip_windows(features: tf.Tensor, n_frames: int) -> tf.Tensor:
-    """The fewest windows, evenly spread, that hold every frame of a clip; a short clip is repeated to fill one.
-
-    Args:
-        features: [length, bins], at least one frame.
-        n_frames: Frames of a window.
-
-    Returns:
-        [windows, n_frames, bins]
-    """
-    length = tf.shape(features)[0]
-    count = -(-length // n_frames)
-    starts = tf.range(count) * tf.maximum(length - n_frames, 0) // tf.maximum(count - 1, 1)
-    return _frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
-
-
 def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask: int) -> tf.Tensor:
     """Hides a band of mel bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
 
@@ -273,12 +259,6 @@ def _skip_static_destructors() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
-
-
-def _frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:
-    """The frames at `places` [..., n_frames], counted on from the start again past the clip's end."""
-    cut = tf.gather(features, places % tf.shape(features)[0])
-    return tf.ensure_shape(cut, (*places.shape[:-1], n_frames, features.shape[-1]))
 
 
 def _shuffled_records(paths: Sequence[str], labels: Sequence[int], buffer: int, seed: int) -> tf.data.Dataset:

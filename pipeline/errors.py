@@ -33,7 +33,7 @@ class AudioError(BonafideError):
     """One audio file cannot be used.
 
     Attributes:
-        reason: One of `pipeline.store.schema.REJECT_REASONS`.
+        reason: One of `pipeline.corpus.schema.REJECT_REASONS`.
         detail: What was found, for a person.
     """
 

@@ -6,39 +6,18 @@ or a value out of range is a `ParamsError` that names the key, the value and wha
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.errors import ParamsError
+from pipeline.section import DecibelRange, Probability, RateRange, Section, SemitoneRange
 
 NoiseKind = Literal["white", "pink", "babble"]
 
 
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
-    if value[0] > value[1]:
-        raise ValueError(f"the lower bound {value[0]} is above the upper bound {value[1]}")
-    return value
-
-
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-SemitoneRange = Annotated[
-    tuple[Annotated[float, Field(ge=-24, le=24)], Annotated[float, Field(ge=-24, le=24)]], AfterValidator(_ordered)
-]
-RateRange = Annotated[
-    tuple[Annotated[float, Field(ge=0.25, le=4.0)], Annotated[float, Field(ge=0.25, le=4.0)]], AfterValidator(_ordered)
-]
-DecibelRange = Annotated[
-    tuple[Annotated[float, Field(ge=-20, le=100)], Annotated[float, Field(ge=-20, le=100)]], AfterValidator(_ordered)
-]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DataParams(_Section):
+class DataParams(Section):
     """Which corpus.
 
     Attributes:
@@ -50,7 +29,7 @@ class DataParams(_Section):
     limit: Annotated[int, Field(ge=1)] | None = None
 
 
-class FeatureParams(_Section):
+class FeatureParams(Section):
     """The front end: how a waveform becomes a log-Mel spectrogram, and which clips are refused.
 
     Attributes:
@@ -92,21 +71,21 @@ class FeatureParams(_Section):
         return self
 
 
-class PitchShiftParams(_Section):
+class PitchShiftParams(Section):
     """Pitch shift by a number of semitones drawn uniformly; the length stays."""
 
     probability: Probability
     semitones: SemitoneRange
 
 
-class TimeStretchParams(_Section):
+class TimeStretchParams(Section):
     """Time stretch by a rate drawn uniformly; above 1 is faster, the pitch stays."""
 
     probability: Probability
     rate: RateRange
 
 
-class NoiseParams(_Section):
+class NoiseParams(Section):
     """Added noise at a signal-to-noise ratio in dB drawn uniformly, of a kind drawn evenly from `kinds`."""
 
     probability: Probability
@@ -114,7 +93,7 @@ class NoiseParams(_Section):
     kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
 
 
-class AugmentParams(_Section):
+class AugmentParams(Section):
     """Augmentation of the train split.
 
     Attributes:
@@ -129,7 +108,7 @@ class AugmentParams(_Section):
     noise: NoiseParams
 
 
-class StoreParams(_Section):
+class StoreParams(Section):
     """How the feature store is cut into shards.
 
     Attributes:
@@ -141,74 +120,36 @@ class StoreParams(_Section):
     target_shard_mib: float = Field(gt=0.0)
 
 
-class TrainParams(_Section):
-    """The network and its training.
+class Params(Section):
+    """What the pipeline reads of params.yaml; the sections of the stages after it are not looked at (`model.params` does).
 
     Attributes:
-        crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
-        class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
-        channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
-        freq_mask: Widest SpecAugment frequency mask in mel bins, 0 for none.
-        time_mask: Widest SpecAugment time mask in frames, 0 for none.
-        mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
-        devices: GPUs to use; "auto" for all.
+        train: The section as it stands in the file.
+        evaluate: Likewise.
     """
-
-    seed: int = Field(ge=0)
-    epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0.0, le=1.0)
-    crop_s: float = Field(gt=0.0)
-    class_balance: Literal["sample", "weight", "none"]
-    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
-    freq_mask: int = Field(ge=0)
-    time_mask: int = Field(ge=0)
-    mixed_precision: Literal["auto"] | bool
-    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
-
-
-class AsvScoresParams(_Section):
-    """Score files of a speaker verification system on the same corpus, for the t-DCF; None where there is none."""
-
-    dev: str | None
-    eval: str | None
-
-
-class EvaluateParams(_Section):
-    """The evaluation.
-
-    Attributes:
-        batch_size: Clips scored at once.
-        intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
-        interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
-        prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
-        asv_scores: Score files of a speaker verification system, per split.
-        abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
-    """
-
-    batch_size: int = Field(ge=1)
-    intervals: int = Field(ge=0)
-    interval_clusters: Literal["none", "speaker", "attack"]
-    prior: Annotated[float, Field(gt=0.0, lt=1.0)]
-    abstain_error_rate: Probability
-    asv_scores: AsvScoresParams
-
-
-class Params(_Section):
-    """All of params.yaml."""
 
     data: DataParams
     features: FeatureParams
     augment: AugmentParams
     store: StoreParams
-    train: TrainParams
-    evaluate: EvaluateParams
+    train: Any = None
+    evaluate: Any = None
+
+
+AnyParams = TypeVar("AnyParams", bound=Params)
 
 
 def load_params(path: Path) -> Params:
+    """Reads a parameter file and checks the pipeline's sections; raises what `read_params` does."""
+    return read_params(path, Params)
+
+
+def read_params(path: Path, model: type[AnyParams]) -> AnyParams:
     """Reads and checks a parameter file.
+
+    Args:
+        path: Of the file.
+        model: `Params`, or a model with more of its sections.
 
     Raises:
         ParamsError: The file is missing or not YAML, or a key is unknown, missing, of a wrong type or out of range;
@@ -222,7 +163,7 @@ def load_params(path: Path) -> Params:
         ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
-    return parse_params(content, str(path))
+    return parse_params(content, str(path), model)
 
 
 class _Loader(yaml.SafeLoader):
@@ -234,11 +175,11 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse_params(content: Any, where: str) -> Params:
+def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:
     """Checks the parsed content of a parameter file; `where` names it in errors.
 
     Raises:
-        ParamsError: As for `load_params`.
+        ParamsError: As for `read_params`.
     """
     if not isinstance(content, dict):
         raise ParamsError(
@@ -246,9 +187,9 @@ def parse_params(content: Any, where: str) -> Params:
         )
     try:
         # Strict models take tuples only from JSON-like input, where a YAML list is one.
-        return Params.model_validate(_as_tuples(content))
+        return model.model_validate(_as_tuples(content))
     except ValidationError as error:
-        raise ParamsError(_explain(error, where)) from None
+        raise ParamsError(_explain(error, where, model)) from None
 
 
 def _as_tuples(value: Any) -> Any:
@@ -257,14 +198,14 @@ def _as_tuples(value: Any) -> Any:
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def _explain(error: ValidationError, where: str, model: type[Params]) -> str:
     lines: dict[str, str] = {}
     for item in error.errors():
         # Members of a union add their own type to the location: not part of the key that the user wrote.
         parts = [str(part) for part in item["loc"] if not _is_union_tag(str(part))]
         key = ".".join(parts)
         if item["type"] == "extra_forbidden":
-            known = ", ".join(_known_keys(parts[:-1]))
+            known = ", ".join(_known_keys(model, parts[:-1]))
             text = f"unknown key; known here: {known}"
         elif item["type"] == "missing":
             text = "is missing"
@@ -284,8 +225,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _known_keys(parts: list[str]) -> list[str]:
-    model: Any = Params
+def _known_keys(model: Any, parts: list[str]) -> list[str]:
     for part in parts:
         model = model.model_fields[part].annotation
     return list(model.model_fields)

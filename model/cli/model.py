@@ -40,8 +40,8 @@ def train(
     ] = Path("reports/train"),
 ) -> None:
     """Train the network on train; dev chooses the epoch, the threshold and the calibration."""
+    from model.params import load_params
     from pipeline.cli.console import console, progress_bar
-    from pipeline.params import load_params
 
     loaded = load_params(params)
     with _warnings_as_notes(), progress_bar("steps") as bar:
@@ -80,8 +80,8 @@ def evaluate(
     ] = True,
 ) -> None:
     """Score dev and eval with the trained model; write score files, metrics and plots."""
+    from model.params import load_params
     from pipeline.cli.console import console, progress_bar
-    from pipeline.params import load_params
 
     loaded = load_params(params)
     with _warnings_as_notes(), progress_bar("splits") as bar:
@@ -154,7 +154,7 @@ def score(
 
     A file that cannot be used is reported, the others are still scored, and the exit code is 1.
     """
-    from pipeline.params import load_params
+    from model.params import load_params
 
     evaluate_params = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
     if prior is None:

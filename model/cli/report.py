@@ -31,8 +31,8 @@ def report(
     output: Annotated[Path, typer.Option("--output", help="Page to write.")] = Path("reports/index.html"),
 ) -> None:
     """Write one self-contained HTML page: verdict, charts, attacks, hardest clips with sound, data card, limits."""
+    from model.params import load_params
     from pipeline.cli.console import console, size
-    from pipeline.params import load_params
 
     loaded = load_params(params)
     corpus = Path(root or loaded.data.root)

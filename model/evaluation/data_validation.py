@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.files import atomic_path, atomic_write, write_json
-from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
 
 MEASURES: Final = {
     "duration_s": "duration, s",

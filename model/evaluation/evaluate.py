@@ -34,11 +34,11 @@ from model.metrics import (
     reliability_diagram,
     summarise,
 )
-from model.scoring.files import ClipScorer, labelled_scores, split_trials
+from model.params import EvaluateParams
+from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
+from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.files import atomic_path, atomic_write, write_json
-from pipeline.params import EvaluateParams
 from pipeline.store import FeatureStore
-from pipeline.store.schema import BONA_FIDE, SPOOF
 
 SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"

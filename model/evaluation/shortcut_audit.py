@@ -19,11 +19,12 @@ from model.bundle import Bundle
 from model.errors import ModelError
 from model.metrics import DetCurve, ScoreTable, bootstrap, paired_bootstrap
 from model.metrics.rates import eer_of_curve
-from model.scoring.files import ClipScorer
-from pipeline.audio.decode import decode, trim_silence
+from model.scoring.scorer import ClipScorer
+from pipeline.audio.decode import decode
+from pipeline.audio.measures import trim_silence
+from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
-from pipeline.store.schema import BONA_FIDE, SPOOF
 
 MEASURES: Final = ("duration_s", "leading_silence_s", "level_db", "trailing_silence_s")
 _THREADS: Final = 4

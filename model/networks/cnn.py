@@ -6,7 +6,7 @@ data is a layer of it: nobody can forget it.
 
 import keras
 
-from pipeline.params import TrainParams
+from model.params import TrainParams
 from pipeline.store import Statistics
 
 # The first block looks at every other frame and bin: four times less work for the costliest layer.

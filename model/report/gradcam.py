@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from model.dataset import clip_windows
 from model.errors import ModelError
+from model.scoring.windows import clip_windows
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from model.errors import ModelError
 from model.evaluation.data_validation import VALIDATION_FILE, read_report
 from model.evaluation.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
 from model.metrics import ScoreTable, read_scores
-from model.scoring.files import labelled_scores, split_trials
+from model.scoring.scorer import labelled_scores, split_trials
 from pipeline.store import FeatureStore
 
 CURVES: Final = ("loss", "eer", "auc", "accuracy")

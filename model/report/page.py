@@ -17,15 +17,15 @@ from markupsafe import Markup
 from model.bundle import BUNDLE_FILE, Bundle
 from model.errors import ModelError
 from model.metrics import Interval
+from model.params import Params
 from model.report import charts, tables, words
 from model.report.clips import Corpus, data_uri, hard_clips, hardest
 from model.report.gradcam import last_block
 from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
-from model.training.train import PICTURE_FILE
+from model.training.network_plot import PICTURE_FILE
+from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write
-from pipeline.params import Params
 from pipeline.store import FeatureStore
-from pipeline.store.schema import SPLITS
 
 LARGEST_PAGE: Final = 15 * 2**20
 CLIPS_PER_ERROR: Final = 5

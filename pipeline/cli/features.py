@@ -174,7 +174,7 @@ def _manifest_table(rows: "pa.Table", title: str) -> "Table":
     import pyarrow.compute as pc
 
     from pipeline.cli.console import table
-    from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
+    from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 
     lines = []
     for split in SPLITS:

@@ -77,8 +77,8 @@ def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     from pipeline.cli.console import results, size, table
+    from pipeline.corpus.schema import SPLITS
     from pipeline.store import FeatureStore
-    from pipeline.store.schema import SPLITS
     from pipeline.store.summary import attack_counts
 
     store = FeatureStore.open(path)
@@ -206,8 +206,8 @@ def stats(
     """Summarise the originals: duration, level and silence per class, attacks, mean and spread of the bins."""
     from model.evaluation.data_validation import MEASURES, validate
     from pipeline.cli.console import console, results, table
+    from pipeline.corpus.schema import SPLITS
     from pipeline.store import FeatureStore
-    from pipeline.store.schema import SPLITS
 
     store = FeatureStore.open(path)
     report = validate(store.index, store.rejects())

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import probe
 from pipeline.corpus.protocol import Utterance, read_corpus
+from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
-from pipeline.store.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF
 
 _AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
 _BATCH: Final = 4096

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.errors import CorpusError, ProtocolError
-from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
 
 PROTOCOL_FOLDER: Final = "ASVspoof2019_LA_cm_protocols"
 PROTOCOL_FILES: Final = {

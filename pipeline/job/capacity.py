@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.corpus.schema import SPLITS
 from pipeline.params import FeatureParams, Params
-from pipeline.store.schema import SPLITS
 from pipeline.store.sharding import copies, example_bytes, shard_count
 
 FLAC_RATIO: Final = 0.57

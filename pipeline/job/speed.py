@@ -18,17 +18,19 @@ import psutil
 import pyarrow as pa
 import soundfile
 
-from pipeline.audio.decode import Measures
+from pipeline.audio.measures import Measures
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.job.capacity import Rates
-from pipeline.job.run import Extractor
+from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
 from pipeline.params import AugmentParams, FeatureParams, Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
+from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
-from pipeline.store.schema import MANIFEST_SCHEMA, shard_name
+from pipeline.store.schema import shard_name
 from pipeline.store.sharding import Shard, Source, plan_shards
-from pipeline.store.writer import Config, StoredExample, close_store, write_shard
+from pipeline.store.writer import StoredExample, close_store, write_shard
 
 # Longer clips cost the same per second.
 _LONGEST_CLIP_S: Final = 20.0

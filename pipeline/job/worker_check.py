@@ -17,7 +17,7 @@ from apache_beam.internal.cloudpickle import cloudpickle
 from pipeline.errors import RunnerError
 from pipeline.job.worklist import work_folder
 from pipeline.storage import Storage
-from pipeline.store.writer import installed_versions
+from pipeline.store.lineage import installed_versions
 
 # The code below goes to the workers itself, not its name: those that lack this package can still say so. Flink would wait three
 # minutes for a worker that cannot read its job.
@@ -37,7 +37,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
             import pipeline.job.run  # noqa: F401 - all that the job needs
             from pipeline.errors import RunnerError, StoreError
             from pipeline.storage import Storage
-            from pipeline.store.writer import installed_versions
+            from pipeline.store.lineage import installed_versions
         except ImportError as error:
             raise ImportError(f"{error} (worker on {host})") from error
         seen = {

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
+from pipeline.store.lineage import differences
 from pipeline.store.reader import FeatureStore
-from pipeline.store.sharding import differences
 
 _COMPARED: Final = ("split", "label", "attack_id", "speaker_id", "sha256")
 _NAMES: Final = {"sha256": "audio"}

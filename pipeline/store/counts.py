@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.store.schema import BONA_FIDE, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPOOF
 
 
 @dataclass

@@ -8,12 +8,12 @@ import pyarrow.compute as pc
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.files import atomic_path
 from pipeline.frontends.log_mel import hz_to_mel, mel_to_hz
 from pipeline.params import FeatureParams
 from pipeline.store.reader import FeatureStore
 from pipeline.store.records import Example
-from pipeline.store.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.store.summary import attack_counts
 
 _CLASSES: Final = (("bona fide", BONA_FIDE, "#0072b2"), ("spoof", SPOOF, "#d55e00"))

@@ -16,16 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.params import AugmentParams, FeatureParams
 from pipeline.storage import Storage
+from pipeline.store.lineage import digest
 from pipeline.store.records import Example, decode_example, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
     INDEX_FOLDER,
     INDEX_SCHEMA,
     REJECTS_SCHEMA,
-    SPLITS,
     STORE_FILE,
     index_path,
     records_path,
@@ -33,7 +34,6 @@ from pipeline.store.schema import (
     shard_of,
     shard_split,
 )
-from pipeline.store.sharding import digest
 from pipeline.store.statistics import Statistics
 
 

@@ -5,17 +5,12 @@ records, tables) or `pipeline.frontends.log_mel.FRONT_END_VERSION` (values), whi
 """
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 import pyarrow as pa
 
 FORMAT_VERSION: Final = 1
 
-SPLITS: Final = ("train", "dev", "eval")
-Split = Literal["train", "dev", "eval"]
-
-BONA_FIDE: Final = 1
-SPOOF: Final = 0
 
 STORE_FILE: Final = "store.json"
 INDEX_FOLDER: Final = "index"
@@ -24,37 +19,6 @@ REJECTS_FOLDER: Final = "rejects"
 METADATA_KEY: Final = b"bonafide"
 """Key of the schema metadata of an index part, a JSON object about its shard."""
 
-REJECT_REASONS: Final = (
-    "missing",
-    "unreadable",
-    "truncated",
-    "empty",
-    "too_short",
-    "not_finite",
-    "silent",
-    "unsupported_format",
-    "duration_mismatch",
-    "changed",
-)
-
-MANIFEST_SCHEMA: Final = pa.schema(
-    [
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("utterance_id", pa.string(), nullable=False),
-        pa.field("speaker_id", pa.string()),
-        pa.field("attack_id", pa.string()),
-        pa.field("label", pa.int64()),
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("sample_rate", pa.int64()),
-        pa.field("channels", pa.int64()),
-        pa.field("n_samples", pa.int64()),
-        pa.field("duration_s", pa.float64()),
-        pa.field("sha256", pa.string()),
-        pa.field("problem", pa.string()),
-    ]
-)
-"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. Probe fields are null and
-`problem` is "reason: detail" where the file cannot be used."""
 
 INDEX_SCHEMA: Final = pa.schema(
     [

@@ -6,17 +6,18 @@ digit only. Another hash or salt gives another store: raise `FORMAT_VERSION` wit
 """
 
 import hashlib
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
+from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
 from pipeline.params import AugmentParams, FeatureParams, StoreParams
-from pipeline.store.schema import SPLITS, shard_name
+from pipeline.store.lineage import digest
+from pipeline.store.schema import shard_name
 
 _SALT: Final = "bonafide-1"
 _RECORD_OVERHEAD_BYTES: Final = 230
@@ -134,34 +135,6 @@ def shard_number(split: str, utterance_id: str, count: int) -> int:
 def place_in_shard(split: str, utterance_id: str, copy: int) -> tuple[int, str, int]:
     """The sort key of an example inside its shard."""
     return _hash(split, utterance_id, str(copy)), utterance_id, copy
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON, as hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
-
-
-def canonical_json(value: Any) -> bytes:
-    """JSON that is the same for equal values: sorted keys, no blanks, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed between two nested mappings, as lines such as "features.n_mels 80 → 96"."""
-    before, after = dict(_flat(old)), dict(_flat(new))
-    return [
-        f"{key} {json.dumps(before.get(key, 'absent'))} → {json.dumps(after.get(key, 'absent'))}".replace('"', "")
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
 
 
 def _hash(*parts: str) -> int:

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pyarrow.compute as pc
 
+from pipeline.corpus.schema import BONA_FIDE
 from pipeline.store.reader import FeatureStore
-from pipeline.store.schema import BONA_FIDE
 
 
 def attack_counts(store: FeatureStore) -> dict[str, Counter[str]]:

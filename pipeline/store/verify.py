@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.corpus.schema import REJECT_REASONS, SPLITS
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
+from pipeline.store.lineage import canonical_json, digest
 from pipeline.store.reader import own_checksum, parse_part
 from pipeline.store.records import FRAME_BYTES, HEADER_BYTES, Example, decode_example, payload_length, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
     INDEX_SCHEMA,
     METADATA_KEY,
-    REJECT_REASONS,
     REJECTS_SCHEMA,
-    SPLITS,
     STORE_FILE,
     index_path,
     is_store_file,
@@ -38,7 +38,7 @@ from pipeline.store.schema import (
     shard_of,
     shard_split,
 )
-from pipeline.store.sharding import Shard, canonical_json, cut, digest, place_in_shard, shard_number
+from pipeline.store.sharding import Shard, cut, place_in_shard, shard_number
 from pipeline.store.statistics import FrameSums
 
 MOST_FINDINGS_PER_FILE: Final = 20

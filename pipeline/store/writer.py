@@ -10,86 +10,33 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio.decode import Measures
+from pipeline.audio.measures import Measures
+from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import AugmentParams, FeatureParams
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
+from pipeline.store.lineage import Config, canonical_json, described
 from pipeline.store.reader import own_checksum, parse_part
 from pipeline.store.records import Example, encode_example, frame
 from pipeline.store.schema import (
     FORMAT_VERSION,
-    INDEX_FOLDER,
     INDEX_SCHEMA,
     METADATA_KEY,
     REJECTS_SCHEMA,
-    SPLITS,
     STORE_FILE,
     index_path,
-    is_store_file,
     records_path,
     rejects_path,
-    shard_of,
-    shard_split,
 )
-from pipeline.store.sharding import Shard, Source, canonical_json, differences, digest, place_in_shard
+from pipeline.store.sharding import Shard, Source, place_in_shard
 from pipeline.store.statistics import FrameSums
-
-_VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
-_PART_KEYS: Final = frozenset({"shard_fingerprint", "config", "files", "rejects", "frame_sums"})
-# Reasons that lie in the surroundings, not in the file: the next run looks again.
-_PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
-
-
-@dataclass(frozen=True)
-class Config:
-    """What decides the bytes of a store beside its utterances.
-
-    Attributes:
-        features: The front end, without what only judges the result.
-        augment: The augmentation.
-        versions: Of the format, the front end and the libraries that compute or encode values.
-    """
-
-    features: dict[str, Any]
-    augment: dict[str, Any]
-    versions: dict[str, Any]
-
-    @classmethod
-    def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
-        """The configuration of a run with these parameters and the installed libraries."""
-        # A limit on rejects changes whether a run fails, not what it writes.
-        return cls(
-            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
-            augment=augment.model_dump(mode="json"),
-            versions=installed_versions(),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """The configuration as it stands in store.json and in every index part."""
-        return {"features": self.features, "augment": self.augment, "versions": self.versions}
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the configuration."""
-        return digest(self.as_dict())
-
-
-def installed_versions() -> dict[str, Any]:
-    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
-    return {
-        "format": FORMAT_VERSION,
-        "front_end": FRONT_END_VERSION,
-        **{name: version(name) for name in _VERSIONED},
-    }
 
 
 @dataclass(frozen=True)
@@ -156,7 +103,7 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
         "config": config.as_dict(),
         "files": {
             records_path(shard.name): {"size": offset, "sha256": checksum.hexdigest()},
-            rejects_path(shard.name): _described(rejects_bytes),
+            rejects_path(shard.name): described(rejects_bytes),
         },
         "rejects": len(rejects),
         "frame_sums": sums.as_dict(),
@@ -165,85 +112,6 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     index = index.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)})
     storage.write(index_path(shard.name), _parquet_bytes(index))
     return len(rejects)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a run finds when it begins.
-
-    Attributes:
-        pending: Shards to write.
-        kept: Names of the shards that are already as they should be.
-        stale: Names of files that belong to no shard of the plan, or to another configuration.
-        changes: What differs from the configuration that wrote the store, as "features.n_mels 80 → 96".
-        split_changes: Splits whose number of shards changed, as "train 8 → 16 shards".
-    """
-
-    pending: list[Shard]
-    kept: list[str]
-    stale: list[str]
-    changes: list[str]
-    split_changes: list[str]
-
-
-def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Standing:
-    """Compares the files of a store with the plan of a run. Changes nothing.
-
-    Raises:
-        StoreError: The folder holds files that are not a store's.
-    """
-    present = storage.list()
-    foreign = [name for name in present if not is_store_file(name)]
-    if foreign:
-        raise StoreError(
-            f"{storage.url} holds files that no feature store has, the first is {foreign[0]}; "
-            "name another folder with --output, or move them away"
-        )
-    present_set = set(present)
-    pending: list[Shard] = []
-    kept: list[str] = []
-    changes: list[str] = []
-    planned: set[str] = {STORE_FILE}
-    for shard in shards:
-        planned.update((records_path(shard.name), index_path(shard.name), rejects_path(shard.name)))
-        if index_path(shard.name) not in present_set:
-            pending.append(shard)
-            continue
-        metadata = part_metadata(storage, shard.name)
-        if metadata is None:
-            pending.append(shard)
-            continue
-        changes = changes or differences(metadata["config"], config.as_dict())
-        if _is_current(storage, metadata, shard, config):
-            kept.append(shard.name)
-        else:
-            pending.append(shard)
-    stale = [name for name in present if name not in planned]
-    if not changes and not kept and stale:
-        changes = _changes_of_stale(storage, stale, config)
-    return Standing(pending, kept, stale, changes, _split_changes(present, shards))
-
-
-def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int | None:
-    """How many utterances a shard that is already as a run wants it rejected; None where it is still to be written."""
-    metadata = part_metadata(storage, shard.name)
-    if metadata is None or not _is_current(storage, metadata, shard, config):
-        return None
-    return int(metadata["rejects"])
-
-
-def sweep(storage: Storage, standing: Standing) -> None:
-    """Removes what the run must not keep, before it begins: the store is incomplete, and no shard that is due counts."""
-    if standing.pending or standing.stale:
-        storage.delete(STORE_FILE)
-    due = [index_path(shard.name) for shard in standing.pending]
-    # Index parts first: a shard stops counting before its records go.
-    for name in due + sorted(standing.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
-        storage.delete(name)
-    if standing.changes:
-        for shard in standing.pending:
-            storage.delete(records_path(shard.name))
-            storage.delete(rejects_path(shard.name))
 
 
 def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> dict[str, Any]:
@@ -266,7 +134,7 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
             raise StoreError(
                 f"{shard.name} was written with other parameters or by another run; run `bonafide features` again"
             )
-        files[index_path(shard.name)] = _described(data)
+        files[index_path(shard.name)] = described(data)
         files.update(metadata["files"])
         sums.append(metadata["frame_sums"])
         splits[shard.split].add(index, metadata["rejects"], metadata["files"][records_path(shard.name)]["size"])
@@ -298,61 +166,6 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
     if not (storage.exists(STORE_FILE) and storage.read(STORE_FILE) == data):
         storage.write(STORE_FILE, data)
     return content
-
-
-def part_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
-    """What a shard's index part says about the shard, or None where it cannot be read as a whole."""
-    try:
-        index = parse_part(storage.read(index_path(shard)), index_path(shard))
-        metadata = json.loads(index.schema.metadata[METADATA_KEY])
-    except (StoreError, KeyError, TypeError, ValueError):
-        return None
-    return metadata if isinstance(metadata, dict) and metadata.keys() >= _PART_KEYS else None
-
-
-def _is_current(storage: Storage, metadata: Mapping[str, Any], shard: Shard, config: Config) -> bool:
-    """Whether a committed shard is of these parameters and utterances, its files are there in full and its rejects stand.
-
-    A file that only the surroundings kept from being read (missing, unreadable, changed) is looked at again, unless the
-    manifest already said so.
-    """
-    if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
-        return False
-    if any(
-        not storage.exists(name) or storage.size(name) != entry["size"] for name, entry in metadata["files"].items()
-    ):
-        return False
-    known = {source.utterance_id for source in shard.sources if source.problem is not None}
-    data = storage.read(rejects_path(shard.name))
-    if _described(data) != metadata["files"][rejects_path(shard.name)]:
-        return False
-    return not any(
-        row["reason"] in _PASSING_REASONS and row["utterance_id"] not in known
-        for row in parse_part(data, rejects_path(shard.name)).to_pylist()
-    )
-
-
-def _changes_of_stale(storage: Storage, stale: Iterable[str], config: Config) -> list[str]:
-    for name in stale:
-        if name.startswith(f"{INDEX_FOLDER}/"):
-            metadata = part_metadata(storage, shard_of(name))
-            if metadata is not None:
-                return differences(metadata["config"], config.as_dict())
-    return []
-
-
-def _split_changes(present: Iterable[str], shards: Sequence[Shard]) -> list[str]:
-    found: dict[str, set[int]] = {}
-    for name in present:
-        if name.startswith(f"{INDEX_FOLDER}/"):
-            shard = shard_of(name)
-            found.setdefault(shard_split(shard), set()).add(int(shard.rsplit("-", 1)[1]))
-    planned = Counter(shard.split for shard in shards)
-    return [
-        f"{split} {max(counts)} → {planned[split]} shards"
-        for split, counts in sorted(found.items(), key=lambda item: SPLITS.index(item[0]))
-        if planned[split] not in counts
-    ]
 
 
 def _require_all_accounted(shard: Shard, examples: Iterable[StoredExample], rejects: Iterable[Reject]) -> None:
@@ -404,10 +217,6 @@ def _reject_rows(shard: Shard, rejects: Iterable[Reject]) -> list[dict[str, Any]
         }
         for reject in sorted(rejects, key=lambda reject: reject.source.utterance_id)
     ]
-
-
-def _described(data: bytes) -> dict[str, Any]:
-    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _parquet_bytes(table: pa.Table) -> bytes:

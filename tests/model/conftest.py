@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tests.support.tone_store as tones
-from pipeline.params import Params, TrainParams
+from model.params import Params, TrainParams
 from pipeline.store import FeatureStore
 
 

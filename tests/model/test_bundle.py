@@ -11,9 +11,9 @@ import pytest
 
 from model.bundle import load_bundle, save_bundle, save_normalised
 from model.errors import ModelError
-from model.scoring.files import ClipScorer
+from model.params import Params
+from model.scoring.scorer import ClipScorer
 from pipeline.frontends.log_mel import LogMel
-from pipeline.params import Params
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone, tone_manifest, write_tone_store
 

@@ -8,9 +8,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.dataset import clip_windows, crop_frames, random_crop, scoring_batches, spec_augment, training_batches
+from model.dataset import crop_frames, random_crop, scoring_batches, spec_augment, training_batches
+from model.params import Params, TrainParams
+from model.scoring.windows import clip_windows
 from pipeline.errors import CorpusError
-from pipeline.params import Params, TrainParams
 from pipeline.store import FeatureStore
 from tests.support.tone_store import COUNTS, N_BINS, sounds_bona_fide, tone_manifest, write_tone_store
 

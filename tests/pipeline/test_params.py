@@ -7,8 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from model.params import Params, load_params
+from pipeline import params as sections
 from pipeline.errors import ParamsError
-from pipeline.params import load_params, parse_params
 
 # (key, value that is not allowed, what the message must say beside key and value)
 NOT_ALLOWED = [
@@ -68,6 +69,10 @@ NOT_ALLOWED = [
 def defaults(repository: Path) -> dict[str, Any]:
     """The content of the project's own params.yaml."""
     return yaml.safe_load((repository / "params.yaml").read_text())
+
+
+def parse_params(content: Any, where: str) -> Params:
+    return sections.parse_params(content, where, Params)
 
 
 def with_value(content: dict[str, Any], key: str, value: Any) -> dict[str, Any]:

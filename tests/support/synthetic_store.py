@@ -8,21 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audio.decode import Measures
-from pipeline.params import Params, load_params
+from model.params import Params, load_params
+from pipeline.audio.measures import Measures
+from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.storage import Storage
-from pipeline.store.schema import MANIFEST_SCHEMA, SPLITS
+from pipeline.store.lineage import Config
+from pipeline.store.resume import Standing, sweep, take_stock
 from pipeline.store.sharding import Shard, Source, copies, plan_shards
-from pipeline.store.writer import (
-    Config,
-    Reject,
-    Standing,
-    StoredExample,
-    close_store,
-    sweep,
-    take_stock,
-    write_shard,
-)
+from pipeline.store.writer import Reject, StoredExample, close_store, write_shard
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from model.params import Params
+from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends.log_mel import LogMel
-from pipeline.params import Params
 from pipeline.storage import Storage
 from pipeline.store import FeatureStore
-from pipeline.store.schema import MANIFEST_SCHEMA, SPLITS
+from pipeline.store.lineage import Config
 from pipeline.store.sharding import Shard, copies, plan_shards
-from pipeline.store.writer import Config, StoredExample, close_store, write_shard
+from pipeline.store.writer import StoredExample, close_store, write_shard
 from tests.support.synthetic_store import example_of, manifest_row, small_params
 
 N_BINS = 16

@@ -13,7 +13,7 @@ from model import cli
 from model.bundle import Bundle, load_bundle
 from model.evaluation.evaluate import evaluate
 from model.metrics import HEADLINES, InvertedLabelsWarning, MetricsError, read_score_table, read_scores
-from pipeline.params import Params
+from model.params import Params
 from pipeline.store import FeatureStore
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store

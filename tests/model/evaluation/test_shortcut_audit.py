@@ -14,8 +14,8 @@ import tests.support.tone_store as tones
 from model.errors import ModelError
 from model.evaluation.shortcut_audit import Audio, compare_trimmed, correlations, trimmed_logits
 from model.metrics import ScoreTable, score_table
-from pipeline.audio.decode import measure, trim_silence
-from pipeline.store.schema import MANIFEST_SCHEMA
+from pipeline.audio.measures import measure, trim_silence
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from tests.support.synthetic_store import manifest_row
 
 RATE = 16_000

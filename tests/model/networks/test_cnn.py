@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from model.networks.cnn import build_network
-from pipeline.params import TrainParams
+from model.params import TrainParams
 from pipeline.store import Statistics
 
 STATISTICS = Statistics(np.linspace(-60, -20, 16), np.linspace(5, 15, 16), 1000)

@@ -12,9 +12,9 @@ import tests.support.tone_store as tones
 from model.bundle import Bundle, load_bundle
 from model.evaluation.data_validation import validate, write_report
 from model.evaluation.evaluate import evaluate
+from model.params import Params
 from model.report.clips import Corpus
 from model.report.page import Sources, write_page
-from pipeline.params import Params
 from pipeline.store import FeatureStore
 
 HOSTILE_ATTACK = "<img/src=x:/onerror=alert(1)>"

@@ -4,8 +4,8 @@ import pytest
 
 from model.errors import ModelError
 from model.networks.cnn import build_network
+from model.params import TrainParams
 from model.report.gradcam import grad_cam
-from pipeline.params import TrainParams
 from pipeline.store import Statistics
 
 N_FRAMES, N_BINS = 32, 16

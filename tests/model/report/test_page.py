@@ -15,10 +15,10 @@ import bonafide
 from model.bundle import Bundle
 from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
+from model.params import Params
 from model.report.page import LARGEST_PAGE, Sources, script_json, write_page
 from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
-from pipeline.params import Params
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone_manifest, write_tone_store
 

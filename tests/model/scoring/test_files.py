@@ -14,7 +14,8 @@ from model.bundle import Bundle, load_bundle
 from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.metrics import MetricsError, abstain_band
-from model.scoring.files import ClipScorer, find_files, labelled_scores, score_files, split_trials
+from model.scoring.files import find_files, score_files
+from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone
 

@@ -12,9 +12,11 @@ import pytest
 
 from model.bundle import load_bundle
 from model.metrics import InvertedLabelsWarning
-from model.training.train import PICTURE_FILE, precision_policy, replica_devices, train
+from model.params import Params, TrainParams
+from model.training.devices import precision_policy, replica_devices
+from model.training.network_plot import PICTURE_FILE
+from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
-from pipeline.params import Params, TrainParams
 from pipeline.store import FeatureStore
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
@@ -184,7 +186,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from model.bundle import load_bundle
 from model.training.train import train
 from pipeline.errors import ParamsError
-from pipeline.params import TrainParams
+from model.params import TrainParams
 from pipeline.store import FeatureStore
 store, folder = FeatureStore.open(sys.argv[1]), Path(sys.argv[2])
 params = TrainParams.model_validate_json(sys.argv[3])

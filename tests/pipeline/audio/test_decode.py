@@ -12,10 +12,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.decode import decode, decode_bytes, limit_peak, measure, probe
+from pipeline.audio.decode import decode, decode_bytes, limit_peak, probe
+from pipeline.audio.measures import measure
+from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
 from pipeline.params import FeatureParams, load_params
-from pipeline.store.schema import REJECT_REASONS
 
 RATE = 16000
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from pipeline.corpus.manifest import build_manifest, read_manifest, stratified_subset, write_manifest
 from pipeline.corpus.protocol import Utterance
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import CorpusError, ProtocolError
-from pipeline.store.schema import MANIFEST_SCHEMA
 from tests.support.synthetic_corpus import (
     PROTOCOL_FILES,
     SAMPLE_RATE,

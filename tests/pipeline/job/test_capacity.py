@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from pipeline.corpus.manifest import build_manifest
 from pipeline.errors import ParamsError
 from pipeline.job.capacity import FLAC_RATIO, Rates, Workload, estimate, makespan, shard_memory
-from pipeline.job.run import Extractor
 from pipeline.job.speed import calibrate
+from pipeline.job.worker import Extractor
 from pipeline.params import Params, load_params
 from pipeline.storage import Storage
+from pipeline.store.lineage import Config
 from pipeline.store.sharding import plan_shards
-from pipeline.store.writer import Config, close_store, write_shard
+from pipeline.store.writer import close_store, write_shard
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.synthetic_store import PARAMS_FILE, manifest_of
 

@@ -21,11 +21,11 @@ import soundfile
 import yaml
 
 from pipeline.corpus.manifest import build_manifest, write_manifest
+from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.job.run import run_features
 from pipeline.params import Params, parse_params
 from pipeline.store import FeatureStore
-from pipeline.store.schema import SPLITS
 from pipeline.store.verify import verify
 from tests.support.synthetic_corpus import SAMPLE_RATE, protocol_lines, waveform, write_corpus, write_protocols
 from tests.support.synthetic_store import files_of
@@ -50,7 +50,7 @@ def job_params(root: Path | str, **changes: Any) -> dict[str, Any]:
 
 
 def parsed(root: Path, **changes: Any) -> Params:
-    return parse_params(job_params(root, **changes), "test")
+    return parse_params(job_params(root, **changes), "test", Params)
 
 
 def run(manifest: pa.Table, root: Path, output: Path, **changes: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.schema import REJECT_REASONS
+from pipeline.corpus.schema import REJECT_REASONS
 from tests.support.synthetic_store import manifest_of, small_params, write_store
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "feature-store.md"

@@ -8,21 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import ParamsError
 from pipeline.params import Params, StoreParams
 from pipeline.store import FeatureStore
-from pipeline.store.schema import MANIFEST_SCHEMA
-from pipeline.store.sharding import (
-    Shard,
-    canonical_json,
-    cut,
-    differences,
-    expected_bytes,
-    place_in_shard,
-    plan_shards,
-    shard_count,
-    shard_number,
-)
+from pipeline.store.lineage import canonical_json, differences
+from pipeline.store.sharding import Shard, cut, expected_bytes, place_in_shard, plan_shards, shard_count, shard_number
 from pipeline.store.verify import verify
 from tests.support.synthetic_store import manifest_of, manifest_row, small_params, write_store
 

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
-from pipeline.store.schema import MANIFEST_SCHEMA
+from pipeline.store.lineage import Config
 from pipeline.store.sharding import plan_shards
 from pipeline.store.verify import MOST_FINDINGS_PER_FILE, Finding, verify
-from pipeline.store.writer import Config, StoredExample, close_store, write_shard
+from pipeline.store.writer import StoredExample, close_store, write_shard
 from tests.support.synthetic_store import examples_of, manifest_of, manifest_row, small_params, write_store
 
 RANDOM_CASES = 360
@@ -231,7 +232,7 @@ def rewrite_index(store: Path, shard: str, change: Callable[[list[dict[str, obje
 def reseal(store: Path, files: dict[str, bytes], **changes: object) -> None:
     import hashlib
 
-    from pipeline.store.sharding import canonical_json, digest
+    from pipeline.store.lineage import canonical_json, digest
 
     info = json.loads((store / "store.json").read_bytes()) | changes
     for name, data in files.items():

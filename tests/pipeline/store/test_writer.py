@@ -16,13 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
 from pipeline.params import Params
 from pipeline.storage import LocalStorage, Storage
-from pipeline.store.schema import MANIFEST_SCHEMA
+from pipeline.store.lineage import Config
+from pipeline.store.resume import Standing, sweep, take_stock
 from pipeline.store.sharding import Shard, plan_shards
 from pipeline.store.verify import verify
-from pipeline.store.writer import Config, Reject, Standing, close_store, sweep, take_stock, write_shard
+from pipeline.store.writer import Reject, close_store, write_shard
 from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
 
 PARAMS = small_params(shards=4)

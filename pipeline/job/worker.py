@@ -1,0 +1,107 @@
+"""All that runs on a worker: the utterances of a shard to examples and rejects, committed as one shard."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from pipeline.audio.decode import Decoded, decode
+from pipeline.audio.measures import measure
+from pipeline.augmentation.augmenter import Augmenter
+from pipeline.errors import AudioError
+from pipeline.frontends.log_mel import LogMel
+from pipeline.job.worklist import ShardTask, Worklist
+from pipeline.params import AugmentParams, FeatureParams
+from pipeline.runners.counters import count_shard, count_work
+from pipeline.runners.parent_watchdog import Lifeline
+from pipeline.storage import Storage
+from pipeline.store.lineage import Config
+from pipeline.store.resume import rejects_if_committed
+from pipeline.store.sharding import Shard, copies
+from pipeline.store.writer import Reject, StoredExample, write_shard
+
+
+class Extractor:
+    """Turns the utterances of a shard into examples and rejects. Made once per worker."""
+
+    def __init__(self, root: Path, features: FeatureParams, augment: AugmentParams) -> None:
+        self._root = root
+        self._features = features
+        self._augment = augment
+        self._log_mel = LogMel(features)
+        self._augmenter = Augmenter(augment, features.sample_rate)
+
+    def __call__(self, shard: Shard) -> Iterator[StoredExample | Reject]:
+        """Decodes, augments and extracts every utterance of a shard, each file read once."""
+        n_copies = copies(shard.split, self._augment)
+        decoded: dict[str, Decoded] = {}
+        usable = []
+        for source in shard.sources:
+            if source.problem is not None:
+                reason, _, detail = source.problem.partition(": ")
+                yield Reject(source, reason, detail)
+                continue
+            try:
+                clip = decode(self._root / source.path, self._features, source.sha256)
+            except AudioError as error:
+                yield Reject(source, error.reason, error.detail)
+                continue
+            yield self._example(source, 0, clip, clip.waveform, {})
+            if n_copies:
+                # Babble is made of other clips of the shard, so the waveforms of a train shard stay until its end.
+                decoded[source.utterance_id] = clip
+                usable.append(source)
+        for source in usable:
+            clip = decoded[source.utterance_id]
+            others = [utterance_id for utterance_id in decoded if utterance_id != source.utterance_id]
+            for copy in range(1, n_copies + 1):
+                drawn = self._augmenter.draw(source.utterance_id, copy, others)
+                babble = [decoded[utterance_id].waveform for utterance_id in drawn.babble]
+                waveform = self._augmenter.apply(clip.waveform, drawn, babble)
+                yield self._example(source, copy, clip, waveform, drawn.to_dict())
+
+    def _example(
+        self, source: Any, copy: int, clip: Decoded, waveform: np.ndarray[Any, Any], augmentation: dict[str, Any]
+    ) -> StoredExample:
+        rate = self._features.sample_rate
+        return StoredExample(
+            source=source,
+            copy=copy,
+            features=self._log_mel(waveform).astype(np.float16),
+            augmentation=augmentation,
+            duration_s=len(waveform) / rate,
+            source_duration_s=clip.source_duration_s,
+            measures=measure(waveform, rate),
+        )
+
+
+class WriteShard(beam.DoFn):  # type: ignore[misc]
+    """Processes a `ShardTask`: extracts and commits the shard. Emits its name."""
+
+    def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
+        self._root = root
+        self._output = output
+        self._config = config
+        self._features = features
+        self._augment = augment
+        self._command = Lifeline.of_this_process()
+
+    def setup(self) -> None:
+        self._command.hold()
+        self._storage = Storage.open(self._output)
+        self._worklist = Worklist(self._output)
+        self._extract = Extractor(Path(self._root), self._features, self._augment)
+
+    def process(self, task: ShardTask) -> Iterator[str]:
+        shard = self._worklist.read(task)
+        # A cluster that lost a worker repeats all that its task had; what that had committed stands.
+        rejects = rejects_if_committed(self._storage, shard, self._config)
+        if rejects is None:
+            began = time.perf_counter()
+            rejects = write_shard(self._storage, shard, self._config, self._extract(shard))
+            count_work(len(shard.sources), time.perf_counter() - began)
+        count_shard(len(shard.sources), rejects)
+        yield shard.name
