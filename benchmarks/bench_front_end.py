@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import measure
-from pipeline.augmentation.augmenter import change_pitch_and_tempo
+from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.frontends.log_mel import LogMel
 from pipeline.params import FeatureParams, load_params
 

@@ -118,7 +118,7 @@ def metrics(
 
     if dev_protocol is not None and dev_scores is None:
         raise typer.BadParameter("it is of no use without --dev-scores", param_hint="--dev-protocol")
-    with _warnings_as_notes():
+    with warnings_as_notes():
         table = read_score_table(scores, protocol)
         asv = None if asv_scores is None else read_asv_scores(asv_scores)
         dev = None if dev_scores is None else read_score_table(dev_scores, dev_protocol)
@@ -173,7 +173,7 @@ def compare(
     """
     from model.metrics import paired_bootstrap, read_asv_scores
 
-    with _warnings_as_notes():
+    with warnings_as_notes():
         first = _system(a, protocol, dev_a, dev_protocol, split)
         second = _system(b, protocol, dev_b, dev_protocol, split)
         asv = None if asv_scores is None else read_asv_scores(asv_scores)
@@ -467,7 +467,7 @@ def _console() -> "Console":
 
 
 @contextmanager
-def _warnings_as_notes() -> Iterator[None]:
+def warnings_as_notes() -> Iterator[None]:
     """Shows warnings as one line on standard error, without the place in the code."""
 
     def show(message: Warning | str, *_args: object, **_kwargs: object) -> None:

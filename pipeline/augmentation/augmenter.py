@@ -13,21 +13,16 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
-import soxr
 
 from pipeline.audio import Waveform
 from pipeline.audio.decode import limit_peak
-from pipeline.audio.kernels import overlap_add, phase_vocoder, windowed_frames
+from pipeline.augmentation.noise import _mix_voices, add_noise, pink_noise
+from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.params import AugmentParams, NoiseKind
 
 BABBLE_VOICES: Final = 3
 
-# The phase vocoder's frames, librosa's defaults.
-_N_FFT = 2048
-_HOP_LENGTH = 512
 _DECIMALS = 4
-_PINK_FROM_HZ = 20.0
 _N_DRAWS = 8
 
 
@@ -162,101 +157,6 @@ class Augmenter:
         return Noise(kind, _between(params.snr_db, draws[1]), int(draws[2] * 2**32), tuple(voices), wanted)
 
 
-def stretched_length(n_samples: int, rate: float) -> int:
-    """Samples after a time stretch: round(n_samples / rate), at least one."""
-    return max(1, round(n_samples / rate))
-
-
-def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sample_rate: int) -> Waveform:
-    """Shifts the pitch and changes the tempo.
-
-    With ratio = 2^(-semitones / 12), the phase vocoder stretches by rate × ratio and soxr resamples by ratio. For one of the
-    two alone this is the algorithm of `librosa.effects.pitch_shift` and `time_stretch`; both take a single pass here.
-
-    Args:
-        waveform: float32 [samples].
-        semitones: Above 0 is higher.
-        rate: Above 1 is faster and shorter.
-        sample_rate: Hz.
-
-    Returns:
-        float32 [stretched_length(samples, rate)].
-    """
-    n_samples = stretched_length(len(waveform), rate)
-    if semitones == 0.0:
-        return waveform if rate == 1.0 else _stretch(waveform, rate)
-    ratio = 2.0 ** (-semitones / 12.0)
-    stretched = _stretch(waveform, rate * ratio)
-    shifted = soxr.resample(stretched, sample_rate / ratio, sample_rate, quality="HQ")[:n_samples]
-    result = np.zeros(n_samples, np.float32)
-    result[: len(shifted)] = shifted
-    return result
-
-
-def pink_noise(n_samples: int, sample_rate: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Gaussian noise, float64 [n_samples], whose power falls with 1/f from 20 Hz on and is flat below."""
-    # A length that the FFT likes; its end is cut off.
-    length = scipy.fft.next_fast_len(max(n_samples, 2), real=True)
-    spectrum = scipy.fft.rfft(generator.standard_normal(length))
-    frequencies = np.arange(len(spectrum)) * (sample_rate / length)
-    spectrum /= np.sqrt(np.maximum(frequencies, _PINK_FROM_HZ))
-    spectrum[0] = 0.0
-    return np.asarray(scipy.fft.irfft(spectrum, n=length)[:n_samples])
-
-
-def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: float) -> Waveform:
-    """Adds noise at a signal-to-noise ratio.
-
-    Args:
-        waveform: float32 [samples].
-        noise: Floats [samples], of any level.
-        snr_db: Mean power of `waveform` over that of the noise added, in dB.
-
-    Returns:
-        float32 [samples], which may leave [-1, 1].
-    """
-    noise_power = _mean_power(noise)
-    if noise_power == 0.0:
-        return waveform
-    gain = np.sqrt(_mean_power(waveform) / noise_power) * 10.0 ** (-snr_db / 20.0)
-    return np.asarray(waveform + gain * noise, dtype=np.float32)
-
-
-def _mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Sums clips at equal power, each from a random sample on and repeated as needed; float64 [n_samples]."""
-    mix = np.zeros(n_samples)
-    for voice, start in zip(voices, generator.random(len(voices)), strict=True):
-        power = _mean_power(voice)
-        if power > 0.0:
-            mix += np.resize(np.roll(voice, -int(start * len(voice))), n_samples) / np.sqrt(power)
-    return mix
-
-
-def _stretch(waveform: Waveform, rate: float) -> Waveform:
-    """Stretches by a rate with the pitch kept: float32 [stretched_length(samples, rate)]."""
-    n_samples = stretched_length(len(waveform), rate)
-    margin = _N_FFT // 2
-    window = _hann()
-    padded = np.zeros(len(waveform) + _N_FFT, np.float32)
-    padded[margin : margin + len(waveform)] = waveform
-    frames = np.empty((1 + len(waveform) // _HOP_LENGTH, _N_FFT), np.float32)
-    windowed_frames(padded, window, _HOP_LENGTH, 0, frames)
-    spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
-    stretched = np.empty((int(np.ceil(len(frames) / rate)), spectra.shape[1]), np.complex64)
-    phase_vocoder(spectra, rate, stretched)
-    synthesis = scipy.fft.irfft(stretched, n=_N_FFT, axis=1, overwrite_x=True)
-    total = max((len(synthesis) - 1) * _HOP_LENGTH + _N_FFT, margin + n_samples)
-    result, window_energy = np.zeros(total, np.float32), np.zeros(total, np.float32)
-    overlap_add(synthesis, window, _HOP_LENGTH, result, window_energy)
-    result, window_energy = result[margin : margin + n_samples], window_energy[margin : margin + n_samples]
-    np.divide(result, window_energy, out=result, where=window_energy > np.finfo(np.float32).tiny)
-    return result
-
-
-def _hann() -> npt.NDArray[np.float32]:
-    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_N_FFT) / _N_FFT), dtype=np.float32)
-
-
 def _seed_sequence(seed: int, utterance_id: str, copy: int) -> np.random.SeedSequence:
     """The same on every platform and in every process, unlike Python's own hash."""
     digest = hashlib.sha256(json.dumps([seed, utterance_id, copy]).encode()).digest()
@@ -266,7 +166,3 @@ def _seed_sequence(seed: int, utterance_id: str, copy: int) -> np.random.SeedSeq
 def _between(bounds: tuple[float, float], draw: float) -> float:
     low, high = bounds
     return min(max(round(float(low + draw * (high - low)), _DECIMALS), low), high)
-
-
-def _mean_power(waveform: npt.NDArray[np.floating[Any]]) -> float:
-    return float(np.mean(np.square(waveform, dtype=np.float64)))

@@ -6,7 +6,8 @@ Every command imports what it needs when it runs, so that help is instant. What 
 import typer
 
 from pipeline.cli.download import download
-from pipeline.cli.features import features, manifest
+from pipeline.cli.features import features
+from pipeline.cli.manifest import manifest
 from pipeline.cli.plan import plan
 from pipeline.cli.store import store_app
 

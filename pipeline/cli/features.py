@@ -1,9 +1,5 @@
-"""The commands `manifest` and `features`.
+"""The command `bonafide features`: the Beam job from manifest and audio to the feature store."""
 
-Every command imports what it needs when it runs, so that help is instant.
-"""
-
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -11,60 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.options import ParamsOption
 from pipeline.runners.beam_log import hush_beam
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from rich.table import Table
-
     from model.evaluation.data_validation import Shortcut
     from pipeline.job.run import Outcome, Plan
     from pipeline.params import Params
     from pipeline.runners.counters import WorkerCounts
-
-ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
-
-
-def manifest(
-    params: ParamsOption = Path("params.yaml"),
-    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
-    output: Annotated[Path, typer.Option("--output", help="Manifest to write.")] = Path("data/manifest.parquet"),
-    protocol_only: Annotated[
-        bool, typer.Option("--protocol-only", help="Check the protocols and print their counts; needs no audio.")
-    ] = False,
-) -> None:
-    """Check a corpus: parse its protocols, find and probe its audio, write one row per utterance."""
-    from pipeline.cli.console import console, progress_bar, table
-    from pipeline.corpus.manifest import build_manifest, count_utterances, require_both_classes, write_manifest
-    from pipeline.corpus.protocol import read_corpus
-    from pipeline.params import load_params
-
-    loaded = load_params(params)
-    corpus = Path(root or loaded.data.root)
-    if protocol_only:
-        utterances = read_corpus(corpus)
-        require_both_classes(utterances)
-        counts = count_utterances(utterances)
-        rows = [
-            (
-                split,
-                *(f"{counts[split][name]:,}" for name in ("bonafide", "spoof", "unlabelled")),
-                f"{counts[split].total():,}",
-            )
-            for split in counts
-        ]
-        console.print(table(f"Protocols of {corpus}", ("split", "bona fide", "spoof", "unlabelled", "all"), rows))
-        return
-    with progress_bar("files") as bar:
-        task = bar.add_task("Probing", total=None, note="")
-        result = build_manifest(
-            corpus, loaded.data.limit, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    write_manifest(result, output)
-    console.print(_manifest_table(result, f"{output}: {result.num_rows:,} utterances of {corpus}"))
-    problems = result.num_rows - result["problem"].null_count
-    if problems:
-        console.print(f"[yellow]{problems:,} files cannot be used; the features stage lists them as rejects[/yellow]")
 
 
 def features(
@@ -168,23 +118,6 @@ def _validate(output: str, folder: Path) -> None:
 
 def _medians(shortcut: "Shortcut") -> tuple[str, str]:
     return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
-
-
-def _manifest_table(rows: "pa.Table", title: str) -> "Table":
-    import pyarrow.compute as pc
-
-    from pipeline.cli.console import table
-    from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
-
-    lines = []
-    for split in SPLITS:
-        part = rows.filter(pc.equal(rows["split"], split)).select(["label", "duration_s", "speaker_id"]).to_pylist()
-        labels = Counter(row["label"] for row in part)
-        speakers = len({row["speaker_id"] for row in part} - {None})
-        hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
-        classes = (f"{labels[label]:,}" for label in (BONA_FIDE, SPOOF, None))
-        lines.append((split, *classes, f"{speakers:,}", f"{hours:.2f}"))
-    return table(title, ("split", "bona fide", "spoof", "unlabelled", "speakers", "hours"), lines)
 
 
 def _print_plan(plan: "Plan") -> None:

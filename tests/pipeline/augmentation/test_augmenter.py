@@ -12,16 +12,9 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augmentation.augmenter import (
-    BABBLE_VOICES,
-    Augmenter,
-    Drawn,
-    Noise,
-    add_noise,
-    change_pitch_and_tempo,
-    pink_noise,
-    stretched_length,
-)
+from pipeline.augmentation.augmenter import BABBLE_VOICES, Augmenter, Drawn, Noise
+from pipeline.augmentation.noise import add_noise, pink_noise
+from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo, stretched_length
 from pipeline.frontends.log_mel import FRONT_END_VERSION, LogMel
 from pipeline.params import AugmentParams, NoiseKind, load_params
 

@@ -1,0 +1,107 @@
+"""The command `bonafide evaluate`: score dev and eval, write score files, metrics and plots."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOption, warnings_as_notes
+
+if TYPE_CHECKING:
+    from model.evaluation.shortcut_audit import Audio
+
+
+# A detector that loses more than this without the silence has learnt from it.
+SUSPICIOUS_EER_CHANGE: Final = 0.03
+
+
+def evaluate(
+    params: ParamsOption = DEFAULT_PARAMS,
+    store: StoreOption = "data/features",
+    model: ModelOption = Path("data/model"),
+    output: Annotated[Path, typer.Option("--output", help="Folder for scores, metrics and plots.")] = Path(
+        "reports/evaluation"
+    ),
+    manifest: Annotated[Path, typer.Option("--manifest", help="Leads to the clips, for the shortcut audit.")] = Path(
+        "data/manifest.parquet"
+    ),
+    audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Score eval again with the silence cut off.")
+    ] = True,
+) -> None:
+    """Score dev and eval with the trained model; write score files, metrics and plots."""
+    from model.params import load_params
+    from pipeline.cli.console import console, progress_bar
+
+    loaded = load_params(params)
+    with warnings_as_notes(), progress_bar("splits") as bar:
+        task = bar.add_task("Scoring", total=None, note="loading TensorFlow")
+        from model.bundle import load_bundle
+        from model.evaluation import evaluate as evaluation
+        from pipeline.store import FeatureStore
+
+        bundle = load_bundle(model)
+        bar.update(task, total=len(evaluation.SPLITS), note="")
+        audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
+        outcome = evaluation.evaluate(
+            FeatureStore.open(store),
+            bundle,
+            loaded.evaluate,
+            output,
+            _audio(manifest, Path(loaded.data.root)) if audit else None,
+            lambda split: bar.update(task, advance=1, note=f"{split} done"),
+            lambda count: bar.update(audit_task, advance=count, visible=True),
+        )
+    console.print(_evaluation_table(str(output), outcome.metrics))
+    _print_audit(outcome.metrics, outcome.notes)
+    for split in outcome.unlabelled:
+        console.print(f"{split} has no labels: scores only, in {output}/scores/{split}.txt")
+
+
+def _audio(manifest: Path, corpus: Path) -> "Audio | None":
+    """The clips, or None where the store came here without them."""
+    from model.evaluation.shortcut_audit import Audio
+    from pipeline.corpus.manifest import read_manifest
+
+    if not (manifest.is_file() and corpus.exists()):
+        return None
+    return Audio(read_manifest(manifest), corpus if corpus.is_dir() else corpus.parent)
+
+
+def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
+    from pipeline.cli.console import console
+
+    trimmed = metrics.get("eval", {}).get("trimmed")
+    if trimmed is None:
+        for note in notes or ["no shortcut audit: it needs the manifest and the corpus"]:
+            console.print(note)
+    else:
+        change = trimmed["eer_change"]
+        style = "yellow" if change > SUSPICIOUS_EER_CHANGE else ""
+        text = f"with the silence at both ends cut off, the EER on eval is {trimmed['eer']:.2%} ({change * 100:+.2f} points)"
+        console.print(text + (": the detector listens to silence" if style else ""), style=style)
+    if not any("min_tdcf_2019" in figures for figures in metrics.values()):
+        console.print("no t-DCF: evaluate.asv_scores names no scores of a speaker verification system")
+
+
+def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:
+    from model.metrics import HEADLINES
+    from pipeline.cli.console import table
+
+    splits = [name for name in metrics if "eer" in metrics[name]]
+    rows = []
+    for name, info in HEADLINES.items():
+        if not any(name in metrics[split] for split in splits):
+            continue
+        scale = 100 if info.unit == "%" else 1
+        digits = 2 if info.unit == "%" else 4
+        cells = []
+        for split in splits:
+            figures = metrics[split]
+            cell = f"{figures[name] * scale:.{digits}f}"
+            if f"{name}_ci95_low" in figures:
+                low, high = (figures[f"{name}_ci95_{end}"] * scale for end in ("low", "high"))
+                cell += f" [{low:.{digits}f}, {high:.{digits}f}]"
+            cells.append(cell)
+        rows.append((f"{info.title} {info.unit}".strip(), *cells))
+    return table(f"{title}, with 95 % intervals in brackets", ("metric", *splits), rows)

