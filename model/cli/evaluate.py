@@ -61,11 +61,12 @@ def evaluate(
 def _audio(manifest: Path, corpus: Path) -> "Audio | None":
     """The clips, or None where the store came here without them."""
     from model.evaluation.shortcut_audit import Audio
+    from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
 
     if not (manifest.is_file() and corpus.exists()):
         return None
-    return Audio(read_manifest(manifest), corpus if corpus.is_dir() else corpus.parent)
+    return Audio(read_manifest(manifest), audio_root(corpus))
 
 
 def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:

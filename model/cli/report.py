@@ -68,10 +68,11 @@ def report(
 
 def _corpus(manifest: Path, root: Path) -> "Corpus | None":
     from model.report.clips import Corpus
+    from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
 
     if not manifest.exists() or not root.exists():
         return None
     rows = read_manifest(manifest)
     paths = dict(zip(rows["utterance_id"].to_pylist(), rows["path"].to_pylist(), strict=True))
-    return Corpus(root if root.is_dir() else root.parent, paths)
+    return Corpus(audio_root(root), paths)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_key
 from pipeline.files import atomic_path, atomic_write, write_json
 
 MEASURES: Final = {
@@ -43,7 +43,7 @@ FEWEST_CLIPS: Final = 30
 REJECT_GAP: Final = 0.01
 """Shares of rejects of the two classes that differ by more than this are uneven."""
 
-_CLASSES: Final = {"bona_fide": BONA_FIDE, "spoof": SPOOF}
+_CLASSES: Final = {label_key(label): label for label in (BONA_FIDE, SPOOF)}
 _QUANTILES: Final = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 _DIGITS: Final = 6
 _COLOURS: Final = {"bona_fide": "#0072b2", "spoof": "#d55e00"}
@@ -204,7 +204,7 @@ def _describe(clips: pa.Table, refused: pa.Table) -> dict[str, Any]:
 
 
 def _reasons(refused: pa.Table) -> dict[str, dict[str, int]]:
-    names = {label: name for name, label in _CLASSES.items()} | {None: "unlabelled"}
+    names = {label: label_key(label) for label in (BONA_FIDE, SPOOF, None)}
     reasons: dict[str, dict[str, int]] = {}
     for reason, label in zip(refused["reason"].to_pylist(), refused["label"].to_pylist(), strict=True):
         by_class = reasons.setdefault(reason, dict.fromkeys(names.values(), 0))

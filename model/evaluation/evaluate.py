@@ -36,7 +36,7 @@ from model.metrics import (
 )
 from model.params import EvaluateParams
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
-from pipeline.corpus.schema import BONA_FIDE, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_path, atomic_write, write_json
 from pipeline.store import FeatureStore
 
@@ -219,7 +219,6 @@ def plots(
     precision = (1 - miss[some]) * curve.n_bonafide / accepted[some]
     # The ends of the DET curve lie at infinity.
     inner = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
-    names = {BONA_FIDE: "bona fide", SPOOF: "spoof"}
     predicted = np.where(table.scores >= threshold, BONA_FIDE, SPOOF)
     return {
         "roc": _records(false_alarm=false_alarm[::-1], hit=1 - miss[::-1]),
@@ -231,7 +230,7 @@ def plots(
             miss_deviate=_normal_deviates(miss[inner][::-1]),
         ),
         "confusion": [
-            {"actual": names[actual], "predicted": names[guess]}
+            {"actual": label_name(actual), "predicted": label_name(guess)}
             for actual, guess in sorted(zip(table.labels.tolist(), predicted.tolist(), strict=True), reverse=True)
         ],
         "score_histogram": _histogram(table),
@@ -253,7 +252,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
     features = store.features
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
-    for row, (label, title) in zip(axes, ((BONA_FIDE, "bona fide"), (SPOOF, "spoof")), strict=True):
+    for row, label in zip(axes, (BONA_FIDE, SPOOF), strict=True):
         for axis in row[len(shown[label]) :]:
             axis.set_axis_off()
         for axis, name in zip(row, shown[label], strict=False):
@@ -269,7 +268,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
                 cmap="magma",
             )
             attack = f", {example.attack_id}" if example.attack_id else ""
-            axis.set_title(f"{title}{attack}: {name}", fontsize=9)
+            axis.set_title(f"{label_name(label)}{attack}: {name}", fontsize=9)
             axis.set_xlabel("seconds", fontsize=8)
         row[0].set_ylabel("mel band")
     if any(shown.values()):

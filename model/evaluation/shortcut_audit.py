@@ -22,7 +22,7 @@ from model.metrics.rates import eer_of_curve
 from model.scoring.scorer import ClipScorer
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import trim_silence
-from pipeline.corpus.schema import BONA_FIDE, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
 
@@ -150,10 +150,10 @@ def correlations(table: ScoreTable, trials: Iterable[Mapping[str, Any]]) -> dict
     for measure in MEASURES:
         values = np.array([rows[name][measure] for name in table.utterance_ids.tolist()])
         of_class = {}
-        for label, name in ((BONA_FIDE, "bona_fide"), (SPOOF, "spoof")):
+        for label in (BONA_FIDE, SPOOF):
             scores, measured = table.scores[table.labels == label], values[table.labels == label]
             if len(scores) >= _FEWEST and np.ptp(scores) > 0 and np.ptp(measured) > 0:
-                of_class[name] = float(scipy.stats.spearmanr(scores, measured).statistic)
+                of_class[label_key(label)] = float(scipy.stats.spearmanr(scores, measured).statistic)
         if of_class:
             found[measure] = of_class
     return found

@@ -17,11 +17,12 @@ from model.errors import ModelError
 from model.metrics import abstain_band, probability
 from model.scoring.scorer import ClipScorer
 from pipeline.audio.decode import decode
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
 
 AUDIO_SUFFIXES: Final = (".flac", ".wav")
-_VERDICTS: Final = {1: "bona fide", 0: "spoof", -1: "uncertain"}
+_VERDICTS: Final = {BONA_FIDE: label_name(BONA_FIDE), SPOOF: label_name(SPOOF), -1: "uncertain"}
 
 
 @dataclass(frozen=True)

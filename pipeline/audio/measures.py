@@ -9,34 +9,17 @@ import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.kernels import cell_energies, windowed_frames
+from pipeline.audio.level import LOWEST_DB, amplitude_db, power_db
 
+# Levels are taken over frames of 25 ms every 10 ms, made of cells of 5 ms.
 _CELL_S = 0.005
-
-
 _FRAME_CELLS = 5
-
-
 _HOP_CELLS = 2
-
-
 _SILENCE_PERCENTILE = 95.0
-
-
 _SILENCE_BELOW_LOUD_DB = 40.0
-
-
 _SILENCE_FLOOR_DB = -60.0
-
-
-_LOWEST_DB = -200.0
-
-
 _EDGE_FRAME_S = 0.032
-
-
 _EDGE_LOWEST_BIN = 2
-
-
 _EDGE_ENERGY = 0.999
 
 
@@ -79,8 +62,8 @@ def measure(waveform: Waveform, sample_rate: int) -> Measures:
     return Measures(
         leading_silence_s=leading / sample_rate,
         trailing_silence_s=trailing / sample_rate,
-        level_db=_decibels(mean_square, 10.0),
-        peak_db=_decibels(float(max(waveform.max(), -waveform.min())), 20.0),
+        level_db=power_db(mean_square),
+        peak_db=amplitude_db(float(max(waveform.max(), -waveform.min()))),
         band_edge_hz=_band_edge(waveform, sample_rate),
     )
 
@@ -104,7 +87,7 @@ def _silences(waveform: Waveform, sample_rate: int) -> tuple[int, int, float]:
     frame_starts = firsts * cell
     frame_ends = ends[firsts + frame_cells - 1]
     sums = np.lib.stride_tricks.sliding_window_view(energies, frame_cells)[firsts].sum(axis=1)
-    levels = 10.0 * np.log10(np.maximum(sums / (frame_ends - frame_starts), 10.0 ** (_LOWEST_DB / 10.0)))
+    levels = 10.0 * np.log10(np.maximum(sums / (frame_ends - frame_starts), 10.0 ** (LOWEST_DB / 10.0)))
     threshold = max(np.percentile(levels, _SILENCE_PERCENTILE) - _SILENCE_BELOW_LOUD_DB, _SILENCE_FLOOR_DB)
     audible = np.flatnonzero(levels > threshold)
     mean_square = float(energies.sum()) / len(waveform)
@@ -129,7 +112,3 @@ def _band_edge(waveform: Waveform, sample_rate: int) -> float:
 @functools.cache
 def _hann(length: int) -> npt.NDArray[np.float64]:
     return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length))
-
-
-def _decibels(value: float, factor: float) -> float:
-    return float(max(factor * np.log10(value), _LOWEST_DB)) if value > 0.0 else _LOWEST_DB

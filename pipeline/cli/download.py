@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.corpus.download import Report
+    from pipeline.corpus.archive import ByteProgress
 
 
 class CorpusName(str, Enum):
-    """The keys of `pipeline.corpus.download.CORPORA`, for the command line."""
+    """The keys of `pipeline.corpus.archive.CORPORA`, for the command line."""
 
     ASVSPOOF2019_LA = "asvspoof2019-la"
 
@@ -30,7 +30,8 @@ def download(
     An archive that is in the folder already is unpacked without the network.
     """
     from pipeline.cli.console import console, size
-    from pipeline.corpus.download import CORPORA, check_digest, fetch, unpack
+    from pipeline.corpus.archive import CORPORA, check_digest, unpack
+    from pipeline.corpus.download import fetch
 
     source = CORPORA[corpus.value]
     folder, archive = to / source.folder, to / source.archive
@@ -53,7 +54,7 @@ def download(
 
 
 @contextmanager
-def _bar(description: str) -> "Iterator[Report]":
+def _bar(description: str) -> "Iterator[ByteProgress]":
     """A bar of bytes with the rate and the time left."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

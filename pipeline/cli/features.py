@@ -48,6 +48,7 @@ def features(
     """
     hush_beam()
     from pipeline.cli.console import progress_bar
+    from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
     from pipeline.job.run import Plan, Progress, plan_run, run_features
     from pipeline.params import load_params
@@ -56,9 +57,9 @@ def features(
     loaded = load_params(params)
     rows = read_manifest(manifest_path)
     corpus = Path(root or loaded.data.root)
-    audio_root = corpus if corpus.is_dir() else corpus.parent
+    clips = audio_root(corpus)
     if dry_run:
-        _print_dry_run(plan_run(rows, output, loaded), audio_root, loaded)
+        _print_dry_run(plan_run(rows, output, loaded), clips, loaded)
         return
     flags = runners.pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
@@ -80,7 +81,7 @@ def features(
                 note += f", {speed:.0f}/s{each}"
             bar.update(task, completed=done.clips, total=progress.total_clips, note=note)
 
-        outcome = run_features(rows, audio_root, output, loaded, flags, planned, progressed)
+        outcome = run_features(rows, clips, output, loaded, flags, planned, progressed)
     _print_outcome(output, outcome)
     _validate(output, report)
 

@@ -1,4 +1,4 @@
-"""The command `bonafide manifest`: parse and check a corpus, find and probe its audio."""
+"""The command `bonafide manifest`: parse and check a corpus, find its audio and read the headers."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,10 +21,11 @@ def manifest(
         bool, typer.Option("--protocol-only", help="Check the protocols and print their counts; needs no audio.")
     ] = False,
 ) -> None:
-    """Check a corpus: parse its protocols, find and probe its audio, write one row per utterance."""
+    """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, table
     from pipeline.corpus.manifest import build_manifest, count_utterances, require_both_classes, write_manifest
     from pipeline.corpus.protocol import read_corpus
+    from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
     from pipeline.params import load_params
 
     loaded = load_params(params)
@@ -33,18 +34,15 @@ def manifest(
         utterances = read_corpus(corpus)
         require_both_classes(utterances)
         counts = count_utterances(utterances)
+        names = [label_name(label) for label in (BONA_FIDE, SPOOF, None)]
         rows = [
-            (
-                split,
-                *(f"{counts[split][name]:,}" for name in ("bonafide", "spoof", "unlabelled")),
-                f"{counts[split].total():,}",
-            )
-            for split in counts
+            (split, *(f"{of_split[name]:,}" for name in names), f"{of_split.total():,}")
+            for split, of_split in counts.items()
         ]
-        console.print(table(f"Protocols of {corpus}", ("split", "bona fide", "spoof", "unlabelled", "all"), rows))
+        console.print(table(f"Protocols of {corpus}", ("split", *names, "all"), rows))
         return
     with progress_bar("files") as bar:
-        task = bar.add_task("Probing", total=None, note="")
+        task = bar.add_task("Inspecting", total=None, note="")
         result = build_manifest(
             corpus, loaded.data.limit, lambda done, total: bar.update(task, completed=done, total=total)
         )
@@ -59,14 +57,14 @@ def _manifest_table(rows: "pa.Table", title: str) -> "Table":
     import pyarrow.compute as pc
 
     from pipeline.cli.console import table
-    from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
+    from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_name
 
+    classes = (BONA_FIDE, SPOOF, None)
     lines = []
     for split in SPLITS:
         part = rows.filter(pc.equal(rows["split"], split)).select(["label", "duration_s", "speaker_id"]).to_pylist()
         labels = Counter(row["label"] for row in part)
         speakers = len({row["speaker_id"] for row in part} - {None})
         hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
-        classes = (f"{labels[label]:,}" for label in (BONA_FIDE, SPOOF, None))
-        lines.append((split, *classes, f"{speakers:,}", f"{hours:.2f}"))
-    return table(title, ("split", "bona fide", "spoof", "unlabelled", "speakers", "hours"), lines)
+        lines.append((split, *(f"{labels[label]:,}" for label in classes), f"{speakers:,}", f"{hours:.2f}"))
+    return table(title, ("split", *map(label_name, classes), "speakers", "hours"), lines)

@@ -1,12 +1,11 @@
 """From a corpus to `manifest.parquet`: one row per protocol line, with what the header of its audio file says.
 
-No line is dropped: a file that is missing or cannot be read keeps its row with null probe fields and a `problem`, which the
+No line is dropped: a file that is missing or cannot be read keeps its row with null header fields and a `problem`, which the
 features stage turns into a reject. Rows are sorted by (split, utterance_id), so the order of the protocols does not matter.
 """
 
 import hashlib
 import os
-import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +16,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio.decode import probe
+from pipeline.audio.decode import inspect_header
+from pipeline.audio.files import audio_sha256
+from pipeline.corpus.audio_files import audio_root
 from pipeline.corpus.protocol import Utterance, read_corpus
-from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
 
@@ -30,12 +31,12 @@ _BATCH: Final = 4096
 def build_manifest(
     root: Path, limit: int | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> pa.Table:
-    """Parses the protocols, finds and probes the audio.
+    """Parses the protocols, finds the audio files and reads their headers.
 
     Args:
         root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table.
         limit: At most this many utterances per split, stratified by attack; None for all.
-        on_progress: Called with the number of files probed so far and in all.
+        on_progress: Called with the number of files read so far and in all.
 
     Returns:
         Table with the columns of `MANIFEST_SCHEMA`, sorted by (split, utterance_id).
@@ -48,7 +49,7 @@ def build_manifest(
     require_both_classes(utterances)
     if limit is not None:
         utterances = stratified_subset(utterances, limit)
-    base = root if root.is_dir() else root.parent
+    base = audio_root(root)
     located = list(zip(utterances, _locate(base, utterances), strict=True))
     rows: list[dict[str, Any]] = []
     # Hashing and reading release the interpreter lock; batches keep the number of waiting futures bounded.
@@ -90,11 +91,10 @@ def read_manifest(path: Path) -> pa.Table:
 
 
 def count_utterances(utterances: Iterable[Utterance]) -> dict[str, Counter[str]]:
-    """Counts utterances per split and class ("bonafide", "spoof", "unlabelled")."""
-    names = {BONA_FIDE: "bonafide", SPOOF: "spoof", None: "unlabelled"}
+    """Counts utterances per split and class, the latter as `label_name` has it."""
     counts: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for utterance in utterances:
-        counts[utterance.split][names[utterance.label]] += 1
+        counts[utterance.split][label_name(utterance.label)] += 1
     return counts
 
 
@@ -106,7 +106,7 @@ def require_both_classes(utterances: Iterable[Utterance]) -> None:
     """
     counts = count_utterances(utterances)
     for split in ("train", "dev"):
-        for name in ("bonafide", "spoof"):
+        for name in map(label_name, (BONA_FIDE, SPOOF)):
             if not counts[split][name]:
                 raise CorpusError(
                     f"the {split} split has no {name} utterance; training and choosing a threshold need both classes"
@@ -175,8 +175,8 @@ def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
         "path": path,
     }
     try:
-        row["sha256"] = _sha256(base / path)
-        header = probe(base / path)
+        row["sha256"] = audio_sha256(base / path)
+        header = inspect_header(base / path)
     except AudioError as error:
         return row | {"problem": str(error)}
     return row | {
@@ -185,22 +185,6 @@ def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
         "n_samples": header.n_samples,
         "duration_s": header.duration_s,
     }
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise AudioError("unreadable", "not a regular file")
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except FileNotFoundError:
-        raise AudioError("missing", "no such file") from None
-    except OSError as error:
-        raise AudioError("unreadable", error.strerror or str(error)) from None
-    return digest.hexdigest()
 
 
 def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:

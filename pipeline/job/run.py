@@ -17,7 +17,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from pipeline.corpus.schema import SPLITS
+from pipeline.corpus.schema import SPLITS, label_name
 from pipeline.errors import CorpusError, StoreError
 from pipeline.job.worker import Extractor, WriteShard
 from pipeline.job.worker_check import probe_workers
@@ -240,10 +240,10 @@ def require_few_rejects(rejects: pa.Table, utterances: int, limit: float) -> Non
 
 def count_rejects(rejects: pa.Table) -> dict[tuple[str, str], int]:
     """Counts rejects by (reason, class), class being "bona fide", "spoof" or "unlabelled"."""
-    names = {1: "bona fide", 0: "spoof", None: "unlabelled"}
     counts: dict[tuple[str, str], int] = {}
     for reason, label in zip(rejects["reason"].to_pylist(), rejects["label"].to_pylist(), strict=True):
-        counts[reason, names[label]] = counts.get((reason, names[label]), 0) + 1
+        key = reason, label_name(label)
+        counts[key] = counts.get(key, 0) + 1
     return counts
 
 

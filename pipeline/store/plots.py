@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_name
 from pipeline.files import atomic_path
 from pipeline.frontends.log_mel import hz_to_mel, mel_to_hz
 from pipeline.params import FeatureParams
@@ -16,7 +16,7 @@ from pipeline.store.reader import FeatureStore
 from pipeline.store.records import Example
 from pipeline.store.summary import attack_counts
 
-_CLASSES: Final = (("bona fide", BONA_FIDE, "#0072b2"), ("spoof", SPOOF, "#d55e00"))
+_COLOURS: Final = {BONA_FIDE: "#0072b2", SPOOF: "#d55e00"}
 _HISTOGRAMS: Final = (
     ("duration_s", "duration, s"),
     ("level_db", "level, dB"),
@@ -45,7 +45,7 @@ def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
     axis.set_yticks(ticks, [f"{centres[tick]:.0f}" for tick in ticks])
     axis.set_xlabel("time, s")
     axis.set_ylabel("frequency, Hz")
-    kind = {BONA_FIDE: "bona fide", SPOOF: f"spoof, {example.attack_id}", None: "unlabelled"}[example.label]
+    kind = label_name(example.label) + (f", {example.attack_id}" if example.label == SPOOF else "")
     axis.set_title(f"{example.utterance_id} ({kind}), copy {example.copy}", fontsize=10)
     figure.colorbar(image, label="dB")
     _save(figure, path)
@@ -60,11 +60,11 @@ def plot_store(store: FeatureStore, path: Path) -> None:
     for axis, (measure, title) in zip(axes, _HISTOGRAMS, strict=False):
         values = originals[measure].to_numpy()
         edges = np.histogram_bin_edges(values, 40)
-        for name, label, colour in _CLASSES:
+        for label, colour in _COLOURS.items():
             part = values[labels == label]
             if len(part):
                 weights = np.full(len(part), 1 / len(part))
-                axis.hist(part, edges, weights=weights, histtype="step", color=colour, label=name)
+                axis.hist(part, edges, weights=weights, histtype="step", color=colour, label=label_name(label))
         axis.set(xlabel=title, ylabel="share of clips")
     axes[0].legend(fontsize=8)
     _plot_attacks(axes[4], store)

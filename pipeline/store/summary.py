@@ -4,7 +4,7 @@ from collections import Counter
 
 import pyarrow.compute as pc
 
-from pipeline.corpus.schema import BONA_FIDE
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.store.reader import FeatureStore
 
 
@@ -14,7 +14,7 @@ def attack_counts(store: FeatureStore) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
     columns = (originals[name].to_pylist() for name in ("split", "attack_id", "label"))
     for split, attack_id, label in zip(*columns, strict=True):
-        name = {BONA_FIDE: "bona fide", None: "unlabelled"}.get(label, attack_id or "unnamed attack")
+        name = (attack_id or "unnamed attack") if label == SPOOF else label_name(label)
         counts.setdefault(name, Counter())[split] += 1
-    first = ("bona fide", "unlabelled")
+    first = (label_name(BONA_FIDE), label_name(None))
     return dict(sorted(counts.items(), key=lambda item: (item[0] not in first, item[0])))

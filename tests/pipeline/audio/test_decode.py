@@ -12,23 +12,17 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.audio.decode import decode, decode_bytes, limit_peak, probe
-from pipeline.audio.measures import measure
+from pipeline.audio.decode import decode, decode_bytes, inspect_header
+from pipeline.audio.level import limit_peak
 from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
 from pipeline.params import FeatureParams, load_params
-
-RATE = 16000
+from tests.support.speech import RATE, noise
 
 
 @pytest.fixture(scope="module")
 def params(repository: Path) -> FeatureParams:
     return load_params(repository / "params.yaml").features
-
-
-def noise(n_samples: int = RATE, peak: float = 0.5, seed: int = 1) -> npt.NDArray[np.float32]:
-    values = np.random.default_rng(seed).uniform(-1.0, 1.0, n_samples)
-    return (peak * values / np.abs(values).max(initial=1e-9)).astype(np.float32)
 
 
 def encoded(
@@ -66,14 +60,14 @@ def test_decode_returns_the_samples_of_the_file(tmp_path: Path, params: FeatureP
     np.testing.assert_allclose(decoded.waveform, noise(), atol=1.0 / 2**15)
     assert decoded.source_duration_s == 1.0
     assert decoded.sha256 == hashlib.sha256(FLAC).hexdigest()
-    header = probe(path)
+    header = inspect_header(path)
     assert (header.sample_rate, header.channels, header.n_samples, header.duration_s) == (RATE, 1, RATE, 1.0)
 
 
 @pytest.mark.parametrize("name", ["with blank.flac", "żółw ゾウ.wav", "upper.FLAC"])
 def test_names_do_not_matter(tmp_path: Path, params: FeatureParams, name: str) -> None:
     (tmp_path / name).write_bytes(WAV if name.endswith("wav") else FLAC)
-    assert len(decode(tmp_path / name, params).waveform) == probe(tmp_path / name).n_samples == RATE
+    assert len(decode(tmp_path / name, params).waveform) == inspect_header(tmp_path / name).n_samples == RATE
 
 
 @pytest.mark.parametrize(
@@ -91,7 +85,7 @@ def test_names_do_not_matter(tmp_path: Path, params: FeatureParams, name: str) -
 def test_usable_kinds_of_file_give_the_same_waveform(tmp_path: Path, params: FeatureParams, data: bytes) -> None:
     np.testing.assert_allclose(decode_bytes(data, params).waveform, noise(), atol=1.0 / 2**15)
     (tmp_path / "clip").write_bytes(data)
-    assert probe(tmp_path / "clip").n_samples == RATE
+    assert inspect_header(tmp_path / "clip").n_samples == RATE
 
 
 def test_channels_are_averaged(params: FeatureParams) -> None:
@@ -175,7 +169,7 @@ def test_paths_without_a_file_have_their_reason(tmp_path: Path, params: FeatureP
         "pipe.flac": "unreadable",
     }
     for name, reason in expected.items():
-        for read in (lambda path: decode(path, params), probe):
+        for read in (lambda path: decode(path, params), inspect_header):
             with pytest.raises(AudioError) as caught:
                 read(tmp_path / name)
             assert caught.value.reason == reason, name
@@ -192,7 +186,7 @@ def test_probe_refuses_what_the_header_gives_away(tmp_path: Path) -> None:
     ]:
         (tmp_path / "clip.flac").write_bytes(data)
         with pytest.raises(AudioError) as caught:
-            probe(tmp_path / "clip.flac")
+            inspect_header(tmp_path / "clip.flac")
         assert caught.value.reason == reason
         assert str(tmp_path) not in caught.value.detail
 
@@ -215,46 +209,3 @@ def test_damage_is_refused_or_harmless_but_never_a_crash(data: st.DataObject) ->
     assert reason in REJECT_REASONS
     assert np.isfinite(waveform).all()
     assert np.abs(waveform).max() <= 1.0
-
-
-def test_silence_at_both_ends_is_measured() -> None:
-    quiet = 1e-4 * noise(RATE, 1.0, seed=5)
-    clip = np.concatenate([quiet[:8000], noise(), quiet[:4800]])
-    measures = measure(clip, RATE)
-    assert measures.leading_silence_s == pytest.approx(0.5, abs=0.025)
-    assert measures.trailing_silence_s == pytest.approx(0.3, abs=0.025)
-
-
-def test_clip_without_silence_and_clip_of_silence() -> None:
-    sounding = measure(noise(), RATE)
-    assert (sounding.leading_silence_s, sounding.trailing_silence_s) == (0.0, 0.0)
-    silent = measure(np.zeros(RATE, np.float32), RATE)
-    assert (silent.leading_silence_s, silent.trailing_silence_s) == (1.0, 1.0)
-    assert (silent.level_db, silent.peak_db) == (-200.0, -200.0)
-
-
-def test_level_and_peak_are_relative_to_full_scale() -> None:
-    tone = (0.5 * np.sin(2.0 * np.pi * 440.0 * np.arange(RATE) / RATE)).astype(np.float32)
-    measures = measure(tone, RATE)
-    assert measures.level_db == pytest.approx(-9.03, abs=0.01)
-    assert measures.peak_db == pytest.approx(-6.02, abs=0.01)
-
-
-@pytest.mark.parametrize("edge_hz", [1000.0, 3400.0, 6500.0])
-def test_band_edge_follows_a_low_pass(edge_hz: float) -> None:
-    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(4 * RATE))
-    spectrum[int(edge_hz * 4) :] = 0.0
-    clip = (0.1 * np.fft.irfft(spectrum) + 0.2).astype(np.float32)  # with an offset, which must not count
-    assert measure(clip, RATE).band_edge_hz == pytest.approx(edge_hz, abs=1.5 * 31.25)
-
-
-@given(n_samples=st.integers(1, 4000), rate=st.sampled_from([4000, 11025, 16000, 48000]), zeros=st.integers(0, 4000))
-@settings(max_examples=60, deadline=None)
-def test_measures_are_within_the_clip(n_samples: int, rate: int, zeros: int) -> None:
-    clip = np.concatenate([noise(n_samples), np.zeros(zeros, np.float32)])
-    measures = measure(clip, rate)
-    duration_s = len(clip) / rate
-    assert 0.0 <= measures.leading_silence_s <= duration_s
-    assert 0.0 <= measures.trailing_silence_s <= duration_s
-    assert measures.level_db <= measures.peak_db <= 0.0
-    assert 0.0 < measures.band_edge_hz <= rate / 2

@@ -26,7 +26,7 @@ from tests.support.synthetic_corpus import (
     write_protocols,
 )
 
-PROBE_FIELDS = ("sample_rate", "channels", "n_samples", "duration_s")
+HEADER_FIELDS = ("sample_rate", "channels", "n_samples", "duration_s")
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,10 @@ def test_files_that_cannot_be_used_keep_their_row_with_the_problem(corpus: Path)
     assert rows["LA_T_0000000"]["path"] == "ASVspoof2019_LA_train/flac/LA_T_0000000.flac"
     assert rows["LA_T_0000001"]["problem"].startswith("unsupported_format: ")
     assert rows["LA_T_0000002"]["problem"].startswith("empty: ")
-    assert rows["LA_T_0000003"]["problem"] == "unreadable: not a regular file"
+    assert rows["LA_T_0000003"]["problem"] == "unreadable: a folder, not a file"
     assert rows["LA_T_0000004"]["problem"] == "unreadable: not a regular file"
     for number in range(5):
-        assert [rows[f"LA_T_000000{number}"][name] for name in PROBE_FIELDS] == [None] * 4
+        assert [rows[f"LA_T_000000{number}"][name] for name in HEADER_FIELDS] == [None] * 4
 
 
 def test_a_problem_tells_no_place_on_this_machine(corpus: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_corpus_without_any_audio_is_refused(tmp_path: Path) -> None:
 
 def test_a_corpus_with_one_class_in_train_is_refused_before_its_audio_is_read(tmp_path: Path) -> None:
     lines = [line for line in protocol_lines("train") if line.endswith("spoof")]
-    with pytest.raises(CorpusError, match="the train split has no bonafide utterance"):
+    with pytest.raises(CorpusError, match="the train split has no bona fide utterance"):
         build_manifest(write_protocols(tmp_path, {"train": lines}))
 
 

@@ -206,7 +206,7 @@ def test_a_missing_protocol_or_corpus_says_what_data_root_must_be(tmp_path: Path
         read_corpus(root)
 
 
-@pytest.mark.parametrize(("split", "label", "name"), [("train", "bonafide", "spoof"), ("dev", "spoof", "bonafide")])
+@pytest.mark.parametrize(("split", "label", "name"), [("train", "bonafide", "spoof"), ("dev", "spoof", "bona fide")])
 def test_a_split_of_one_class_is_refused(tmp_path: Path, split: str, label: str, name: str) -> None:
     lines = [line for line in protocol_lines(split) if line.endswith(label)]
     utterances = read_corpus(write_protocols(tmp_path, {split: lines}))

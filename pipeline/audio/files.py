@@ -1,0 +1,51 @@
+"""Bytes of audio files. Whatever the operating system refuses is an `AudioError` whose detail holds no path."""
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pipeline.errors import AudioError
+
+_BLOCK_BYTES: Final = 1 << 20
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Opens a regular file for reading and gives it with its size in bytes.
+
+    Raises:
+        AudioError: `missing` (no such file, or a symbolic link to nothing) or `unreadable` (a folder, pipe or device, or the
+            operating system refuses), also for errors of reading within the block.
+    """
+    try:
+        status = path.stat()
+        # Opening a pipe would wait for ever.
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError("unreadable", "a folder, not a file")
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioError("unreadable", "not a regular file")
+        with path.open("rb") as file:
+            yield file, status.st_size
+    except FileNotFoundError:
+        detail = "a symbolic link to nothing" if path.is_symlink() else "no such file"
+        raise AudioError("missing", detail) from None
+    except OSError as error:
+        raise AudioError("unreadable", error.strerror or type(error).__name__) from None
+
+
+def read_audio(path: Path) -> bytes:
+    """All bytes of an audio file; raises as `open_audio` does."""
+    with open_audio(path) as (file, _):
+        return file.read()
+
+
+def audio_sha256(path: Path) -> str:
+    """SHA-256 of an audio file, hexadecimal, read block by block; raises as `open_audio` does."""
+    digest = hashlib.sha256()
+    with open_audio(path) as (file, _):
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
