@@ -11,10 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.errors import ParamsError
-from pipeline.section import DecibelRange, Probability, RateRange, Section, SemitoneRange
-
-NoiseKind = Literal["white", "pink", "babble"]
+from pipeline.section import Probability, Section
 
 
 class DataParams(Section):
@@ -69,43 +68,6 @@ class FeatureParams(Section):
         if self.f_min >= self.f_max:
             raise ValueError(f"f_min {self.f_min} must be below f_max {self.f_max}")
         return self
-
-
-class PitchShiftParams(Section):
-    """Pitch shift by a number of semitones drawn uniformly; the length stays."""
-
-    probability: Probability
-    semitones: SemitoneRange
-
-
-class TimeStretchParams(Section):
-    """Time stretch by a rate drawn uniformly; above 1 is faster, the pitch stays."""
-
-    probability: Probability
-    rate: RateRange
-
-
-class NoiseParams(Section):
-    """Added noise at a signal-to-noise ratio in dB drawn uniformly, of a kind drawn evenly from `kinds`."""
-
-    probability: Probability
-    snr_db: DecibelRange
-    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
-
-
-class AugmentParams(Section):
-    """Augmentation of the train split.
-
-    Attributes:
-        copies: Augmented copies per clip, beside the original (copy 0).
-        seed: Every draw comes from (seed, utterance id, copy).
-    """
-
-    copies: int = Field(ge=0, le=100)
-    seed: int = Field(ge=0)
-    pitch_shift: PitchShiftParams
-    time_stretch: TimeStretchParams
-    noise: NoiseParams
 
 
 class StoreParams(Section):

@@ -5,22 +5,20 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
-def _ordered(value: tuple[float, float]) -> tuple[float, float]:
+def ordered(value: tuple[float, float]) -> tuple[float, float]:
+    """A pydantic validator of ranges: the lower bound comes first.
+
+    Raises:
+        ValueError: It does not; both are named.
+    """
     if value[0] > value[1]:
         raise ValueError(f"the lower bound {value[0]} is above the upper bound {value[1]}")
     return value
 
 
+Decibels = Annotated[float, Field(ge=-20, le=100)]
+DecibelRange = Annotated[tuple[Decibels, Decibels], AfterValidator(ordered)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-SemitoneRange = Annotated[
-    tuple[Annotated[float, Field(ge=-24, le=24)], Annotated[float, Field(ge=-24, le=24)]], AfterValidator(_ordered)
-]
-RateRange = Annotated[
-    tuple[Annotated[float, Field(ge=0.25, le=4.0)], Annotated[float, Field(ge=0.25, le=4.0)]], AfterValidator(_ordered)
-]
-DecibelRange = Annotated[
-    tuple[Annotated[float, Field(ge=-20, le=100)], Annotated[float, Field(ge=-20, le=100)]], AfterValidator(_ordered)
-]
 
 
 class Section(BaseModel):

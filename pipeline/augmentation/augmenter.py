@@ -1,168 +1,134 @@
-"""Augmentation of waveforms: pitch shift, time stretch and added noise, drawn per utterance and copy.
+"""Augmented copies of a clip: the parameters of all kinds of augmentation, their order, and the recipe of one copy.
 
-`Augmenter.draw` decides from (seed, utterance id, copy) alone, so neither order nor workers matter, and a changed probability
-of one kind leaves the draws of the others as they were. `Augmenter.apply` is a pure function of the waveform and what was
-drawn; both classes go through exactly the same steps.
+`Augmenter.draw` decides from (seed, utterance id, copy) alone, so neither order nor workers matter. `Augmenter.apply` is a
+pure function of waveforms and recipe. Both classes go through exactly the same steps.
+
+A new kind takes three steps: a module with its parameters and a subclass of `Augmentation`, a field in `AugmentParams`, and
+its place in `augmentations`.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
+from pydantic import Field
 
 from pipeline.audio import Waveform
-from pipeline.audio.decode import limit_peak
-from pipeline.augmentation.noise import _mix_voices, add_noise, pink_noise
-from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
-from pipeline.params import AugmentParams, NoiseKind
+from pipeline.audio.level import limit_peak
+from pipeline.augmentation.base import Augmentation, Clip, Values
+from pipeline.augmentation.noise import Noise, NoiseParams
+from pipeline.augmentation.pitch_tempo import PitchShiftParams, PitchTempo, TimeStretchParams
+from pipeline.section import Section
 
-BABBLE_VOICES: Final = 3
+# Where these kinds begin in the one sequence of random values that they share. Every other kind has a sequence of its own
+# and does not belong here: an entry that is added or changed alters the draws of existing feature stores.
+_FIRST_SHARED_VALUE: Final = {PitchTempo.name: 0, Noise.name: 4}
 
-_DECIMALS = 4
-_N_DRAWS = 8
+
+class AugmentParams(Section):
+    """Augmentation of the train split.
+
+    Attributes:
+        copies: Augmented copies per clip, beside the original (copy 0).
+        seed: Every draw comes from (seed, utterance id, copy).
+    """
+
+    copies: int = Field(ge=0, le=100)
+    seed: int = Field(ge=0)
+    pitch_shift: PitchShiftParams
+    time_stretch: TimeStretchParams
+    noise: NoiseParams
+
+
+def augmentations(params: AugmentParams, sample_rate: int) -> tuple[Augmentation[Any], ...]:
+    """All kinds, in the order in which they are applied."""
+    return (
+        PitchTempo(params.pitch_shift, params.time_stretch, sample_rate),
+        Noise(params.noise, sample_rate),
+    )
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Noise to add.
+class Recipe:
+    """What happens to one augmented copy.
 
     Attributes:
-        kind: White, pink (power falls with 1/f, flat below 20 Hz) or babble (other clips together).
-        snr_db: Mean power of the whole clip over that of the noise, in dB.
-        seed: Of the generator that makes the noise, or that cuts the voices of the babble.
-        babble: Utterance ids of the babble's voices; empty for other kinds.
-        wanted: The kind that was drawn; differs from `kind` where too few clips for a babble were at hand.
+        values: Drawn values by the name of their kind; a kind that is left out is absent.
     """
 
-    kind: NoiseKind
-    snr_db: float
-    seed: int
-    babble: tuple[str, ...]
-    wanted: NoiseKind
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What happens to one augmented copy; None where a step is left out.
-
-    Attributes:
-        pitch_shift_semitones: Above 0 is higher.
-        time_stretch_rate: Above 1 is faster and shorter.
-        noise: The noise to add, last.
-    """
-
-    pitch_shift_semitones: float | None = None
-    time_stretch_rate: float | None = None
-    noise: Noise | None = None
-
-    @property
-    def babble(self) -> tuple[str, ...]:
-        """Utterance ids whose waveforms `Augmenter.apply` needs, in its order."""
-        return self.noise.babble if self.noise else ()
+    values: Mapping[str, Values] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The drawn values for the index, without the steps left out; `{}` if nothing was drawn."""
-        drawn: dict[str, Any] = {}
-        if self.pitch_shift_semitones is not None:
-            drawn["pitch_shift_semitones"] = self.pitch_shift_semitones
-        if self.time_stretch_rate is not None:
-            drawn["time_stretch_rate"] = self.time_stretch_rate
-        if self.noise is not None:
-            noise: dict[str, Any] = {"kind": self.noise.kind, "snr_db": self.noise.snr_db, "seed": self.noise.seed}
-            if self.noise.babble:
-                noise["babble"] = list(self.noise.babble)
-            if self.noise.wanted != self.noise.kind:
-                noise["instead_of"] = self.noise.wanted
-            drawn["noise"] = noise
-        return drawn
-
-    def to_json(self) -> str:
-        """`to_dict` as canonical JSON: sorted keys, no blanks."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """The entries of all kinds for the index, JSON values; `{}` if nothing was drawn."""
+        entries: dict[str, Any] = {}
+        for values in self.values.values():
+            entries |= values.to_dict()
+        return entries
 
 
 class Augmenter:
-    """Draws and applies augmentation for one set of parameters."""
+    """Draws and applies augmentation for one set of parameters.
+
+    Args:
+        params: Of all kinds.
+        sample_rate: Of every waveform, Hz.
+    """
 
     def __init__(self, params: AugmentParams, sample_rate: int) -> None:
-        self.params = params
-        self.sample_rate = sample_rate
+        self._seed = params.seed
+        self._augmentations = augmentations(params, sample_rate)
 
-    def draw(self, utterance_id: str, copy: int, others: Sequence[str] = ()) -> Drawn:
+    def draw(self, utterance_id: str, copy: int, others: Collection[str] = ()) -> Recipe:
         """Draws what happens to one copy of an utterance.
-
-        Every call takes the same number of random values in the same order, whatever the outcome. Values are rounded to four
-        decimals, so that what the index says is what was done.
 
         Args:
             utterance_id: Whose copy.
             copy: Number of the copy, from 1; copy 0 is the original and is never augmented.
-            others: Ids of the clips that may serve as babble, in any order; `utterance_id` among them is passed over.
-                With fewer than three, pink noise takes the place of babble.
+            others: Ids of the clips that may be mixed in, in any order; `utterance_id` among them is passed over.
         """
-        generator = np.random.default_rng(_seed_sequence(self.params.seed, utterance_id, copy))
-        draws = generator.random(_N_DRAWS + BABBLE_VOICES)
-        pitch, stretch, noise = self.params.pitch_shift, self.params.time_stretch, self.params.noise
-        return Drawn(
-            pitch_shift_semitones=_between(pitch.semitones, draws[1]) if draws[0] < pitch.probability else None,
-            time_stretch_rate=_between(stretch.rate, draws[3]) if draws[2] < stretch.probability else None,
-            noise=self._draw_noise(utterance_id, draws[5:], others) if draws[4] < noise.probability else None,
-        )
+        clip = Clip(utterance_id, others)
+        drawn = {}
+        for augmentation in self._augmentations:
+            generator = _generator(self._seed, utterance_id, copy, augmentation.name)
+            values = augmentation.draw(generator, clip)
+            if values is not None:
+                drawn[augmentation.name] = values
+        return Recipe(drawn)
 
-    def apply(self, waveform: Waveform, drawn: Drawn, babble: Sequence[Waveform] = ()) -> Waveform:
-        """Applies what was drawn: pitch and tempo in one pass of the phase vocoder, then noise, then a limit on the peak.
+    def apply(self, waveform: Waveform, recipe: Recipe, clips: Mapping[str, Waveform]) -> Waveform:
+        """Applies a recipe in the order of the kinds, then a limit on the peak.
 
-        A pitch shift keeps the length, a time stretch gives `stretched_length`. A result that leaves [-1, 1] is scaled down
-        to a peak of 1 as a whole, which changes neither the SNR nor the shape.
+        A result that leaves [-1, 1] is scaled down to a peak of 1 as a whole, which changes neither the SNR nor the shape.
 
         Args:
             waveform: float32 [samples], in [-1, 1].
-            drawn: From `draw`.
-            babble: The waveforms of `drawn.babble`, as decoded (never augmented ones), in that order.
+            recipe: From `draw`.
+            clips: Waveforms, as decoded (never augmented ones), by utterance id: at least those that the recipe names.
 
         Returns:
             float32 [samples], in [-1, 1].
         """
-        if len(babble) != len(drawn.babble):
-            raise ValueError(f"{len(drawn.babble)} waveforms are needed for the babble, not {len(babble)}")
-        result = change_pitch_and_tempo(
-            waveform, drawn.pitch_shift_semitones or 0.0, drawn.time_stretch_rate or 1.0, self.sample_rate
-        )
-        if drawn.noise is not None:
-            generator = np.random.default_rng(drawn.noise.seed)
-            match drawn.noise.kind:
-                case "white":
-                    noise = generator.standard_normal(len(result))
-                case "pink":
-                    noise = pink_noise(len(result), self.sample_rate, generator)
-                case "babble":
-                    noise = _mix_voices(babble, len(result), generator)
-            result = add_noise(result, noise, drawn.noise.snr_db)
-        return limit_peak(result)
+        for augmentation in self._augmentations:
+            if augmentation.name in recipe.values:
+                waveform = augmentation.apply(waveform, recipe.values[augmentation.name], clips)
+        return limit_peak(waveform)
 
-    def _draw_noise(self, utterance_id: str, draws: npt.NDArray[np.float64], others: Sequence[str]) -> Noise:
-        params = self.params.noise
-        kind = wanted = params.kinds[int(draws[0] * len(params.kinds))]
-        voices: list[str] = []
-        if wanted == "babble":
-            candidates = sorted(set(others) - {utterance_id})
-            if len(candidates) < BABBLE_VOICES:
-                kind = "pink"
-            else:
-                voices = [candidates.pop(int(draw * len(candidates))) for draw in draws[3:]]
-        return Noise(kind, _between(params.snr_db, draws[1]), int(draws[2] * 2**32), tuple(voices), wanted)
+    def describe(self) -> str:
+        """The parameters of all kinds in one line for people."""
+        return ", ".join(augmentation.describe() for augmentation in self._augmentations)
 
 
-def _seed_sequence(seed: int, utterance_id: str, copy: int) -> np.random.SeedSequence:
-    """The same on every platform and in every process, unlike Python's own hash."""
-    digest = hashlib.sha256(json.dumps([seed, utterance_id, copy]).encode()).digest()
-    return np.random.SeedSequence(np.frombuffer(digest, dtype="<u4").tolist())
+def _generator(seed: int, utterance_id: str, copy: int, name: str) -> np.random.Generator:
+    """The random values of one kind for one copy, on every platform and in every process the same.
 
-
-def _between(bounds: tuple[float, float], draw: float) -> float:
-    low, high = bounds
-    return min(max(round(float(low + draw * (high - low)), _DECIMALS), low), high)
+    The seed is the SHA-256 of the arguments, so the values of a kind depend on no other kind.
+    """
+    first = _FIRST_SHARED_VALUE.get(name)
+    key = [seed, utterance_id, copy] if first is not None else [seed, utterance_id, copy, name]
+    # SHA-256: Python's own hash of text differs from process to process.
+    digest = hashlib.sha256(json.dumps(key).encode()).digest()
+    bits = np.random.PCG64(np.random.SeedSequence(np.frombuffer(digest, dtype="<u4").tolist()))
+    return np.random.Generator(bits.advance(first or 0))

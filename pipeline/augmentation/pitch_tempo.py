@@ -1,18 +1,91 @@
 """Pitch shift and time stretch in one pass of a phase vocoder."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar
+
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 import soxr
+from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.kernels import overlap_add, phase_vocoder, windowed_frames
+from pipeline.augmentation.base import Augmentation, Clip, between
+from pipeline.section import Probability, Section, ordered
 
-# The phase vocoder's frames, librosa's defaults.
+# The phase vocoder's frames in samples, librosa's defaults.
 _N_FFT = 2048
-
-
 _HOP_LENGTH = 512
+
+Semitones = Annotated[float, Field(ge=-24, le=24)]
+Rate = Annotated[float, Field(ge=0.25, le=4.0)]
+
+
+class PitchShiftParams(Section):
+    """Pitch shift by a number of semitones drawn uniformly; the length stays."""
+
+    probability: Probability
+    semitones: Annotated[tuple[Semitones, Semitones], AfterValidator(ordered)]
+
+
+class TimeStretchParams(Section):
+    """Time stretch by a rate drawn uniformly; above 1 is faster, the pitch stays."""
+
+    probability: Probability
+    rate: Annotated[tuple[Rate, Rate], AfterValidator(ordered)]
+
+
+@dataclass(frozen=True)
+class PitchTempoValues:
+    """Change of pitch and tempo; None where one of them stays as it is.
+
+    Attributes:
+        pitch_shift_semitones: Above 0 is higher.
+        time_stretch_rate: Above 1 is faster and shorter.
+    """
+
+    pitch_shift_semitones: float | None = None
+    time_stretch_rate: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """An entry for each of the two that changes."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class PitchTempo(Augmentation[PitchTempoValues]):
+    """Shifts the pitch, stretches the time, or both: two sections of the parameters, drawn independently."""
+
+    name: ClassVar[str] = "pitch_tempo"
+
+    def __init__(self, pitch_shift: PitchShiftParams, time_stretch: TimeStretchParams, sample_rate: int) -> None:
+        self._pitch_shift = pitch_shift
+        self._time_stretch = time_stretch
+        self._sample_rate = sample_rate
+
+    def draw(self, generator: np.random.Generator, clip: Clip) -> PitchTempoValues | None:
+        shift_chance, semitones, stretch_chance, rate = generator.random(4)
+        shifts = shift_chance < self._pitch_shift.probability
+        stretches = stretch_chance < self._time_stretch.probability
+        if not shifts and not stretches:
+            return None
+        return PitchTempoValues(
+            pitch_shift_semitones=between(self._pitch_shift.semitones, semitones) if shifts else None,
+            time_stretch_rate=between(self._time_stretch.rate, rate) if stretches else None,
+        )
+
+    def apply(self, waveform: Waveform, values: PitchTempoValues, clips: Mapping[str, Waveform]) -> Waveform:
+        """Changes pitch and tempo: a pitch shift keeps the length, a time stretch gives `stretched_length`."""
+        semitones, rate = values.pitch_shift_semitones or 0.0, values.time_stretch_rate or 1.0
+        return change_pitch_and_tempo(waveform, semitones, rate, self._sample_rate)
+
+    def describe(self) -> str:
+        shift, stretch = self._pitch_shift, self._time_stretch
+        return (
+            f"pitch {shift.semitones[0]:g} to {shift.semitones[1]:g} semitones (p {shift.probability:g}), "
+            f"tempo {stretch.rate[0]:g} to {stretch.rate[1]:g} (p {stretch.probability:g})"
+        )
 
 
 def stretched_length(n_samples: int, rate: float) -> int:

@@ -323,16 +323,14 @@ def _front_end(store: "FeatureStore") -> str:
 
 
 def _augmentation(store: "FeatureStore") -> str:
+    from pipeline.augmentation.augmenter import Augmenter
+
     augment = store.augment
     if not augment.copies:
         return "none"
-    pitch, stretch, noise = augment.pitch_shift, augment.time_stretch, augment.noise
-    return (
-        f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'} of each train clip, seed {augment.seed}; "
-        f"pitch {pitch.semitones[0]:g} to {pitch.semitones[1]:g} semitones (p {pitch.probability:g}), "
-        f"tempo {stretch.rate[0]:g} to {stretch.rate[1]:g} (p {stretch.probability:g}), "
-        f"{'/'.join(noise.kinds)} noise at {noise.snr_db[0]:g} to {noise.snr_db[1]:g} dB (p {noise.probability:g})"
-    )
+    augmenter = Augmenter(augment, store.features.sample_rate)
+    number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"
+    return f"{number} of each train clip, seed {augment.seed}; {augmenter.describe()}"
 
 
 def _absence(store: "FeatureStore", utterance_id: str, copy: int) -> str:

@@ -19,11 +19,12 @@ import pyarrow as pa
 import soundfile
 
 from pipeline.audio.measures import Measures
+from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.job.capacity import Rates
 from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
-from pipeline.params import AugmentParams, FeatureParams, Params
+from pipeline.params import FeatureParams, Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.lineage import Config

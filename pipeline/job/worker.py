@@ -10,11 +10,11 @@ import numpy as np
 
 from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
-from pipeline.augmentation.augmenter import Augmenter
+from pipeline.augmentation.augmenter import Augmenter, AugmentParams
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
 from pipeline.job.worklist import ShardTask, Worklist
-from pipeline.params import AugmentParams, FeatureParams
+from pipeline.params import FeatureParams
 from pipeline.runners.counters import count_shard, count_work
 from pipeline.runners.parent_watchdog import Lifeline
 from pipeline.storage import Storage
@@ -54,14 +54,13 @@ class Extractor:
                 # Babble is made of other clips of the shard, so the waveforms of a train shard stay until its end.
                 decoded[source.utterance_id] = clip
                 usable.append(source)
+        waveforms = {utterance_id: clip.waveform for utterance_id, clip in decoded.items()}
         for source in usable:
             clip = decoded[source.utterance_id]
-            others = [utterance_id for utterance_id in decoded if utterance_id != source.utterance_id]
             for copy in range(1, n_copies + 1):
-                drawn = self._augmenter.draw(source.utterance_id, copy, others)
-                babble = [decoded[utterance_id].waveform for utterance_id in drawn.babble]
-                waveform = self._augmenter.apply(clip.waveform, drawn, babble)
-                yield self._example(source, copy, clip, waveform, drawn.to_dict())
+                recipe = self._augmenter.draw(source.utterance_id, copy, waveforms)
+                waveform = self._augmenter.apply(clip.waveform, recipe, waveforms)
+                yield self._example(source, copy, clip, waveform, recipe.to_dict())
 
     def _example(
         self, source: Any, copy: int, clip: Decoded, waveform: np.ndarray[Any, Any], augmentation: dict[str, Any]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import AugmentParams, FeatureParams
+from pipeline.params import FeatureParams
 from pipeline.store.schema import (
     FORMAT_VERSION,
 )

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
-from pipeline.params import AugmentParams, FeatureParams
+from pipeline.params import FeatureParams
 from pipeline.storage import Storage
 from pipeline.store.lineage import digest
 from pipeline.store.records import Example, decode_example, unframe

@@ -13,9 +13,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
-from pipeline.params import AugmentParams, FeatureParams, StoreParams
+from pipeline.params import FeatureParams, StoreParams
 from pipeline.store.lineage import digest
 from pipeline.store.schema import shard_name
 
