@@ -1,7 +1,7 @@
-"""Audio files to waveforms, and plain measures of a waveform.
+"""Audio files to waveforms, and measures of a waveform: level, silence and band edge.
 
-Decoding, level, silence and band edge, with the compiled kernels that they and the packages above use. No corpus, no
-augmentation, no spectrogram.
+Also holds the compiled inner loops that front ends and augmentation use. Corpora, augmentation and spectrograms are in
+packages of their own.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Audio files to clean mono waveforms, or to the reason why not.
+"""Decoding of audio files to mono waveforms, and reading of their headers.
 
-`decode` reads a file once, checks it against the manifest's checksum, decodes, downmixes and resamples it. Whatever comes
-back is finite, not silent, long enough and within [-1, 1]; everything else raises `AudioError` with one of
-`pipeline.corpus.schema.REJECT_REASONS` and a detail that holds no path, since details end up in the feature store.
+`decode` reads a file once, compares its checksum with the manifest's, decodes, downmixes and resamples it. The result is
+finite, not silent, long enough and within [-1, 1]. Any other file raises `AudioError` with one of
+`pipeline.corpus.schema.REJECT_REASONS` and a detail without a path, because details are written to the feature store.
 """
 
 import hashlib
@@ -111,11 +111,11 @@ def inspect_header(path: Path) -> AudioHeader:
 def decode(path: Path, params: DecodeParams, expected_sha256: str | None = None) -> Decoded:
     """Decodes an audio file into a mono waveform at the front end's sample rate.
 
-    Channels are averaged. Other sample rates are resampled with soxr at its very high quality, which does not depend on
-    threads. A clip that leaves [-1, 1] (float files may, resampling may by a little) is scaled down to a peak of 1.
+    Channels are averaged. Other sample rates are resampled with soxr at its very high quality; the result does not depend on
+    threads. A clip that leaves [-1, 1], as float files and resampled clips can, is scaled down to a peak of 1.
 
     Args:
-        path: FLAC, WAV or whatever else libsndfile decodes.
+        path: FLAC, WAV or another format that libsndfile decodes.
         params: Sample rate, shortest duration and silence level.
         expected_sha256: Of the file's bytes, in hexadecimal, as in the manifest; None to skip the check.
 
@@ -123,21 +123,21 @@ def decode(path: Path, params: DecodeParams, expected_sha256: str | None = None)
         AudioError: With reason
             `missing`: no such file, or a symbolic link to nothing;
             `unreadable`: the operating system refuses, the path is no regular file, or the stream is damaged;
-            `truncated`: the bytes end before the audio does. Damage in the last 8 KiB looks like it, too;
+            `truncated`: the bytes end before the audio does; damage in the last 8 KiB looks the same;
             `empty`: no bytes or no samples;
             `too_short`: below `params.min_duration_s`;
             `not_finite`: NaN or infinity among the samples;
             `silent`: no sample of the downmix reaches `params.silence_db`;
-            `unsupported_format`: no audio format that libsndfile knows (text renamed .flac, for one), a codec that it lacks, or a
-            sample rate outside 1 kHz to 1 MHz;
-            `duration_mismatch`: a stream that is whole but holds more or fewer samples than its header says;
+            `unsupported_format`: not a format that libsndfile knows (for example text renamed .flac), a codec that it lacks, or
+            a sample rate outside 1 kHz to 1 MHz;
+            `duration_mismatch`: a complete stream with more or fewer samples than its header states;
             `changed`: the bytes are not those that the manifest describes.
     """
     return decode_bytes(read_audio(path), params, expected_sha256)
 
 
 def decode_bytes(data: bytes, params: DecodeParams, expected_sha256: str | None = None) -> Decoded:
-    """Decodes the bytes of an audio file; everything else as for `decode`."""
+    """Decodes the bytes of an audio file, as `decode` does."""
     sha256 = hashlib.sha256(data).hexdigest()
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise AudioError(
@@ -166,10 +166,10 @@ def decode_bytes(data: bytes, params: DecodeParams, expected_sha256: str | None 
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is only ever read onwards.
+    """A sound file that is only read forwards.
 
-    soundfile seeks after every read of a seekable file, which fails where a stream ends before its header says so and hides
-    how many samples there were.
+    soundfile seeks after every read of a seekable file. Where a stream ends before its stated length, that seek fails and
+    hides the number of samples read.
     """
 
     def seekable(self) -> bool:
@@ -231,5 +231,5 @@ def _has_more(sound: _ForwardSoundFile) -> bool:
     try:
         return len(sound.read(1, dtype="float32", always_2d=True)) > 0
     except soundfile.LibsndfileError:
-        # What follows the audio is no audio: tags of other formats are common there, and harmless.
+        # Bytes after the audio that are no audio: tags of other formats are common there, and harmless.
         return False

@@ -1,7 +1,7 @@
 """The inner loops of signal processing, compiled by numba.
 
-Strict arithmetic (no fast-math, no threads): every sum runs in the order that the code says, on every machine. The
-compiled code is cached beside the module, or in the user's cache folder, so that only the first process waits for it.
+Arithmetic is strict (no fast-math, no threads): every sum runs in the order of the code, on every machine. The compiled
+code is cached beside the module or in the user's cache folder, so only the first process on a machine compiles.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ def _compiled(function: _Function) -> _Function:
     try:
         compiled: _Function = numba.njit(cache=True, **options)(function)
     except RuntimeError:
-        # No folder that could hold the cache, as in a container with a read-only file system: compile in every process.
+        # No folder can hold the cache, as in a container with a read-only file system: every process compiles.
         compiled = numba.njit(**options)(function)
     return compiled
 
 
 @_compiled
 def windowed_frames(signal: Any, window: Any, hop_length: int, first: int, out: Any) -> None:
-    """Fills `out` [frames, window] with frame `first` and those after it, times the window."""
+    """Fills `out` [frames, window] with frame `first` and the frames after it, each multiplied by the window."""
     for row in range(out.shape[0]):
         start = (first + row) * hop_length
         for i in range(out.shape[1]):
@@ -44,7 +44,7 @@ def band_powers(spectra: Any, first_bins: Any, offsets: Any, weights: Any, out: 
         out: float [frames, bands], receives sum over i of weights[offset + i] |spectrum[first + i]|².
     """
     n_rows, n_bins = spectra.shape
-    # Rows go side by side: the sums of one are a chain of dependent additions, those of eight fill a vector unit.
+    # Eight rows at once: the sums of one row depend on each other, those of eight rows fill a vector unit.
     powers = np.zeros((n_bins, 8))
     totals = np.zeros(8)
     for first_row in range(0, n_rows, 8):
@@ -65,7 +65,7 @@ def band_powers(spectra: Any, first_bins: Any, offsets: Any, weights: Any, out: 
 
 @_compiled
 def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
-    """Sums of squares of adjacent cells, as many as `out` (float64) has; the last also takes all that follows it."""
+    """Sums of squares of adjacent cells, one for each value of `out` (float64); the last cell extends to the end."""
     for cell in range(len(out)):
         total: Any = 0.0
         end = len(waveform) if cell == len(out) - 1 else (cell + 1) * cell_length
@@ -81,8 +81,8 @@ def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
 
     Output frame t lies at input position t × rate. Its magnitude is interpolated between the two input frames around that
     position, and its phase is the sum of their phase differences so far (Laroche and Dolson 1999; Ellis 2002, as in
-    librosa). A phase is kept as a unit phasor, float64: multiplying by u₁ conj(u₀) adds the difference without any
-    trigonometry, and a multiple of 2π, which librosa removes, makes no difference to a phasor.
+    librosa). A phase is kept as a unit phasor, float64: multiplying by u₁ conj(u₀) adds the difference without
+    trigonometric functions. librosa removes multiples of 2π from the difference; for a phasor they make no difference.
 
     Args:
         spectra: complex [frames, bins].
@@ -115,7 +115,7 @@ def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
             magnitude_1: Any = np.sqrt(real_1 * real_1 + imag_1 * imag_1)
             magnitude = (1.0 - weight) * magnitude_0 + weight * magnitude_1
             out[t, k] = complex(phase_real[k] * magnitude, phase_imag[k] * magnitude)
-            # A bin without energy has phase 0.
+            # The phase of a bin without energy counts as 0.
             if magnitude_0 == 0.0:
                 real_0 = 1.0
                 magnitude_0 = 1.0
@@ -132,7 +132,7 @@ def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
 
 @_compiled
 def overlap_add(frames: Any, window: Any, hop_length: int, out: Any, window_energy: Any) -> None:
-    """Adds windowed frames into `out`, and the window's square into `window_energy`, both long enough and zero at first."""
+    """Adds windowed frames to `out` and the squared window to `window_energy`; both must be long enough and start as zeros."""
     for row in range(frames.shape[0]):
         start = row * hop_length
         for i in range(frames.shape[1]):

@@ -1,15 +1,14 @@
-"""Plain properties of a waveform: level, silence at both ends, band edge."""
+"""Measures of a waveform: level, silence at both ends, band edge."""
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.kernels import cell_energies, windowed_frames
 from pipeline.audio.level import LOWEST_DB, amplitude_db, power_db
+from pipeline.audio.windows import hann
 
 # Levels are taken over frames of 25 ms every 10 ms, made of cells of 5 ms.
 _CELL_S = 0.005
@@ -25,7 +24,7 @@ _EDGE_ENERGY = 0.999
 
 @dataclass(frozen=True)
 class Measures:
-    """Plain properties of a waveform that must not tell the classes apart; see `measure`.
+    """Properties of a waveform that must not separate the classes; see `measure`.
 
     Attributes:
         leading_silence_s: Seconds before the first audible frame.
@@ -45,14 +44,14 @@ class Measures:
 def measure(waveform: Waveform, sample_rate: int) -> Measures:
     """Measures silence, level and bandwidth of a clip.
 
-    Silence is a matter of energy. Frames of 25 ms every 10 ms, and one that ends with the clip, have a level in dB relative
-    to full scale (mean square). A frame is audible if it lies less than 40 dB below the clip's loud level, the 95th
-    percentile over frames, and above -60 dB. Leading silence ends where the first audible frame begins; trailing silence
-    begins where the last one ends; a clip without an audible frame is all leading and all trailing silence.
+    Silence follows from the level of frames in dB relative to full scale (mean square), 25 ms long, every 10 ms, and one
+    more that ends with the clip. A frame is audible if its level is above -60 dB and less than 40 dB below the 95th
+    percentile of all frames. Leading silence ends where the first audible frame begins; trailing silence begins where the
+    last one ends. In a clip without an audible frame both last as long as the clip.
 
     The band edge comes from the average power spectrum of adjacent Hann frames of about 32 ms (the next power of two in
-    samples), without the two lowest bins, where an offset would be. It is the upper edge of the bin at which the running sum
-    over frequency reaches 99.9 %.
+    samples), without the two lowest bins, which hold a constant offset. It is the upper edge of the bin at which the running
+    sum over frequency reaches 99.9 %.
 
     Args:
         waveform: float32 [samples], in [-1, 1], at least one sample.
@@ -69,7 +68,7 @@ def measure(waveform: Waveform, sample_rate: int) -> Measures:
 
 
 def trim_silence(waveform: Waveform, sample_rate: int) -> Waveform:
-    """Cuts off leading and trailing silence as `measure` finds it; a clip that is all silence is returned as it is."""
+    """Cuts off the leading and trailing silence that `measure` finds; a clip of silence only is returned as it is."""
     leading, trailing, _ = _silences(waveform, sample_rate)
     return waveform[leading : len(waveform) - trailing] if leading + trailing < len(waveform) else waveform
 
@@ -101,14 +100,9 @@ def _band_edge(waveform: Waveform, sample_rate: int) -> float:
     if len(waveform) < length:
         waveform = np.concatenate([waveform, np.zeros(length - len(waveform), np.float32)])
     frames = np.empty((len(waveform) // length, length))
-    windowed_frames(waveform, _hann(length), length, 0, frames)
+    windowed_frames(waveform, hann(length), length, 0, frames)
     spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
     energy = (spectra.real**2 + spectra.imag**2).sum(axis=0)
     running = np.cumsum(energy[_EDGE_LOWEST_BIN:])
     edge_bin = _EDGE_LOWEST_BIN + int(np.searchsorted(running, _EDGE_ENERGY * running[-1]))
     return float(min((edge_bin + 0.5) * sample_rate / length, sample_rate / 2.0))
-
-
-@functools.cache
-def _hann(length: int) -> npt.NDArray[np.float64]:
-    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length))

@@ -107,7 +107,7 @@ class Noise(Augmentation[NoiseValues]):
 
 def pink_noise(n_samples: int, sample_rate: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
     """Gaussian noise, float64 [n_samples], whose power falls with 1/f from 20 Hz on and is flat below."""
-    # A length that the FFT likes; its end is cut off.
+    # A length for which the FFT is fast; the end is cut off.
     length = scipy.fft.next_fast_len(max(n_samples, 2), real=True)
     spectrum = scipy.fft.rfft(generator.standard_normal(length))
     frequencies = np.arange(len(spectrum)) * (sample_rate / length)
@@ -135,7 +135,7 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
 
 
 def mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Sums clips at equal power, each from a random sample on and repeated as needed; float64 [n_samples]."""
+    """Sums clips at equal power, each repeated from a random sample on; float64 [n_samples]."""
     mix = np.zeros(n_samples)
     for voice, start in zip(voices, generator.random(len(voices)), strict=True):
         power = _mean_power(voice)

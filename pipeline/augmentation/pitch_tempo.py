@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 import soxr
 from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.kernels import overlap_add, phase_vocoder, windowed_frames
+from pipeline.audio.windows import hann
 from pipeline.augmentation.base import Augmentation, Clip, between
 from pipeline.section import Probability, Section, ordered
 
@@ -123,7 +123,7 @@ def _stretch(waveform: Waveform, rate: float) -> Waveform:
     """Stretches by a rate with the pitch kept: float32 [stretched_length(samples, rate)]."""
     n_samples = stretched_length(len(waveform), rate)
     margin = _N_FFT // 2
-    window = _hann()
+    window = hann(_N_FFT).astype(np.float32)
     padded = np.zeros(len(waveform) + _N_FFT, np.float32)
     padded[margin : margin + len(waveform)] = waveform
     frames = np.empty((1 + len(waveform) // _HOP_LENGTH, _N_FFT), np.float32)
@@ -138,7 +138,3 @@ def _stretch(waveform: Waveform, rate: float) -> Waveform:
     result, window_energy = result[margin : margin + n_samples], window_energy[margin : margin + n_samples]
     np.divide(result, window_energy, out=result, where=window_energy > np.finfo(np.float32).tiny)
     return result
-
-
-def _hann() -> npt.NDArray[np.float32]:
-    return np.asarray(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(_N_FFT) / _N_FFT), dtype=np.float32)

@@ -1,7 +1,8 @@
-"""From a corpus to `manifest.parquet`: one row per protocol line, with what the header of its audio file says.
+"""The manifest of a corpus: one row per protocol line, with the values of its audio file's header.
 
-No line is dropped: a file that is missing or cannot be read keeps its row with null header fields and a `problem`, which the
-features stage turns into a reject. Rows are sorted by (split, utterance_id), so the order of the protocols does not matter.
+No line is dropped: a file that is missing or cannot be read keeps its row, with null header fields and a `problem`, which
+the features stage turns into a reject. Rows are sorted by (split, utterance_id), so the order of the protocols does not
+matter.
 """
 
 import hashlib
@@ -52,7 +53,7 @@ def build_manifest(
     base = audio_root(root)
     located = list(zip(utterances, _locate(base, utterances), strict=True))
     rows: list[dict[str, Any]] = []
-    # Hashing and reading release the interpreter lock; batches keep the number of waiting futures bounded.
+    # Hashing and reading release the interpreter lock; batches bound the number of waiting futures.
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         for batch in _batches(located, _BATCH):
             rows += pool.map(lambda item: _row(base, *item), batch)
@@ -114,9 +115,9 @@ def require_both_classes(utterances: Iterable[Utterance]) -> None:
 
 
 def stratified_subset(utterances: list[Utterance], limit: int) -> list[Utterance]:
-    """Keeps at most `limit` utterances of each split, every attack and bona fide in proportion, at least one of each.
+    """Keeps at most `limit` utterances of each split: every attack and bona fide in proportion, at least one of each.
 
-    Which ones follows from a hash of the utterance id, so it depends neither on order nor on other utterances' presence.
+    A hash of the utterance id decides which ones, so the choice depends neither on the order nor on other utterances.
 
     Raises:
         CorpusError: `limit` is below the number of strata of a split.
@@ -146,8 +147,8 @@ def stratified_subset(utterances: list[Utterance], limit: int) -> list[Utterance
 
 
 def _locate(base: Path, utterances: list[Utterance]) -> Iterator[str]:
-    """Gives each utterance's path relative to the corpus; the first candidate where none exists."""
-    # One listing per folder instead of several stats per file: the corpus may lie on a network drive.
+    """Yields each utterance's path relative to the corpus; the first candidate where no file exists."""
+    # One listing per folder instead of several calls of stat per file: the corpus may be on a network drive.
     present: dict[str, set[str]] = {}
     for split in SPLITS:
         for folder in dict.fromkeys(name for name, _ in _AUDIO_FOLDERS):

@@ -1,7 +1,7 @@
-"""Countermeasure protocols: lines of ASVspoof files, or rows of a table, to `Utterance`s.
+"""Countermeasure protocols: parses ASVspoof files or the rows of a table into `Utterance`s.
 
-A corpus whose protocols contradict themselves is refused as a whole, with every contradiction listed by file and line, so
-that one round of repair is enough. CRLF, tabs, trailing blanks and a byte order mark are fine.
+A corpus with contradictory protocols is refused as a whole. The error lists every contradiction by file and line, so that
+all can be repaired at once. CRLF, tabs, trailing blanks and a byte order mark are accepted.
 """
 
 import csv
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
+
+import pyarrow.parquet as pq
 
 from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.errors import CorpusError, ProtocolError
@@ -40,10 +42,10 @@ class Utterance:
     Attributes:
         split: "train", "dev" or "eval".
         utterance_id: Unique in the corpus.
-        speaker_id: None where the protocol does not tell.
-        attack_id: The spoofing system; None for bona fide speech and where the protocol does not tell.
+        speaker_id: None where the protocol has none.
+        attack_id: The spoofing system; None for bona fide speech and where the protocol has none.
         label: 1 bona fide, 0 spoof, None for an unlabelled trial.
-        path: The audio file relative to the corpus root as a POSIX path, or None where the layout implies it.
+        path: The audio file relative to the corpus root as a POSIX path, or None where the layout determines it.
         where: "file:line", for messages.
     """
 
@@ -100,10 +102,10 @@ def read_corpus(root: Path) -> list[Utterance]:
 
 
 def parse_protocol(path: Path, split: str, findings: list[Finding]) -> list[Utterance]:
-    """Parses one protocol file; what is wrong with a line is added to `findings` and the line is left out.
+    """Parses one protocol file; a malformed line is left out and described in `findings`.
 
     A line is `speaker utterance - attack label`, with `-` for the attack of bona fide speech. A file of bare utterance ids,
-    or of labels `-`, is an unlabelled set of trials and allowed for eval alone.
+    or of labels `-`, is an unlabelled set of trials, allowed for eval only.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -129,7 +131,7 @@ def parse_protocol(path: Path, split: str, findings: list[Finding]) -> list[Utte
         utterance = Utterance(
             split, utterance_id, _value(speaker), _value(attack), _LABELS[label], path=None, where=where
         )
-        if _sound(utterance, findings):
+        if _is_consistent(utterance, findings):
             utterances.append(utterance)
     return utterances
 
@@ -176,7 +178,7 @@ def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
             continue
         speaker = _value(values.get("speaker_id", ""))
         utterance = Utterance(split, utterance_id, speaker, attack, _TABLE_LABELS[label], audio, where)
-        if _sound(utterance, findings):
+        if _is_consistent(utterance, findings):
             utterances.append(utterance)
     return utterances
 
@@ -207,8 +209,8 @@ def contradictions(utterances: Iterable[Utterance]) -> list[Finding]:
     return findings
 
 
-def _sound(utterance: Utterance, findings: list[Finding]) -> bool:
-    """Whether label, attack and split fit together; if not, says so in `findings`."""
+def _is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
+    """Whether label, attack and split are consistent; if not, adds to `findings`."""
     name = utterance.utterance_id
     if utterance.label == BONA_FIDE and utterance.attack_id is not None:
         text = f"{name} is bonafide but has the attack {utterance.attack_id}; write - for the attack, or spoof"
@@ -225,8 +227,6 @@ def _sound(utterance: Utterance, findings: list[Finding]) -> bool:
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet as pq
-
             for number, row in enumerate(pq.read_table(path).to_pylist(), start=1):
                 yield f"{path}:row {number}", row
             return
