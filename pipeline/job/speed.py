@@ -29,7 +29,7 @@ from pipeline.storage import LocalStorage, Storage
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
 from pipeline.store.schema import shard_name
-from pipeline.store.sharding import Shard, Source, plan_shards
+from pipeline.store.sharding import Shard, Source, assign_shards
 from pipeline.store.writer import StoredExample, close_store, write_shard
 
 # Longer clips cost the same per second.
@@ -130,7 +130,7 @@ def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
     def seconds(n_clips: int) -> tuple[float, int]:
         manifest = _manifest(n_clips)
         began = time.process_time()
-        shards = plan_shards(manifest, few_shards, params.features, augment)
+        shards = assign_shards(manifest, few_shards, params.features, augment)
         with worklist(storage.url, shards, "plan"):
             planned_s = time.process_time() - began
         for shard in shards:

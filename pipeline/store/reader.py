@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.params import AugmentParams, FeatureParams
-from pipeline.storage import Storage
+from pipeline.storage import Storage, open_storage
 from pipeline.store.lineage import digest
 from pipeline.store.records import Example, decode_example, unframe
 from pipeline.store.schema import (
@@ -76,7 +76,7 @@ class FeatureStore:
         Raises:
             StoreError: There is no complete store, it has another format version, or its index is damaged.
         """
-        storage = Storage.open(url)
+        storage = open_storage(url)
         info = read_info(storage)
         return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA))
 

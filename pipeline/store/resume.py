@@ -32,7 +32,7 @@ _PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResumePlan:
     """What a run finds when it begins.
 
     Attributes:
@@ -50,7 +50,7 @@ class Standing:
     split_changes: list[str]
 
 
-def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Standing:
+def plan_resume(storage: Storage, shards: Sequence[Shard], config: Config) -> ResumePlan:
     """Compares the files of a store with the plan of a run. Changes nothing.
 
     Raises:
@@ -85,7 +85,7 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
     stale = [name for name in present if name not in planned]
     if not changes and not kept and stale:
         changes = _changes_of_stale(storage, stale, config)
-    return Standing(pending, kept, stale, changes, _split_changes(present, shards))
+    return ResumePlan(pending, kept, stale, changes, _split_changes(present, shards))
 
 
 def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int | None:
@@ -96,16 +96,16 @@ def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int 
     return int(metadata["rejects"])
 
 
-def sweep(storage: Storage, standing: Standing) -> None:
+def discard_stale(storage: Storage, plan: ResumePlan) -> None:
     """Removes what the run must not keep, before it begins: the store is incomplete, and no shard that is due counts."""
-    if standing.pending or standing.stale:
+    if plan.pending or plan.stale:
         storage.delete(STORE_FILE)
-    due = [index_path(shard.name) for shard in standing.pending]
+    due = [index_path(shard.name) for shard in plan.pending]
     # Index parts first: a shard stops counting before its records go.
-    for name in due + sorted(standing.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
+    for name in due + sorted(plan.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
         storage.delete(name)
-    if standing.changes:
-        for shard in standing.pending:
+    if plan.changes:
+        for shard in plan.pending:
             storage.delete(records_path(shard.name))
             storage.delete(rejects_path(shard.name))
 

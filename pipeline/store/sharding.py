@@ -57,7 +57,9 @@ class Shard:
         return digest({"config_fingerprint": config_fingerprint, "shard": self.name, "utterances": rows})
 
 
-def plan_shards(manifest: pa.Table, store: StoreParams, features: FeatureParams, augment: AugmentParams) -> list[Shard]:
+def assign_shards(
+    manifest: pa.Table, store: StoreParams, features: FeatureParams, augment: AugmentParams
+) -> list[Shard]:
     """Cuts a manifest into shards, all of them, also empty ones, in the order of their names.
 
     Args:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from pipeline.corpus.schema import REJECT_REASONS, SPLITS
 from pipeline.errors import StoreError
-from pipeline.storage import Storage
+from pipeline.storage import Storage, open_storage
 from pipeline.store.counts import SplitCounts
 from pipeline.store.lineage import canonical_json, digest
 from pipeline.store.reader import own_checksum, parse_part
@@ -85,7 +85,7 @@ def verify(
     Raises:
         StoreError: There is no store at all.
     """
-    storage = url if isinstance(url, Storage) else Storage.open(url)
+    storage = url if isinstance(url, Storage) else open_storage(url)
     present = storage.list()
     if not any(is_store_file(name) for name in present):
         raise StoreError(f"{storage.url}: no feature store; make one with `bonafide features`")

@@ -11,10 +11,10 @@ import pyarrow as pa
 from model.params import Params, load_params
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
-from pipeline.store.resume import Standing, sweep, take_stock
-from pipeline.store.sharding import Shard, Source, copies, plan_shards
+from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
+from pipeline.store.sharding import Shard, Source, assign_shards, copies
 from pipeline.store.writer import Reject, StoredExample, close_store, write_shard
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -98,16 +98,16 @@ def example_of(source: Source, copy: int, n_mels: int) -> StoredExample:
 
 def write_store(
     folder: Path | str, manifest: pa.Table, params: Params, missing: Collection[str] = ()
-) -> tuple[Standing, dict[str, Any]]:
+) -> tuple[ResumePlan, dict[str, Any]]:
     """Brings the store in `folder` up to date as a run does, without Beam; gives what it found and store.json."""
-    storage = Storage.open(folder)
+    storage = open_storage(folder)
     config = Config.current(params.features, params.augment)
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
-    standing = take_stock(storage, shards, config)
-    sweep(storage, standing)
-    for shard in standing.pending:
+    shards = assign_shards(manifest, params.store, params.features, params.augment)
+    plan = plan_resume(storage, shards, config)
+    discard_stale(storage, plan)
+    for shard in plan.pending:
         write_shard(storage, shard, config, examples_of(shard, params, missing))
-    return standing, close_store(storage, shards, config)
+    return plan, close_store(storage, shards, config)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -11,10 +11,10 @@ import pyarrow as pa
 from model.params import Params
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends.log_mel import LogMel
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from pipeline.store.lineage import Config
-from pipeline.store.sharding import Shard, copies, plan_shards
+from pipeline.store.sharding import Shard, assign_shards, copies
 from pipeline.store.writer import StoredExample, close_store, write_shard
 from tests.support.synthetic_store import example_of, manifest_row, small_params
 
@@ -47,11 +47,11 @@ def sounds_bona_fide(utterance_id: str) -> bool:
 def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> FeatureStore:
     """A store as the features stage writes it."""
     storage, config, front_end = (
-        Storage.open(folder),
+        open_storage(folder),
         Config.current(params.features, params.augment),
         LogMel(params.features),
     )
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    shards = assign_shards(manifest, params.store, params.features, params.augment)
 
     def examples(shard: Shard) -> list[StoredExample]:
         found = []

@@ -13,7 +13,7 @@ from pipeline.errors import ParamsError
 from pipeline.params import Params, StoreParams
 from pipeline.store import FeatureStore
 from pipeline.store.lineage import canonical_json, differences
-from pipeline.store.sharding import Shard, cut, expected_bytes, place_in_shard, plan_shards, shard_count, shard_number
+from pipeline.store.sharding import Shard, assign_shards, cut, expected_bytes, place_in_shard, shard_count, shard_number
 from pipeline.store.verify import verify
 from tests.support.synthetic_store import manifest_of, manifest_row, small_params, write_store
 
@@ -34,7 +34,7 @@ PINNED_PLACES = [6697738265583087620, 1230108041004853228, 17960140632572813450]
 
 
 def plan(manifest: pa.Table, params: Params) -> list[Shard]:
-    return plan_shards(manifest, params.store, params.features, params.augment)
+    return assign_shards(manifest, params.store, params.features, params.augment)
 
 
 def layout(shards: list[Shard]) -> dict[str, list[str]]:

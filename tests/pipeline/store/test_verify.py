@@ -14,9 +14,9 @@ import pytest
 
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
-from pipeline.store.sharding import plan_shards
+from pipeline.store.sharding import assign_shards
 from pipeline.store.verify import MOST_FINDINGS_PER_FILE, Finding, verify
 from pipeline.store.writer import StoredExample, close_store, write_shard
 from tests.support.synthetic_store import examples_of, manifest_of, manifest_row, small_params, write_store
@@ -197,8 +197,8 @@ def test_utterance_of_the_manifest_that_is_nowhere_is_found(intact: Path) -> Non
 
 
 def write_wrongly(folder: Path, spoil: Callable[[StoredExample], StoredExample]) -> list[Finding]:
-    storage, config = Storage.open(folder), Config.current(PARAMS.features, PARAMS.augment)
-    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    storage, config = open_storage(folder), Config.current(PARAMS.features, PARAMS.augment)
+    shards = assign_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
     for shard in shards:
         items = [spoil(item) if isinstance(item, StoredExample) else item for item in examples_of(shard, PARAMS)]
         write_shard(storage, shard, config, items)
