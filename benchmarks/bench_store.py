@@ -28,9 +28,10 @@ def write(folder: Path, n_records: int, n_frames: int) -> None:
     from pipeline.corpus.schema import MANIFEST_SCHEMA
     from pipeline.params import load_params
     from pipeline.storage import open_storage
+    from pipeline.store.close import close_store
     from pipeline.store.lineage import Config
     from pipeline.store.sharding import assign_shards
-    from pipeline.store.writer import StoredExample, close_store, write_shard
+    from pipeline.store.writer import StoredExample, write_shard
 
     params = load_params(Path(__file__).resolve().parent.parent / "params.yaml")
     augment = params.augment.model_copy(update={"copies": 0})

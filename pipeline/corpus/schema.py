@@ -1,4 +1,4 @@
-"""The vocabulary of a corpus: splits, labels, reasons for rejects, and the columns of the manifest."""
+"""The vocabulary of a corpus: splits, labels and their names, reasons for rejects, and the columns of the manifest."""
 
 from typing import Final, Literal
 
@@ -9,8 +9,9 @@ SPLITS: Final = ("train", "dev", "eval")
 Split = Literal["train", "dev", "eval"]
 
 BONA_FIDE: Final = 1
-
 SPOOF: Final = 0
+
+_LABEL_NAMES: Final = {BONA_FIDE: "bona fide", SPOOF: "spoof", None: "unlabelled"}
 
 REJECT_REASONS: Final = (
     "missing",
@@ -41,5 +42,15 @@ MANIFEST_SCHEMA: Final = pa.schema(
         pa.field("problem", pa.string()),
     ]
 )
-"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. Probe fields are null and
-`problem` is "reason: detail" where the file cannot be used."""
+"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. The fields read from the file
+are null and `problem` is "reason: detail" where the file cannot be used."""
+
+
+def label_name(label: int | None) -> str:
+    """Name of a class for people: "bona fide", "spoof", or "unlabelled" for None."""
+    return _LABEL_NAMES[label]
+
+
+def label_key(label: int | None) -> str:
+    """Name of a class as a key of JSON and tables: "bona_fide", "spoof", or "unlabelled" for None."""
+    return label_name(label).replace(" ", "_")

@@ -26,12 +26,12 @@ from pipeline.params import Params
 from pipeline.runners import run as runners
 from pipeline.runners.counters import Counts
 from pipeline.storage import LocalStorage, Storage, open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.schema import INDEX_FOLDER, index_path
 from pipeline.store.sharding import Shard, assign_shards, copies, expected_bytes
-from pipeline.store.writer import close_store
 
 _POLL_S = 0.5
 

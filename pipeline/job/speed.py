@@ -26,11 +26,12 @@ from pipeline.job.worklist import worklist
 from pipeline.params import AugmentParams, FeatureParams, Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
 from pipeline.store.schema import shard_name
 from pipeline.store.sharding import Shard, Source, assign_shards
-from pipeline.store.writer import StoredExample, close_store, write_shard
+from pipeline.store.writer import StoredExample, write_shard
 
 # Longer clips cost the same per second.
 _LONGEST_CLIP_S: Final = 20.0

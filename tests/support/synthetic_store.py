@@ -12,10 +12,11 @@ from model.params import Params, load_params
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.storage import open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.sharding import Shard, Source, assign_shards, copies
-from pipeline.store.writer import Reject, StoredExample, close_store, write_shard
+from pipeline.store.writer import Reject, StoredExample, write_shard
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 

@@ -13,9 +13,10 @@ from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends.log_mel import LogMel
 from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.sharding import Shard, assign_shards, copies
-from pipeline.store.writer import StoredExample, close_store, write_shard
+from pipeline.store.writer import StoredExample, write_shard
 from tests.support.synthetic_store import example_of, manifest_row, small_params
 
 N_BINS = 16

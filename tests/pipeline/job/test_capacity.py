@@ -17,9 +17,10 @@ from pipeline.job.speed import calibrate
 from pipeline.job.worker import Extractor
 from pipeline.params import Params, load_params
 from pipeline.storage import open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.sharding import assign_shards
-from pipeline.store.writer import close_store, write_shard
+from pipeline.store.writer import write_shard
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.synthetic_store import PARAMS_FILE, manifest_of
 

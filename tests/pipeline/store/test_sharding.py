@@ -12,8 +12,17 @@ from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import ParamsError
 from pipeline.params import Params, StoreParams
 from pipeline.store import FeatureStore
-from pipeline.store.lineage import canonical_json, differences
-from pipeline.store.sharding import Shard, assign_shards, cut, expected_bytes, place_in_shard, shard_count, shard_number
+from pipeline.store.digests import canonical_json
+from pipeline.store.lineage import differences
+from pipeline.store.sharding import (
+    Shard,
+    assign_shards,
+    expected_bytes,
+    group_by_shard,
+    place_in_shard,
+    shard_count,
+    shard_number,
+)
 from pipeline.store.verify import verify
 from tests.support.synthetic_store import manifest_of, manifest_row, small_params, write_store
 
@@ -56,8 +65,8 @@ def test_another_utterance_leaves_the_places_of_all_others(ids: list[str], other
     counts = {"train": count, "dev": 1, "eval": 1}
     rows = [manifest_row("train", 0, utterance_id=name) for name in ids if name != other]
     more = [*rows, manifest_row("train", 0, utterance_id=other)]
-    before = layout(cut(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), counts))
-    after = layout(cut(pa.Table.from_pylist(more, schema=MANIFEST_SCHEMA), counts))
+    before = layout(group_by_shard(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), counts))
+    after = layout(group_by_shard(pa.Table.from_pylist(more, schema=MANIFEST_SCHEMA), counts))
     assert {shard: [name for name in names if name != other] for shard, names in after.items()} == before
 
 
@@ -143,7 +152,7 @@ def test_fingerprint_changes_with_everything_that_decides_the_bytes() -> None:
 
     def fingerprint(config: str = "c", **changes: object) -> str:
         table = pa.Table.from_pylist([rows[0] | changes, *rows[1:]], schema=MANIFEST_SCHEMA)
-        return cut(table, counts)[0].fingerprint(config)
+        return group_by_shard(table, counts)[0].fingerprint(config)
 
     variants = [
         fingerprint(),

@@ -15,10 +15,12 @@ import pytest
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
 from pipeline.storage import open_storage
+from pipeline.store.checks.findings import MOST_FINDINGS_PER_FILE, Finding
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.sharding import assign_shards
-from pipeline.store.verify import MOST_FINDINGS_PER_FILE, Finding, verify
-from pipeline.store.writer import StoredExample, close_store, write_shard
+from pipeline.store.verify import verify
+from pipeline.store.writer import StoredExample, write_shard
 from tests.support.synthetic_store import examples_of, manifest_of, manifest_row, small_params, write_store
 
 RANDOM_CASES = 360
@@ -232,7 +234,7 @@ def rewrite_index(store: Path, shard: str, change: Callable[[list[dict[str, obje
 def reseal(store: Path, files: dict[str, bytes], **changes: object) -> None:
     import hashlib
 
-    from pipeline.store.lineage import canonical_json, digest
+    from pipeline.store.digests import canonical_json, digest
 
     info = json.loads((store / "store.json").read_bytes()) | changes
     for name, data in files.items():

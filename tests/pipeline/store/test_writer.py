@@ -20,11 +20,12 @@ from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
 from pipeline.params import Params
 from pipeline.storage import LocalStorage, open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.sharding import Shard, assign_shards
 from pipeline.store.verify import verify
-from pipeline.store.writer import Reject, close_store, write_shard
+from pipeline.store.writer import Reject, write_shard
 from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
 
 PARAMS = small_params(shards=4)
