@@ -12,13 +12,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `target`; it is renamed to `target` when the block ends well, else removed.
+    """Gives a temporary path beside `target`, which is renamed to `target` when the block ends without an error, else removed.
 
     Args:
-        target: The final path; missing parent folders are made.
+        target: The final path; missing parent folders are created.
 
     Yields:
-        A path that does not exist yet, in the same folder, with the same suffix.
+        The path of an empty file in the same folder, with the same suffix.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)

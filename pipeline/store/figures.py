@@ -38,7 +38,7 @@ def histogram_edges(values: FloatArray) -> FloatArray:
         values: float [n]; may be empty.
 
     Returns:
-        float64 [41], increasing.
+        float64 [41], in ascending order.
     """
     low, high = np.quantile(values, [0.005, 0.995]) if len(values) else (0.0, 0.0)
     return np.linspace(low, high if high > low else low + 1, _BINS + 1)

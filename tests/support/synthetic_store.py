@@ -61,6 +61,16 @@ def manifest_of(counts: Mapping[str, int] | None = None) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
+def shards_of(manifest: pa.Table, params: Params) -> list[Shard]:
+    """The shards of a manifest with these parameters."""
+    return assign_shards(manifest, params.store, params.features, params.augment)
+
+
+def config_of(params: Params) -> Config:
+    """The configuration of a run with these parameters."""
+    return Config.current(params.features, params.augment)
+
+
 def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> Iterator[StoredExample | Reject]:
     """Examples that depend on utterance id, copy and audio checksum alone; ids in `missing` are rejected."""
     for source in shard.sources:
@@ -101,9 +111,7 @@ def write_store(
     folder: Path | str, manifest: pa.Table, params: Params, missing: Collection[str] = ()
 ) -> tuple[ResumePlan, dict[str, Any]]:
     """Brings the store in `folder` up to date as a run does, without Beam; gives what it found and store.json."""
-    storage = open_storage(folder)
-    config = Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment)
+    storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)
     plan = plan_resume(storage, shards, config)
     discard_stale(storage, plan)
     for shard in plan.pending:

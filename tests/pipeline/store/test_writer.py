@@ -1,4 +1,4 @@
-"""What a run finds, keeps, sweeps and writes; every decision follows from the files alone."""
+"""What a run keeps, discards and writes; every decision follows from the files alone."""
 
 import contextlib
 import itertools
@@ -23,10 +23,19 @@ from pipeline.storage import LocalStorage, open_storage
 from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
-from pipeline.store.sharding import Shard, assign_shards
+from pipeline.store.sharding import Shard
 from pipeline.store.verify import verify
 from pipeline.store.writer import Reject, write_shard
-from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
+from tests.support.synthetic_store import (
+    config_of,
+    examples_of,
+    files_of,
+    manifest_of,
+    manifest_row,
+    shards_of,
+    small_params,
+    write_store,
+)
 
 PARAMS = small_params(shards=4)
 MANIFEST = manifest_of({"train": 12, "dev": 9, "eval": 9})
@@ -43,8 +52,7 @@ def table(rows: list[dict[str, object]]) -> pa.Table:
 
 
 def resume_plan(folder: Path, manifest: pa.Table = MANIFEST, params: Params = PARAMS) -> ResumePlan:
-    shards = assign_shards(manifest, params.store, params.features, params.augment)
-    return plan_resume(open_storage(folder), shards, Config.current(params.features, params.augment))
+    return plan_resume(open_storage(folder), shards_of(manifest, params), config_of(params))
 
 
 def with_features(**changes: object) -> Params:
@@ -52,9 +60,9 @@ def with_features(**changes: object) -> Params:
 
 
 def test_store_does_not_depend_on_order_of_shards_items_or_manifest(folder: Path, tmp_path: Path) -> None:
-    other, config = tmp_path / "other", Config.current(PARAMS.features, PARAMS.augment)
+    other, config = tmp_path / "other", config_of(PARAMS)
     shuffled = table(MANIFEST.to_pylist()[::-1])
-    shards = assign_shards(shuffled, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(shuffled, PARAMS)
     storage = open_storage(other)
     for shard in reversed(shards):
         write_shard(storage, shard, config, list(examples_of(shard, PARAMS))[::-1])
@@ -146,9 +154,9 @@ def test_changed_parameters_are_named_and_everything_is_redone(folder: Path) -> 
 
 
 def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
-    config = Config.current(PARAMS.features, PARAMS.augment)
+    config = config_of(PARAMS)
     newer = Config(config.features, config.augment, config.versions | {"numpy": "9.9"})
-    shards = assign_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(MANIFEST, PARAMS)
     plan = plan_resume(open_storage(folder), shards, newer)
     assert plan.changes == [f"versions.numpy {np.__version__} → 9.9"]
     assert plan.kept == []
@@ -166,7 +174,7 @@ def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(fo
     write_shard(
         storage,
         plan.pending[0],
-        Config.current(params.features, params.augment),
+        config_of(params),
         examples_of(plan.pending[0], params),
     )
     write_store(folder, MANIFEST, params)
@@ -325,7 +333,7 @@ def test_reject_that_the_manifest_knows_of_is_kept(tmp_path: Path, problem: str)
 
 
 def one_shard() -> Shard:
-    return assign_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)[0]
+    return shards_of(MANIFEST, PARAMS)[0]
 
 
 @pytest.mark.parametrize(
@@ -337,7 +345,7 @@ def one_shard() -> Shard:
     ],
 )
 def test_utterance_lost_or_doubled_fails_the_shard(tmp_path: Path, spoil: Callable[[list], list]) -> None:
-    shard, config = one_shard(), Config.current(PARAMS.features, PARAMS.augment)
+    shard, config = one_shard(), config_of(PARAMS)
     items = sorted(examples_of(shard, PARAMS), key=lambda item: item.copy)
     with pytest.raises(StoreError, match="not stored or rejected exactly once"):
         write_shard(open_storage(tmp_path), shard, config, spoil(items))
@@ -346,16 +354,23 @@ def test_utterance_lost_or_doubled_fails_the_shard(tmp_path: Path, spoil: Callab
 
 def test_close_needs_every_shard(folder: Path) -> None:
     (folder / "index" / "dev-00001-of-00004.parquet").unlink()
-    shards = assign_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(MANIFEST, PARAMS)
     with pytest.raises(StoreError, match="dev-00001-of-00004"):
-        close_store(open_storage(folder), shards, Config.current(PARAMS.features, PARAMS.augment))
+        close_store(open_storage(folder), shards, config_of(PARAMS))
 
 
 def test_close_refuses_a_shard_of_another_run(folder: Path) -> None:
-    shards = assign_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(MANIFEST, PARAMS)
     params = with_features(n_mels=6)
     with pytest.raises(StoreError, match="other parameters"):
-        close_store(open_storage(folder), shards, Config.current(params.features, params.augment))
+        close_store(open_storage(folder), shards, config_of(params))
+
+
+def test_close_refuses_an_index_part_that_says_nothing_of_its_shard(folder: Path) -> None:
+    path = folder / "index" / "dev-00001-of-00004.parquet"
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    with pytest.raises(StoreError, match=r"dev-00001-of-00004\.parquet: the metadata of its shard cannot be read"):
+        close_store(open_storage(folder), shards_of(MANIFEST, PARAMS), config_of(PARAMS))
 
 
 def test_store_file_adds_up(folder: Path) -> None:
