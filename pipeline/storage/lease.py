@@ -86,8 +86,8 @@ class _LockState:
     age_s: float
     content: dict[str, Any]
 
-    def is_dead(self) -> bool:
-        """Whether its holder has certainly ended."""
+    def is_expired(self) -> bool:
+        """Whether it may be taken over: it was not renewed for `LEASE_SECONDS`, or its holder has ended."""
         if self.age_s > LEASE_SECONDS:
             return True
         here = _machine()
@@ -123,7 +123,7 @@ class _LockObject:
                 state = self._state()
                 if state is None:
                     continue
-                if not state.is_dead():
+                if not state.is_expired():
                     holder = state.content.get("holder", "another process")
                     age = f"last renewed {state.age_s:.0f} s ago; the lock is free after {LEASE_SECONDS:.0f} s"
                     raise StoreError(held_message(self._url, f"{holder} ({age})"))

@@ -75,7 +75,7 @@ def plan_resume(storage: Storage, shards: Sequence[Shard], config: Config) -> Re
     kept: list[str] = []
     changes: list[str] = []
     for shard in shards:
-        # Asked of the list first: on an object store, each read of a missing index part would be a request.
+        # Only parts that are listed are read: on an object store, every attempt is a request.
         metadata = _committed_metadata(storage, shard.name) if index_path(shard.name) in found else None
         if metadata is None:
             pending.append(shard)
@@ -101,7 +101,7 @@ def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int 
 
 
 def discard_stale(storage: Storage, plan: ResumePlan) -> None:
-    """Removes what a run must not keep, before it writes: afterwards the store is incomplete and no pending shard counts."""
+    """Removes the files that a run must not keep. Afterwards the store is incomplete, and no pending shard counts."""
     if plan.pending or plan.stale:
         storage.delete(STORE_FILE)
     uncommitted = [index_path(shard.name) for shard in plan.pending]
