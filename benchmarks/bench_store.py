@@ -27,10 +27,11 @@ def write(folder: Path, n_records: int, n_frames: int) -> None:
     from pipeline.audio.measures import Measures
     from pipeline.corpus.schema import MANIFEST_SCHEMA
     from pipeline.params import load_params
-    from pipeline.storage import Storage
+    from pipeline.storage import open_storage
+    from pipeline.store.close import close_store
     from pipeline.store.lineage import Config
-    from pipeline.store.sharding import plan_shards
-    from pipeline.store.writer import StoredExample, close_store, write_shard
+    from pipeline.store.sharding import assign_shards
+    from pipeline.store.writer import StoredExample, write_shard
 
     params = load_params(Path(__file__).resolve().parent.parent / "params.yaml")
     augment = params.augment.model_copy(update={"copies": 0})
@@ -46,8 +47,8 @@ def write(folder: Path, n_records: int, n_frames: int) -> None:
         }
         for number in range(n_records)
     ]
-    shards = plan_shards(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), params.store, params.features, augment)
-    storage, config = Storage.open(folder / "store"), Config.current(params.features, augment)
+    shards = assign_shards(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), params.store, params.features, augment)
+    storage, config = open_storage(folder / "store"), Config.current(params.features, augment)
     measures = Measures(0.1, 0.1, -25.0, -3.0, 7000.0)
     (folder / "npy").mkdir()
     for shard in shards:

@@ -1,4 +1,4 @@
-"""The errors a user can cause, one family for the whole pipeline.
+"""The errors that a user can cause, one family for the whole pipeline.
 
 Every message says what was wrong, where (file and line, utterance, key) and what to do. The command line prints it
 without a traceback and ends with the error's `exit_code`.
@@ -9,14 +9,14 @@ class BonafideError(Exception):
     """A problem whose message is written for the user.
 
     Attributes:
-        exit_code: What the command line ends with.
+        exit_code: Exit status of the command line.
     """
 
     exit_code = 1
 
 
 class ParamsError(BonafideError):
-    """params.yaml, or a command line value, holds something that is not allowed."""
+    """A value in params.yaml or on the command line is not allowed."""
 
     exit_code = 2
 
@@ -26,7 +26,7 @@ class ProtocolError(BonafideError):
 
 
 class CorpusError(BonafideError):
-    """The corpus as a whole cannot be used: missing folder, no audio, one class only."""
+    """The corpus as a whole cannot be used: the folder is missing, there is no audio, or there is only one class."""
 
 
 class AudioError(BonafideError):
@@ -34,7 +34,7 @@ class AudioError(BonafideError):
 
     Attributes:
         reason: One of `pipeline.corpus.schema.REJECT_REASONS`.
-        detail: What was found, for a person.
+        detail: What was found in the file, in words.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -47,12 +47,12 @@ class AudioError(BonafideError):
 
 
 class StoreError(BonafideError):
-    """A feature store cannot be read or written, or it does not keep its promises."""
+    """A feature store cannot be read or written, or is damaged."""
 
 
 class RunnerError(BonafideError):
-    """The Beam runner that was asked for cannot run the job, or lost a worker."""
+    """The requested Beam runner cannot run the job, or lost a worker."""
 
 
 class DownloadError(BonafideError):
-    """A corpus cannot be fetched or unpacked."""
+    """A corpus cannot be downloaded or unpacked."""

@@ -68,7 +68,7 @@ def features(
 
         def planned(plan: Plan) -> None:
             _print_plan(plan)
-            if plan.standing.pending:
+            if plan.resume.pending:
                 bar.update(task, total=plan.pending_clips, note="starting workers", visible=True)
 
         def progressed(progress: Progress) -> None:
@@ -124,15 +124,15 @@ def _medians(shortcut: "Shortcut") -> tuple[str, str]:
 def _print_plan(plan: "Plan") -> None:
     from pipeline.cli.console import console, size
 
-    standing = plan.standing
-    if standing.changes:
+    resume = plan.resume
+    if resume.changes:
         console.print("the store was made with other parameters or versions and is made anew:")
-        for change in standing.changes:
+        for change in resume.changes:
             console.print(f"  {change}")
-    for change in standing.split_changes:
+    for change in resume.split_changes:
         console.print(f"  {change}: the split is written anew")
     console.print(
-        f"{len(standing.kept)} shards kept, {len(standing.pending)} to do: {plan.pending_clips:,} clips, "
+        f"{len(resume.kept)} shards kept, {len(resume.pending)} to do: {plan.pending_clips:,} clips, "
         f"about {size(plan.pending_bytes)}"
     )
 
@@ -142,7 +142,7 @@ def _print_dry_run(plan: "Plan", root: Path, params: "Params") -> None:
     from pipeline.job.run import expected_seconds
 
     _print_plan(plan)
-    if plan.standing.pending:
+    if plan.resume.pending:
         console.print(
             f"expected time on one core: {duration(expected_seconds(plan, root, params))}, measured on a few of the clips"
         )

@@ -1,22 +1,19 @@
 """The commands `bonafide store …`: verify, show, get, select, stats, diff.
 
-What a command was asked for goes to standard output, as a table or with `--json`; progress and remarks go to standard error.
+Results go to standard output, as tables or with `--json` as JSON; progress and remarks go to standard error.
 """
 
 import json
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from pipeline.store import FeatureStore
-    from pipeline.store.compare import Comparison
-    from pipeline.store.verify import Finding
 
 _DEFAULT = "data/features"
-_SHOWN_ROWS = 20
 
 StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
 StoreArgument = Annotated[
@@ -46,7 +43,8 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Check every byte, record, count and checksum. Ends with 1 if anything is wrong."""
-    from pipeline.cli.console import console, progress_bar, results
+    from pipeline.cli.console import console, print_json, progress_bar, results
+    from pipeline.cli.store_tables import findings_table
     from pipeline.corpus.manifest import read_manifest
     from pipeline.store.verify import verify as verify_store
 
@@ -57,12 +55,12 @@ def verify(
             path, manifest, lambda done, total: bar.update(task, completed=done, total=total), workers
         )
     if as_json:
-        _print_json({"store": path, "ok": not findings, "findings": [vars(finding) for finding in findings]})
+        print_json({"store": path, "ok": not findings, "findings": [vars(finding) for finding in findings]})
     elif findings:
-        results().print(_findings_table(path, findings))
+        results().print(findings_table(path, findings))
         console.print(
             "to repair it, remove the files named above and the index parts of their shards, then run `bonafide features`: "
-            "it writes again what is not there"
+            "it writes the missing shards again"
         )
     else:
         against = "" if manifest is None else f" and agrees with {manifest_path}"
@@ -73,42 +71,22 @@ def verify(
 
 @store_app.command(epilog="Example: bonafide store show data/features")
 def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
-    """Tell what is in a store: splits, attacks, hours, bytes, front end, augmentation, fingerprint."""
-    from rich.table import Table
-
-    from pipeline.cli.console import results, size, table
-    from pipeline.corpus.schema import SPLITS
+    """Show what is in a store: splits, attacks, hours, bytes, front end, augmentation, fingerprint."""
+    from pipeline.cli.console import print_json, results
+    from pipeline.cli.store_tables import attacks_table, facts_table, splits_table
     from pipeline.store import FeatureStore
-    from pipeline.store.summary import attack_counts
+    from pipeline.store.counts import attack_counts
 
     store = FeatureStore.open(path)
-    attacks = attack_counts(store)
+    attacks = attack_counts(store.select(copy=0).index)
     if as_json:
         rest = {key: value for key, value in store.info.items() if key not in ("files", "statistics")}
-        _print_json({**rest, "attacks": attacks})
+        print_json({**rest, "attacks": attacks})
         return
     output = results()
-    rows = [
-        (
-            split,
-            *(f"{counts[name]:,}" for name in ("bona_fide", "spoof", "unlabelled", "examples", "rejects", "shards")),
-            f"{counts['duration_s'] / 3600:.2f}",
-            size(counts["record_bytes"]),
-        )
-        for split, counts in ((split, store.info["splits"][split]) for split in SPLITS)
-    ]
-    headings = ("split", "bona fide", "spoof", "unlabelled", "examples", "rejects", "shards", "hours", "size")
-    output.print(table(path, headings, rows))
-    lines = [
-        (name, *(f"{counts[split]:,}" if counts[split] else "" for split in SPLITS)) for name, counts in attacks.items()
-    ]
-    output.print(table("Originals by attack", ("attack", *SPLITS), lines))
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("front end", _front_end(store))
-    facts.add_row("augmentation", _augmentation(store))
-    facts.add_row("versions", ", ".join(f"{name} {version}" for name, version in store.info["versions"].items()))
-    facts.add_row("fingerprint", store.config_fingerprint)
-    output.print(facts)
+    output.print(splits_table(path, store.info["splits"]))
+    output.print(attacks_table(attacks))
+    output.print(facts_table(store))
 
 
 @store_app.command(epilog="Example: bonafide store get LA_T_1138215 --png spectrogram.png")
@@ -125,7 +103,8 @@ def get(
     """Get one example by its utterance id."""
     import numpy as np
 
-    from pipeline.cli.console import console, results, table
+    from pipeline.cli.console import console, print_json, results, table
+    from pipeline.cli.store_tables import cell
     from pipeline.errors import StoreError
     from pipeline.files import atomic_path
     from pipeline.store import FeatureStore
@@ -148,9 +127,9 @@ def get(
     values = example.features.astype(np.float64)
     row |= {"n_bins": values.shape[1], "min_db": values.min(), "mean_db": values.mean(), "max_db": values.max()}
     if as_json:
-        _print_json(row | {"augmentation": json.loads(row["augmentation"])})
+        print_json(row | {"augmentation": json.loads(row["augmentation"])})
         return
-    lines = [(name, _cell(value)) for name, value in row.items()]
+    lines = [(name, cell(value)) for name, value in row.items()]
     results().print(table(f"{utterance_id}, copy {copy}", ("column", "value"), lines))
 
 
@@ -171,7 +150,8 @@ def select(
     as_json: JsonOption = False,
 ) -> None:
     """List the examples that meet every condition given."""
-    from pipeline.cli.console import console, results, table
+    from pipeline.cli.console import console, print_json, results, table
+    from pipeline.cli.store_tables import SHOWN_ROWS, cell
     from pipeline.store import FeatureStore
 
     selection = FeatureStore.open(path).select(
@@ -187,14 +167,14 @@ def select(
         _write_csv(selection, csv)
         console.print(f"{len(selection):,} examples")
     elif as_json:
-        _print_json(selection.index.to_pylist())
+        print_json(selection.index.to_pylist())
     else:
         names = ("utterance_id", "split", "speaker_id", "attack_id", "label", "copy", "duration_s", "n_frames")
-        rows = selection.index.slice(0, _SHOWN_ROWS).select(names).to_pylist()
-        cells = [[_cell(value) for value in row.values()] for row in rows]
+        rows = selection.index.slice(0, SHOWN_ROWS).select(names).to_pylist()
+        cells = [[cell(value) for value in row.values()] for row in rows]
         results().print(table(f"{len(selection):,} examples", names, cells))
-        if len(selection) > _SHOWN_ROWS:
-            console.print(f"the first {_SHOWN_ROWS}; all of them with --csv FILE or --json")
+        if len(selection) > SHOWN_ROWS:
+            console.print(f"only the first {SHOWN_ROWS} are shown; --csv FILE and --json give all")
 
 
 @store_app.command(epilog="Example: bonafide store stats --plot store.png")
@@ -203,14 +183,17 @@ def stats(
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the distributions as PNG.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Summarise the originals: duration, level and silence per class, attacks, mean and spread of the bins."""
-    from model.evaluation.data_validation import MEASURES, validate
-    from pipeline.cli.console import console, results, table
-    from pipeline.corpus.schema import SPLITS
+    """Summarise the originals: duration, level and silence per class, attacks, mean and spread of the bins.
+
+    How well each of them tells the classes apart is in `bonafide validate`.
+    """
+    from pipeline.cli.console import console, print_json, results
+    from pipeline.cli.store_tables import bins_table, measures_table
     from pipeline.store import FeatureStore
+    from pipeline.store.describe import describe
 
     store = FeatureStore.open(path)
-    report = validate(store.index, store.rejects())
+    splits = describe(store.index, store.rejects())
     statistics = store.statistics
     if plot is not None:
         from pipeline.store.plots import plot_store
@@ -219,31 +202,12 @@ def stats(
         console.print(f"{plot}: written")
     if as_json:
         bins = {"mean_db": statistics.mean.tolist(), "deviation_db": statistics.deviation.tolist()}
-        _print_json({**report, "bins": bins, "train_frames": statistics.n_frames})
+        print_json({**splits, "bins": bins, "train_frames": statistics.n_frames})
         return
     output = results()
-    quantiles = ("p05", "median", "p95", "mean")
-    for split in SPLITS:
-        if split not in report:
-            continue
-        part = report[split]
-        lines = [
-            (
-                title,
-                name.replace("_", " "),
-                *(_cell(by_class[name][quantile]) for quantile in quantiles),
-                _percent(part["shortcut_eer"].get(measure)),
-            )
-            for measure, title in MEASURES.items()
-            for by_class in (part["measures"][measure],)
-            for name in by_class
-        ]
-        title = (
-            f"{split}: {part['bona_fide']:,} bona fide, {part['spoof']:,} spoof of {len(part['attacks'])} attacks, "
-            f"{part['speakers']:,} speakers, {part['hours']:.2f} h"
-        )
-        output.print(table(title, ("measure", "class", *quantiles, "EER alone"), lines))
-    output.print(_bins_table(store))
+    for split, part in splits.items():
+        output.print(measures_table(split, part))
+    output.print(bins_table(statistics))
 
 
 @store_app.command(epilog="Example: bonafide store diff data/features s3://bucket/features")
@@ -252,89 +216,25 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="STORE_B", help="Feature store.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what differs between two stores. Ends with 1 if anything does, like diff."""
-    from pipeline.cli.console import results
+    """Show the differences between two stores. Ends with 1 if there is one, like diff."""
+    from pipeline.cli.console import print_json, results
+    from pipeline.cli.store_tables import print_comparison
     from pipeline.store import FeatureStore
     from pipeline.store.compare import compare
 
     comparison = compare(FeatureStore.open(first), FeatureStore.open(second))
     if as_json:
-        _print_json({"same": comparison.same, **vars(comparison)})
+        print_json({"same": comparison.same, **vars(comparison)})
     elif comparison.same:
         results().print("the stores are equal byte for byte")
     else:
-        _print_comparison(comparison)
+        print_comparison(comparison)
     if not comparison.same:
         raise typer.Exit(1)
 
 
-def _print_comparison(comparison: "Comparison") -> None:
-    from pipeline.cli.console import results, table
-
-    output = results()
-    for line in comparison.parameters:
-        output.print(line)
-    lines = [(utterance_id, "added") for utterance_id in comparison.added]
-    lines += [(utterance_id, "removed") for utterance_id in comparison.removed]
-    lines += [(utterance_id, f"{', '.join(what)} changed") for utterance_id, what in comparison.changed.items()]
-    if lines:
-        title = (
-            f"{len(comparison.added):,} utterances added, {len(comparison.removed):,} removed, "
-            f"{len(comparison.changed):,} changed"
-        )
-        output.print(table(title, ("utterance", "difference"), lines[:_SHOWN_ROWS]))
-        if len(lines) > _SHOWN_ROWS:
-            output.print(f"and {len(lines) - _SHOWN_ROWS:,} more; all of them with --json")
-    output.print(f"{len(comparison.files):,} files differ or are in one store only")
-
-
-def _findings_table(path: str, findings: "list[Finding]") -> Any:
-    from rich.table import Table
-
-    shards = len({finding.shard for finding in findings} - {""})
-    title = f"{path}: {len(findings):,} findings" + (f" in {shards} shards" if shards else "")
-    result = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("shard", "file", "finding"):
-        result.add_column(heading, overflow="fold")
-    previous = None
-    for finding in findings:
-        result.add_row("" if finding.shard == previous else finding.shard or "(store)", finding.file, finding.text)
-        previous = finding.shard
-    return result
-
-
-def _bins_table(store: "FeatureStore") -> Any:
-    from pipeline.cli.console import table
-
-    statistics = store.statistics
-    bins = range(0, len(statistics.mean), max(1, len(statistics.mean) // 10))
-    lines = [(number, f"{statistics.mean[number]:.1f}", f"{statistics.deviation[number]:.1f}") for number in bins]
-    title = f"{len(lines)} of {len(statistics.mean)} mel bins, {statistics.n_frames:,} frames of train originals"
-    return table(title, ("bin", "mean, dB", "deviation, dB"), lines)
-
-
-def _front_end(store: "FeatureStore") -> str:
-    front_end = store.features
-    window, hop = (1000 * n / front_end.sample_rate for n in (front_end.win_length, front_end.hop_length))
-    return (
-        f"log-Mel, version {store.info['front_end_version']}: {front_end.sample_rate} Hz, {front_end.n_mels} bins from "
-        f"{front_end.f_min:g} to {front_end.f_max:g} Hz, window {window:g} ms, hop {hop:g} ms, floor {front_end.floor_db:g} dB"
-    )
-
-
-def _augmentation(store: "FeatureStore") -> str:
-    from pipeline.augmentation.augmenter import Augmenter
-
-    augment = store.augment
-    if not augment.copies:
-        return "none"
-    augmenter = Augmenter(augment, store.features.sample_rate)
-    number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"
-    return f"{number} of each train clip, seed {augment.seed}; {augmenter.describe()}"
-
-
 def _absence(store: "FeatureStore", utterance_id: str, copy: int) -> str:
-    """Says why an example is not there: rejected, no such copy, or unknown."""
+    """Says why a store has no such example: rejected, no such copy, or unknown."""
     import pyarrow.compute as pc
 
     where = f"{store.storage.url} has no example {utterance_id} copy {copy}"
@@ -344,7 +244,7 @@ def _absence(store: "FeatureStore", utterance_id: str, copy: int) -> str:
     rejects = store.rejects()
     for row in rejects.filter(pc.equal(rejects["utterance_id"], utterance_id)).to_pylist():
         return f"{where}: the file was rejected, {row['reason']} ({row['detail']})"
-    return f"{where}; list what it has with `bonafide store select`"
+    return f"{where}; list its examples with `bonafide store select`"
 
 
 def _write_csv(selection: "FeatureStore", target: Path) -> None:
@@ -360,15 +260,3 @@ def _write_csv(selection: "FeatureStore", target: Path) -> None:
         typer.echo(sink.getvalue().decode(), nl=False)
     else:
         atomic_write(target, sink.getvalue())
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, sort_keys=True))

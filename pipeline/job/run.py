@@ -25,13 +25,13 @@ from pipeline.job.worklist import ShardTask, discard_worklist, forsaken_job, wor
 from pipeline.params import Params
 from pipeline.runners import run as runners
 from pipeline.runners.counters import Counts
-from pipeline.storage import LocalStorage, Storage
+from pipeline.storage import LocalStorage, Storage, open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
-from pipeline.store.resume import Standing, sweep, take_stock
+from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.schema import INDEX_FOLDER, index_path
-from pipeline.store.sharding import Shard, copies, expected_bytes, plan_shards
-from pipeline.store.writer import close_store
+from pipeline.store.sharding import Shard, assign_shards, copies, expected_bytes
 
 _POLL_S = 0.5
 
@@ -42,20 +42,20 @@ class Plan:
 
     Attributes:
         shards: All shards of the store.
-        standing: Which of them are due, and why.
+        resume: Which of them are due, and why.
         pending_bytes: Expected size of what is written, in bytes.
     """
 
     storage: Storage
     config: Config
     shards: list[Shard]
-    standing: Standing
+    resume: ResumePlan
     pending_bytes: int
 
     @property
     def pending_clips(self) -> int:
         """Utterances of the shards that are due."""
-        return sum(len(shard.sources) for shard in self.standing.pending)
+        return sum(len(shard.sources) for shard in self.resume.pending)
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> Plan:
     """
     if manifest["sha256"].null_count == manifest.num_rows:
         raise CorpusError("the manifest has no utterance with audio; check data.root and run `bonafide manifest` again")
-    storage = Storage.open(output)
+    storage = open_storage(output)
     config = Config.current(params.features, params.augment)
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
-    standing = take_stock(storage, shards, config)
+    shards = assign_shards(manifest, params.store, params.features, params.augment)
+    resume = plan_resume(storage, shards, config)
     total = sum(expected_bytes(manifest, params.features, params.augment).values())
-    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in standing.pending)
+    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in resume.pending)
     whole = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in shards)
-    return Plan(storage, config, shards, standing, round(total * due / max(1, whole)))
+    return Plan(storage, config, shards, resume, round(total * due / max(1, whole)))
 
 
 def run_features(
@@ -138,22 +138,22 @@ def run_features(
         RunnerError: The runner cannot run the job, or lost a worker.
     """
     began = time.monotonic()
-    with Storage.open(output).lock():
+    with open_storage(output).lock():
         plan = plan_run(manifest, output, params)
         storage = plan.storage
         # Workers of a cluster have another working folder.
         where = str(storage.root.resolve()) if isinstance(storage, LocalStorage) else storage.url
         name = runners.job_name(flags)
-        if plan.standing.pending:
+        if plan.resume.pending:
             forsaken = forsaken_job(where)
             if forsaken is not None and runners.cancel_forsaken(flags, forsaken):
                 plan = plan_run(manifest, output, params)  # it may have finished some more
             flags = [*runners.prepare(flags, where), f"--job_name={name}"]
         on_plan(plan)
-        storage.sweep()
-        sweep(storage, plan.standing)
+        storage.remove_leftovers()
+        discard_stale(storage, plan.resume)
         done = Counts()
-        if plan.standing.pending:
+        if plan.resume.pending:
             done = _write_pending(plan, root.resolve(), where, params, name, flags, on_progress)
         else:
             discard_worklist(where)
@@ -161,7 +161,7 @@ def run_features(
         require_few_rejects(rejects, manifest.num_rows, params.features.max_reject_fraction)
         info = close_store(storage, plan.shards, plan.config)
     seconds = time.monotonic() - began
-    return Outcome(info, rejects, len(plan.standing.kept), len(plan.standing.pending), done, seconds)
+    return Outcome(info, rejects, len(plan.resume.kept), len(plan.resume.pending), done, seconds)
 
 
 def _write_pending(
@@ -177,7 +177,7 @@ def _write_pending(
     _require_space(plan)
     tasks = runners.cluster_tasks(flags)
     work = WriteShard(str(root), where, plan.config, params.features, params.augment)
-    with runners.interruptible(flags), worklist(where, plan.standing.pending, job_name) as elements:
+    with runners.interruptible(flags), worklist(where, plan.resume.pending, job_name) as elements:
         if tasks:
             probe_workers(lambda build: runners.try_out(build, flags), tasks, root, where)
         with _Reporter(plan, on_progress) as reporter:
@@ -185,7 +185,7 @@ def _write_pending(
                 lambda p: _build(p, elements, work), flags, lambda: in_flight(plan.storage), reporter.take_counts
             )
     # A runner that retried may have left a killed worker's unfinished file.
-    plan.storage.sweep()
+    plan.storage.remove_leftovers()
     return reporter.counts
 
 
@@ -195,7 +195,7 @@ def expected_seconds(plan: Plan, root: Path, params: Params, budget_s: float = 3
     Whole shards shrunk to a few utterances are extracted, copies included, so the time per utterance is that of the job.
     """
     extract = Extractor(root, params.features, params.augment)
-    shards = [replace(shard, sources=shard.sources[:4]) for shard in plan.standing.pending if shard.sources]
+    shards = [replace(shard, sources=shard.sources[:4]) for shard in plan.resume.pending if shard.sources]
     spent = dict.fromkeys(SPLITS, 0.0)
     timed = dict.fromkeys(SPLITS, 0)
     if shards:
@@ -210,7 +210,7 @@ def expected_seconds(plan: Plan, root: Path, params: Params, budget_s: float = 3
             break
     overall = sum(spent.values()) / max(1, sum(timed.values()))
     rates = {split: spent[split] / timed[split] if timed[split] else overall for split in SPLITS}
-    return sum(rates[shard.split] * len(shard.sources) for shard in plan.standing.pending)
+    return sum(rates[shard.split] * len(shard.sources) for shard in plan.resume.pending)
 
 
 def in_flight(storage: Storage) -> list[str]:
@@ -280,7 +280,7 @@ class _Reporter:
     def __init__(self, plan: Plan, on_progress: Callable[[Progress], None]) -> None:
         self.counts = Counts()
         self._storage = plan.storage
-        self._clips = {index_path(shard.name): len(shard.sources) for shard in plan.standing.pending}
+        self._clips = {index_path(shard.name): len(shard.sources) for shard in plan.resume.pending}
         self._on_progress = on_progress
         self._is_told = False
         self._stop = threading.Event()

@@ -27,11 +27,12 @@ from pipeline.job.worklist import worklist
 from pipeline.params import FeatureParams, Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
 from pipeline.store.schema import shard_name
-from pipeline.store.sharding import Shard, Source, plan_shards
-from pipeline.store.writer import StoredExample, close_store, write_shard
+from pipeline.store.sharding import Shard, Source, assign_shards
+from pipeline.store.writer import StoredExample, write_shard
 
 # Longer clips cost the same per second.
 _LONGEST_CLIP_S: Final = 20.0
@@ -131,7 +132,7 @@ def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
     def seconds(n_clips: int) -> tuple[float, int]:
         manifest = _manifest(n_clips)
         began = time.process_time()
-        shards = plan_shards(manifest, few_shards, params.features, augment)
+        shards = assign_shards(manifest, few_shards, params.features, augment)
         with worklist(storage.url, shards, "plan"):
             planned_s = time.process_time() - began
         for shard in shards:

@@ -17,7 +17,7 @@ from pipeline.job.worklist import ShardTask, Worklist
 from pipeline.params import FeatureParams
 from pipeline.runners.counters import count_shard, count_work
 from pipeline.runners.parent_watchdog import Lifeline
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import rejects_if_committed
 from pipeline.store.sharding import Shard, copies
@@ -90,7 +90,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._command.hold()
-        self._storage = Storage.open(self._output)
+        self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         self._extract = Extractor(Path(self._root), self._features, self._augment)
 

@@ -36,7 +36,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         try:
             import pipeline.job.run  # noqa: F401 - all that the job needs
             from pipeline.errors import RunnerError, StoreError
-            from pipeline.storage import Storage
+            from pipeline.storage import open_storage
             from pipeline.store.lineage import installed_versions
         except ImportError as error:
             raise ImportError(f"{error} (worker on {host})") from error
@@ -46,7 +46,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
             "versions": installed_versions(),
         }
         try:
-            Storage.open(self._url).write(f"probe/{number}.json", json.dumps(seen).encode())
+            open_storage(self._url).write(f"probe/{number}.json", json.dumps(seen).encode())
         except StoreError as error:
             raise RunnerError(f"storage not writable from the workers: {error} (worker on {host})") from error
         yield number

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 
 from pipeline.errors import StoreError
-from pipeline.storage import LocalStorage, Storage
+from pipeline.storage import LocalStorage, Storage, open_storage
 from pipeline.store.sharding import Shard, Source
 
 _SHARDS = "shards"
@@ -112,5 +112,5 @@ class Worklist:
 
 def work_folder(url: str) -> Storage:
     """What a run keeps while it lasts, hidden beside the store: that holds nothing of a run's own."""
-    parent, slash, name = Storage.open(url).url.rpartition("/")
-    return Storage.open(f"{parent}{slash}.{name}.work")
+    parent, slash, name = open_storage(url).url.rpartition("/")
+    return open_storage(f"{parent}{slash}.{name}.work")

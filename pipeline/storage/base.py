@@ -1,4 +1,4 @@
-"""The interface of a place that keeps files, and what its implementations share."""
+"""The interface of a storage, and what its implementations share."""
 
 import abc
 import contextlib
@@ -8,7 +8,6 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeAlias
 
 from pipeline.errors import StoreError
@@ -16,13 +15,13 @@ from pipeline.errors import StoreError
 Names: TypeAlias = list[str]
 
 _READ_AHEAD = 16
-"""Files on their way at once."""
+"""Files that `read_each` requests at once from a remote storage."""
 
 
 class Storage(abc.ABC):
     """The files below one root, each known by a POSIX name relative to it, such as `index/a.parquet`.
 
-    Instances are cheap, safe to share between threads, and can be pickled; open files and connections stay behind.
+    Instances are cheap, may be shared between threads and pickled; a pickled copy opens its own files and connections.
 
     Attributes:
         url: The root as the user gave it, without a trailing slash.
@@ -34,27 +33,8 @@ class Storage(abc.ABC):
     def __init__(self, url: str) -> None:
         self.url = url
 
-    @staticmethod
-    def open(url: str | Path) -> "Storage":
-        """Gives the storage of a folder or of `s3://bucket/prefix`. Nothing is read or made yet.
-
-        Raises:
-            StoreError: The address has another scheme.
-        """
-        # Here, since both need this module.
-        from pipeline.storage.local import LocalStorage
-        from pipeline.storage.s3 import S3Storage
-
-        text = str(url)
-        scheme, separator, _ = text.partition("://")
-        if not separator:
-            return LocalStorage(text)
-        if scheme == "s3":
-            return S3Storage(text)
-        raise StoreError(f"{text}: no storage for {scheme}:// addresses; give a local folder or s3://bucket/prefix")
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Storage.open, (self.url,)
+        return type(self), (self.url,)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -72,7 +52,7 @@ class Storage(abc.ABC):
         """
 
     def read_each(self, names: Iterable[str]) -> Iterator[bytes]:
-        """All bytes of many files, in order; a few are read ahead at once, since a request to an object store takes its time.
+        """All bytes of many files, in order. A remote storage reads some of them ahead, since each request takes time.
 
         Raises:
             StoreError: A file is missing or cannot be read.
@@ -90,7 +70,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def read_range(self, name: str, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset` on.
+        """Exactly `length` bytes, beginning at `offset`.
 
         Raises:
             StoreError: The file is missing, cannot be read, or ends earlier.
@@ -98,14 +78,14 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
-        """A file to write from start to end; it appears under its name when the block ends well, else it never does.
+        """A file to write from start to end. It appears under its name when the block ends without an error, else never.
 
         Raises:
             StoreError: The file cannot be written; raised by `write` or at the end of the block.
         """
 
     def write(self, name: str, data: bytes) -> None:
-        """Puts a file there in one step, in place of an older one of that name.
+        """Writes a file in one step and replaces an older one of that name.
 
         Raises:
             StoreError: The file cannot be written.
@@ -115,7 +95,7 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def exists(self, name: str) -> bool:
-        """Whether a file of that name is there."""
+        """Whether there is a file of that name."""
 
     @abc.abstractmethod
     def size(self, name: str) -> int:
@@ -131,44 +111,48 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def delete(self, name: str) -> None:
-        """Removes a file; one that is not there is no error."""
+        """Removes a file; a missing file is no error."""
 
     @abc.abstractmethod
     def leftovers(self) -> Names:
-        """The sorted names of what killed writers left unfinished; `list` does not show them."""
+        """The sorted names of the files that killed writers left unfinished; `list` does not show them."""
 
     @abc.abstractmethod
-    def sweep(self) -> Names:
-        """Removes `leftovers` and gives their names; for the holder of `lock`, before its workers start."""
+    def remove_leftovers(self) -> Names:
+        """Removes `leftovers` and gives their names. Only the holder of `lock` may call it, while it has no workers."""
 
     @abc.abstractmethod
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps other writers out while the block runs.
+        """Excludes other writers while the block runs.
 
         Raises:
-            StoreError: Another writer holds the lock; the message says who. Raised at once, without waiting.
+            StoreError: Another writer holds the lock; the message names it. Raised at once, without waiting.
         """
 
 
 def identity() -> str:
-    """Who this process is, for the message that another writer gets."""
+    """Names this process, for the message that a second writer gets."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def held_message(url: str, holder: str) -> str:
-    """What a second writer is told."""
+    """The message that a second writer gets."""
     return f"{url}: {holder} is writing to this store; wait until it ends, or stop it, and run the command again"
 
 
 def too_short(url: str, offset: int, length: int, size: int) -> StoreError:
-    """The error of a range that goes beyond the file's end at `size`."""
+    """The error of a range that exceeds a file of `size` bytes."""
     return StoreError(
-        f"{url}: bytes {offset} to {offset + length} were wanted, but the file ends at {size}: it was cut"
+        f"{url}: bytes {offset} to {offset + length} were requested, but the file ends at {size}: it was cut"
     )
 
 
 def checked(name: str) -> str:
-    """The name itself, if it stays below the root."""
+    """Gives the name back if it stays below the root.
+
+    Raises:
+        ValueError: It does not.
+    """
     parts = name.split("/")
     if "" in parts or "." in parts or ".." in parts:
         raise ValueError(f"not a name relative to the root of a store: {name!r}")

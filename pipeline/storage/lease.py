@@ -1,8 +1,8 @@
-"""One writer at a time on an object store: a lock object that only one can make, kept alive by a heartbeat.
+"""One writer at a time on an object store: a lock object that only one process can create, renewed by a heartbeat.
 
-It is made by a conditional PUT (If-None-Match) and renewed by another (If-Match), which AWS, MinIO, Ceph, R2 and others
-have. A lock without a sign of life for `LEASE_SECONDS`, or of a process of this machine that is dead, is taken over.
-A server that ignores or refuses the condition gets a lock of this machine only, and a warning that says so.
+A conditional PUT (If-None-Match) creates it and another (If-Match) renews it; AWS, MinIO, Ceph, R2 and others support both.
+A lock that was not renewed for `LEASE_SECONDS`, or whose holder is a dead process of this machine, is taken over. On a
+server that ignores or refuses the condition, the lock only excludes writers on this machine, and a warning says so.
 """
 
 import contextlib
@@ -26,7 +26,10 @@ from pipeline.storage.base import held_message, identity
 from pipeline.storage.local import file_lock
 
 LEASE_SECONDS = 60.0
+"""Age at which a lock that nobody renewed may be taken over."""
+
 BEAT_SECONDS = 15.0
+"""Time between two renewals."""
 
 _TAKEN = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _UNSUPPORTED = frozenset({"NotImplemented", "501"})
@@ -41,13 +44,13 @@ def lease(client: Any, bucket: str, key: str, url: str) -> Iterator[None]:
 
     Args:
         client: A boto3 S3 client.
-        bucket: Where the lock object is.
-        key: Its key.
-        url: What it guards, for messages.
+        bucket: Bucket of the lock object.
+        key: Key of the lock object.
+        url: The store that it guards, for messages.
 
     Raises:
-        StoreError: Somebody else holds it, or took it over while the block ran.
-        botocore.exceptions.ClientError: The server refuses.
+        StoreError: Another process holds it, or took it over while the block ran.
+        botocore.exceptions.ClientError: The server refuses a request.
     """
     lock = _LockObject(client, bucket, key, url)
     if not lock.acquire():
@@ -57,34 +60,34 @@ def lease(client: Any, bucket: str, key: str, url: str) -> Iterator[None]:
             yield
         return
     done = threading.Event()
-    heart = threading.Thread(target=lock.keep, args=(done,), name="store-lock", daemon=True)
-    heart.start()
+    heartbeat = threading.Thread(target=lock.keep, args=(done,), name="store-lock", daemon=True)
+    heartbeat.start()
     try:
         yield
     finally:
         done.set()
-        heart.join()
+        heartbeat.join()
         lock.release()
     if lock.lost:
-        raise StoreError(f"{url}: another run took the lock over while this one wrote; verify the store")
+        raise StoreError(f"{url}: another run took the lock over while this one wrote; run `bonafide store verify`")
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """The lock object as it is on the server.
+class _LockState:
+    """The lock object as the server has it.
 
     Attributes:
-        etag: Of this version of it.
-        age_s: Since it was written, by the server's clock.
-        content: Who wrote it.
+        etag: ETag of this version of the object.
+        age_s: Seconds since it was written, by the server's clock.
+        content: Its JSON: holder, machine, pid, start time, token.
     """
 
     etag: str
     age_s: float
     content: dict[str, Any]
 
-    def is_dead(self) -> bool:
-        """Whether its holder is surely gone."""
+    def is_expired(self) -> bool:
+        """Whether it may be taken over: it was not renewed for `LEASE_SECONDS`, or its holder has ended."""
         if self.age_s > LEASE_SECONDS:
             return True
         here = _machine()
@@ -92,6 +95,12 @@ class _Standing:
 
 
 class _LockObject:
+    """The lock object of one store, and this process's hold on it.
+
+    Attributes:
+        lost: Whether another process has taken the lock over.
+    """
+
     def __init__(self, client: Any, bucket: str, key: str, url: str) -> None:
         self._client = client
         self._target = {"Bucket": bucket, "Key": key}
@@ -102,25 +111,27 @@ class _LockObject:
         self.lost = False
 
     def acquire(self) -> bool:
-        """Whether the lock is held now; False where the server has no conditional PUT."""
+        """Takes the lock; False where the server has no conditional PUT.
+
+        Raises:
+            StoreError: Another process holds it.
+        """
         try:
             for _ in range(_ATTEMPTS):
                 if self._put(IfNoneMatch="*"):
                     return self._is_enforced()
-                standing = self._standing()
-                if standing is None:
+                state = self._state()
+                if state is None:
                     continue
-                if not standing.is_dead():
-                    holder = standing.content.get("holder", "another process")
-                    sign = (
-                        f"{holder} (last sign of life {standing.age_s:.0f} s ago, {LEASE_SECONDS:.0f} s free the lock)"
-                    )
-                    raise StoreError(held_message(self._url, sign))
-                if self._put(IfMatch=standing.etag):
+                if not state.is_expired():
+                    holder = state.content.get("holder", "another process")
+                    age = f"last renewed {state.age_s:.0f} s ago; the lock is free after {LEASE_SECONDS:.0f} s"
+                    raise StoreError(held_message(self._url, f"{holder} ({age})"))
+                if self._put(IfMatch=state.etag):
                     return True
         except _UnsupportedError:
             return False
-        raise StoreError(f"{self._url}: other runs are fighting for the lock of this store; try again")
+        raise StoreError(f"{self._url}: several runs try to take the lock of this store; run the command again")
 
     def keep(self, done: threading.Event) -> None:
         """Renews the lock until `done`, or until it is lost."""
@@ -128,34 +139,34 @@ class _LockObject:
             self._renew()
 
     def release(self) -> None:
-        """Removes the lock object if it is still ours; where that fails, it is free after `LEASE_SECONDS`."""
+        """Removes the lock object if this process still holds it. Where that fails, it is free after `LEASE_SECONDS`."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        # Renewed first: nobody takes a fresh lock over between the two requests.
+        # Renewed first, so that no other process takes it over between the two requests.
         if not self.lost and self._renew():
             with contextlib.suppress(BotoCoreError, ClientError):
                 self._client.delete_object(**self._target)
 
     def _renew(self) -> bool:
-        """Whether the lock is surely ours for another lease; sets `lost` when it is surely not."""
+        """Renews the lock; False if that failed. Sets `lost` where another process has taken it."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             if self._put(IfMatch=self._etag):
                 return True
-            standing = self._standing()
+            state = self._state()
         except (BotoCoreError, ClientError) as error:
             _log.warning("%s: could not renew the lock: %s", self._url, error)
             return False
-        # An answer that got lost on the way makes the client repeat its own successful PUT.
-        if standing is None or standing.content.get("token") != self._token:
+        # The client repeats a successful PUT whose answer was lost; the condition then fails although the lock is held.
+        if state is None or state.content.get("token") != self._token:
             self.lost = True
             return False
-        self._etag = standing.etag
+        self._etag = state.etag
         return True
 
     def _put(self, **condition: str) -> bool:
-        """Writes the lock object under a condition; whether the condition held."""
+        """Writes the lock object under a condition; False where the condition did not hold."""
         from botocore.exceptions import ClientError
 
         self._beat += 1
@@ -180,13 +191,14 @@ class _LockObject:
         return True
 
     def _is_enforced(self) -> bool:
-        """Whether the server refuses to make the object that is already there; else it is removed again."""
+        """Whether the server refuses to create an object that exists. Where it does not, the object is removed."""
         if self._put(IfNoneMatch="*"):
             self._client.delete_object(**self._target)
             return False
         return True
 
-    def _standing(self) -> _Standing | None:
+    def _state(self) -> _LockState | None:
+        """Reads the lock object; None if there is none."""
         from botocore.exceptions import ClientError
 
         try:
@@ -200,14 +212,14 @@ class _LockObject:
             content = json.loads(body)
         except ValueError:
             content = {}
-        return _Standing(response["ETag"], (now - response["LastModified"]).total_seconds(), content)
+        return _LockState(response["ETag"], (now - response["LastModified"]).total_seconds(), content)
 
     def _read(self) -> tuple[Any, bytes]:
-        """The answer of the server and the lock object's bytes."""
+        """The server's answer and the bytes of the lock object."""
         from botocore.exceptions import FlexibleChecksumError
 
         for _ in range(_ATTEMPTS - 1):
-            # A server that keeps bytes and checksum apart can give one of each while the holder renews its lock.
+            # A server that stores bytes and checksum separately can answer with an old and a new one during a renewal.
             with contextlib.suppress(FlexibleChecksumError):
                 response = self._client.get_object(**self._target)
                 return response, response["Body"].read()
@@ -216,11 +228,11 @@ class _LockObject:
 
 
 class _UnsupportedError(Exception):
-    """The server says that it has no conditional PUT."""
+    """The server has no conditional PUT."""
 
 
 def _machine() -> str:
-    """Names the set of processes whose ids mean the same here; empty where the system does not tell."""
+    """Identifies the boot and the process namespace in which a process id is valid; empty where the system has neither."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
@@ -229,6 +241,7 @@ def _machine() -> str:
 
 
 def _is_alive(content: dict[str, Any]) -> bool:
+    """Whether the process that wrote this content still runs; True where that cannot be told."""
     try:
         process = psutil.Process(int(content["pid"]))
         same = abs(process.create_time() - float(content["started"])) < 2

@@ -1,4 +1,4 @@
-"""Files in a local or shared folder: temporary name, then rename; a lock of the kernel's beside the folder."""
+"""Files in a local or shared folder: written under a temporary name, then renamed. The lock is a `flock` beside the folder."""
 
 import contextlib
 import errno
@@ -19,6 +19,7 @@ from pipeline.storage.base import Names, Storage, checked, held_message, identit
 
 _PARTIAL_SUFFIX = ".partial"
 _OPEN_FILES = 128
+"""Files that are kept open between two reads."""
 
 _HINTS = {
     errno.ENOENT: "there is no such file",
@@ -63,7 +64,7 @@ class LocalStorage(Storage):
         descriptor = self._descriptor(name)
         with _explained("read", self.path(name)):
             data = os.pread(descriptor.number, length, offset)
-            while len(data) < length:  # the system gives at most 2 GiB at once
+            while len(data) < length:  # one call gives at most 2 GiB
                 more = os.pread(descriptor.number, length - len(data), offset + len(data))
                 if not more:
                     raise too_short(self.url_of(name), offset, length, offset + len(data))
@@ -88,7 +89,7 @@ class LocalStorage(Storage):
                 partial.replace(target)
                 _sync_folder(target.parent)
         finally:
-            raw.close()  # not the buffer above it: after an error its bytes are not wanted any more
+            raw.close()  # not the buffer above it, which would write its bytes after an error
             with contextlib.suppress(OSError):
                 partial.unlink()
             self._forget(name)
@@ -119,7 +120,7 @@ class LocalStorage(Storage):
         return [name for name in self._walk() if _is_partial(name)]
 
     @override
-    def sweep(self) -> Names:
+    def remove_leftovers(self) -> Names:
         names = self.leftovers()
         for name in names:
             self.delete(name)
@@ -128,7 +129,7 @@ class LocalStorage(Storage):
     @override
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        # Beside the folder, not in it: the folder is what DVC tracks. Resolved: two ways to one folder share a lock.
+        # Beside the folder, which DVC tracks. Resolved, so that two paths to one folder share a lock.
         root = self.root.resolve()
         path = root.with_name(f".{root.name}.lock")
         with _explained("lock", path):
@@ -138,7 +139,7 @@ class LocalStorage(Storage):
 
     def _walk(self, prefix: str = "") -> Names:
         names: Names = []
-        # A prefix such as "index/train" needs a walk through "index" alone.
+        # A prefix such as "index/train" only needs a walk through "index".
         folder = self.root / prefix.rpartition("/")[0]
         with _explained("list", folder):
             for parent, _, files in os.walk(folder, onerror=_raise_unless_missing):
@@ -164,7 +165,7 @@ class LocalStorage(Storage):
 
 
 class _Descriptor:
-    """An open file, closed when the last thread that reads from it lets go."""
+    """An open file; closed when no thread refers to it any more."""
 
     __slots__ = ("number",)
 
@@ -177,7 +178,7 @@ class _Descriptor:
 
 
 class _PartialFile(io.FileIO):
-    """A new file under a temporary name; its write errors name the file that it is going to be."""
+    """A new file under a temporary name; its write errors name the final file."""
 
     def __init__(self, partial: Path, target: Path) -> None:
         super().__init__(partial, "xb")
@@ -190,28 +191,28 @@ class _PartialFile(io.FileIO):
 
 @contextlib.contextmanager
 def file_lock(path: Path, url: str) -> Iterator[None]:
-    """Holds a lock on the file at `path`, which is there only meanwhile.
+    """Holds a lock on the file at `path`, which exists only while it is held.
 
     Raises:
-        StoreError: Another process holds it; the message names it and `url`, what the lock guards.
+        StoreError: Another process holds it; the message names that process and `url`, the store that the lock guards.
     """
     with _explained("lock", path):
         handle = _take_lock(path, url)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # removed while it is still held, so nobody else's lock is removed
+        with contextlib.suppress(OSError):  # while the lock is held, so that no other process's file is removed
             path.unlink()
         os.close(handle)
 
 
 def _take_lock(path: Path, url: str) -> int:
-    """Locks the file at `path`, made if need be, and gives its descriptor; the kernel frees a dead process's lock."""
+    """Locks the file at `path`, created if missing, and gives its descriptor. The kernel frees the lock of a dead process."""
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The last holder may have removed the file between open and flock: then it guards nothing.
+            # The last holder may have removed the file between open and flock: try again with a new one.
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), path.stat()):
                     os.ftruncate(handle, 0)
@@ -229,7 +230,7 @@ def _take_lock(path: Path, url: str) -> int:
 
 @contextlib.contextmanager
 def _explained(verb: str, path: Path) -> Iterator[None]:
-    """Turns an operating system error into a `StoreError` for people."""
+    """Turns an operating system error into a `StoreError` that says what to do."""
     try:
         yield
     except OSError as error:
@@ -248,7 +249,7 @@ def _raise_unless_missing(error: OSError) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` last through a power cut."""
+    """Flushes a rename in `folder` to disk, so that it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -1,8 +1,8 @@
 """Objects below a prefix of a bucket, on any S3-compatible server.
 
-Objects go straight to their final key: a single PUT, or a multipart upload that is completed only when its writer ended
-well. Beam's own S3 writer is not used, since an abandoned one uploads what it has as if it were the whole. Where the
-server is and who we are comes from the variables and files that every AWS client reads.
+An object is written directly to its final key, by a single PUT or by a multipart upload that is completed only when its
+writer ended without an error. Beam's own S3 writer is not used, since it uploads a truncated object when it is abandoned.
+Address and credentials come from the variables and files that every AWS client reads.
 """
 
 import contextlib
@@ -37,13 +37,13 @@ _HINTS = {
 class S3Storage(Storage):
     """A prefix of a bucket.
 
-    A pickled copy keeps the endpoint and the region, so that they travel to workers; credentials never do.
+    A pickled copy keeps the endpoint and the region for the workers, but never the credentials.
 
     Attributes:
         bucket: The bucket's name.
-        prefix: What all keys begin with, without slashes at its ends.
-        endpoint_url: Of the server; None for Amazon's own.
-        region: None for the AWS profile's.
+        prefix: Prefix of all keys, without slashes at its ends.
+        endpoint_url: Address of the server; None for Amazon's own.
+        region: Region of the server; None for that of the AWS profile.
     """
 
     remote = True
@@ -137,7 +137,7 @@ class S3Storage(Storage):
         return sorted({name for name, _ in self._unfinished()})
 
     @override
-    def sweep(self) -> Names:
+    def remove_leftovers(self) -> Names:
         unfinished = self._unfinished()
         with self.explained("remove"):
             for name, upload in unfinished:
@@ -147,7 +147,7 @@ class S3Storage(Storage):
     @override
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        # Beside the prefix, as a local store's is beside the folder.
+        # Beside the prefix, as the lock of a local store is beside its folder.
         parent, slash, last = self.prefix.rpartition("/")
         with contextlib.ExitStack() as stack:
             with self.explained("lock"):
@@ -156,7 +156,7 @@ class S3Storage(Storage):
 
     @property
     def client(self) -> Any:
-        """The connection, made on first use.
+        """The boto3 client, made on first use.
 
         Raises:
             StoreError: boto3 is not installed, or the AWS configuration is broken.
@@ -172,7 +172,7 @@ class S3Storage(Storage):
 
     @contextlib.contextmanager
     def explained(self, verb: str, name: str = "") -> Iterator[None]:
-        """Turns an error of the server or of the way to it into a `StoreError` for people."""
+        """Turns an error of the server or of the connection into a `StoreError` that says what to do."""
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
 
         address = self.url_of(name) if name else self.url
@@ -199,7 +199,7 @@ class S3Storage(Storage):
             from botocore.exceptions import BotoCoreError
         except ImportError:
             raise StoreError(f"{self.url}: object storage needs boto3; run pip install 'bonafide[s3]'") from None
-        # Servers other than Amazon's seldom have a host name for every bucket.
+        # Few servers other than Amazon's have a host name per bucket.
         style = {"addressing_style": "path"} if self.endpoint_url else None
         try:
             return boto3.session.Session().client(
@@ -235,7 +235,7 @@ class S3Storage(Storage):
 
 
 class _Upload(io.BufferedIOBase):
-    """An object that grows in memory up to a part's size, and from there on in parts on the server."""
+    """An object under construction: in memory up to the size of one part, then in parts on the server."""
 
     def __init__(self, storage: S3Storage, name: str) -> None:
         self._storage = storage
@@ -272,7 +272,7 @@ class _Upload(io.BufferedIOBase):
             )
 
     def abort(self) -> None:
-        """Drops what the server has of it, as far as the server can be reached; a sweep finds the rest."""
+        """Aborts the upload. If the server does not answer, `remove_leftovers` of the next run does it."""
         if self._upload_id is not None:
             with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
                 self._storage.client.abort_multipart_upload(**self._target, UploadId=self._upload_id)
@@ -288,6 +288,6 @@ class _Upload(io.BufferedIOBase):
 
 
 def error_code(error: Any) -> str:
-    """The server's word for what went wrong, such as NoSuchKey; the HTTP status where it has none."""
+    """The server's error code, such as NoSuchKey; the HTTP status where it gives none."""
     response = error.response
     return str(response.get("Error", {}).get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode"))

@@ -1,9 +1,7 @@
-"""What differs between two feature stores: parameters and versions, utterances, bytes."""
+"""The differences between two feature stores: parameters and versions, utterances, bytes."""
 
 from dataclasses import dataclass
 from typing import Any, Final
-
-import pyarrow.compute as pc
 
 from pipeline.store.lineage import differences
 from pipeline.store.reader import FeatureStore
@@ -14,14 +12,14 @@ _NAMES: Final = {"sha256": "audio"}
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs from one store to another.
+    """The differences between a first and a second store.
 
     Attributes:
-        parameters: Lines such as "features.n_mels 80 → 96"; versions of format and libraries are among them.
-        added: Utterances that only the second store has, sorted.
-        removed: Utterances that only the first store has, sorted.
-        changed: What changed by utterance, such as ["label", "audio"].
-        files: Names of files that one store lacks or has with other bytes, sorted.
+        parameters: Lines such as "features.n_mels 80 → 96", also for the versions of the format and the libraries.
+        added: Ids of utterances that only the second store has, sorted.
+        removed: Ids of utterances that only the first store has, sorted.
+        changed: What changed, by utterance id, such as ["label", "audio"].
+        files: Names of files that only one store has, or that differ, sorted.
     """
 
     parameters: list[str]
@@ -37,7 +35,7 @@ class Comparison:
 
 
 def compare(first: FeatureStore, second: FeatureStore) -> Comparison:
-    """Compares two stores by store.json and index; records are not read."""
+    """Compares store.json and the index of two stores; records are not read."""
     before, after = _utterances(first), _utterances(second)
     changed = {
         utterance_id: [
@@ -63,6 +61,6 @@ def _configuration(store: FeatureStore) -> dict[str, Any]:
 
 
 def _utterances(store: FeatureStore) -> dict[str, tuple[Any, ...]]:
-    originals = store.index.filter(pc.equal(store.index["copy"], 0))
+    originals = store.select(copy=0).index
     columns = (originals[name].to_pylist() for name in ("utterance_id", *_COMPARED))
     return {utterance_id: tuple(values) for utterance_id, *values in zip(*columns, strict=True)}

@@ -1,26 +1,27 @@
-"""How much a split holds, counted from its shards' tables: by the writer for store.json, and again by `verify`."""
+"""Counts of what a store holds, from its tables: per split for store.json and `verify`, per attack for people."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.corpus.schema import BONA_FIDE, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
 
 @dataclass
 class SplitCounts:
-    """What a split holds. Shards are added in the order of their names: the sum of durations depends on it.
+    """What a split holds. Shards are added in the order of their names, on which the sum of durations depends.
 
     Attributes:
-        shards: Also the empty ones.
-        utterances: Stored or rejected.
+        shards: Shards, including those without utterances.
+        utterances: Utterances, stored or rejected.
         examples: Originals and augmented copies.
         rejects: Utterances that could not be used.
-        bona_fide: Originals of real speech.
-        spoof: Originals of fake speech.
-        unlabelled: Originals of neither.
-        duration_s: Of the originals, in seconds.
+        bona_fide: Originals that are bona fide.
+        spoof: Originals that are spoof.
+        unlabelled: Originals without a label.
+        duration_s: Duration of all originals in seconds.
         record_bytes: Size of the TFRecord files.
     """
 
@@ -35,7 +36,13 @@ class SplitCounts:
     record_bytes: int = 0
 
     def add(self, index: pa.Table, rejects: int, record_bytes: int) -> None:
-        """Adds a shard: the rows of its index part, its number of rejects, the size of its records in bytes."""
+        """Adds a shard.
+
+        Args:
+            index: Rows of its index part, at least with the columns copy, label and duration_s.
+            rejects: Number of its rejects.
+            record_bytes: Size of its TFRecord file.
+        """
         columns = (index[name].to_pylist() for name in ("copy", "label", "duration_s"))
         originals = [(label, duration_s) for copy, label, duration_s in zip(*columns, strict=True) if copy == 0]
         self.shards += 1
@@ -50,5 +57,20 @@ class SplitCounts:
             self.duration_s += duration_s
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts as they stand in store.json."""
+        """The counts as store.json states them."""
         return asdict(self)
+
+
+def attack_counts(originals: pa.Table) -> dict[str, Counter[str]]:
+    """Counts clips by attack and split; bona fide and unlabelled clips come first, then attacks by name.
+
+    Args:
+        originals: Index rows of the originals.
+    """
+    counts: dict[str, Counter[str]] = {}
+    columns = (originals[name].to_pylist() for name in ("split", "attack_id", "label"))
+    for split, attack_id, label in zip(*columns, strict=True):
+        name = (attack_id or "unnamed attack") if label == SPOOF else label_name(label)
+        counts.setdefault(name, Counter())[split] += 1
+    first = (label_name(BONA_FIDE), label_name(None))
+    return dict(sorted(counts.items(), key=lambda item: (item[0] not in first, item[0])))

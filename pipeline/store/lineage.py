@@ -1,6 +1,5 @@
-"""Where a store comes from: its configuration, its fingerprint, and what differs between two of them."""
+"""Lineage of a store: the configuration that made it, its fingerprint, and how two configurations differ."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,19 +9,53 @@ from typing import Any, Final
 from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.frontends.log_mel import FRONT_END_VERSION
 from pipeline.params import FeatureParams
-from pipeline.store.schema import (
-    FORMAT_VERSION,
-)
+from pipeline.store.digests import digest
+from pipeline.store.schema import FORMAT_VERSION
+
+_VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 
 
-def digest(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON, as hexadecimal digits."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+@dataclass(frozen=True)
+class Config:
+    """All that decides the bytes of a store, except its utterances.
+
+    Attributes:
+        features: Parameters of the front end, without those that only judge the result.
+        augment: Parameters of the augmentation.
+        versions: Versions of the format, the front end and the libraries that compute or encode values.
+    """
+
+    features: dict[str, Any]
+    augment: dict[str, Any]
+    versions: dict[str, Any]
+
+    @classmethod
+    def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
+        """The configuration of a run with these parameters and the installed libraries."""
+        # The limit on rejects decides whether a run fails, not what it writes.
+        return cls(
+            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
+            augment=augment.model_dump(mode="json"),
+            versions=installed_versions(),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The configuration as store.json and every index part state it."""
+        return {"features": self.features, "augment": self.augment, "versions": self.versions}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the configuration."""
+        return digest(self.as_dict())
 
 
-def canonical_json(value: Any) -> bytes:
-    """JSON that is the same for equal values: sorted keys, no blanks, ASCII, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def installed_versions() -> dict[str, Any]:
+    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
+    return {
+        "format": FORMAT_VERSION,
+        "front_end": FRONT_END_VERSION,
+        **{name: version(name) for name in _VERSIONED},
+    }
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -41,54 +74,3 @@ def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:
             yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
-
-
-_VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
-
-
-@dataclass(frozen=True)
-class Config:
-    """What decides the bytes of a store beside its utterances.
-
-    Attributes:
-        features: The front end, without what only judges the result.
-        augment: The augmentation.
-        versions: Of the format, the front end and the libraries that compute or encode values.
-    """
-
-    features: dict[str, Any]
-    augment: dict[str, Any]
-    versions: dict[str, Any]
-
-    @classmethod
-    def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
-        """The configuration of a run with these parameters and the installed libraries."""
-        # A limit on rejects changes whether a run fails, not what it writes.
-        return cls(
-            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
-            augment=augment.model_dump(mode="json"),
-            versions=installed_versions(),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """The configuration as it stands in store.json and in every index part."""
-        return {"features": self.features, "augment": self.augment, "versions": self.versions}
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the configuration."""
-        return digest(self.as_dict())
-
-
-def installed_versions() -> dict[str, Any]:
-    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
-    return {
-        "format": FORMAT_VERSION,
-        "front_end": FRONT_END_VERSION,
-        **{name: version(name) for name in _VERSIONED},
-    }
-
-
-def described(data: bytes) -> dict[str, Any]:
-    """Size in bytes and SHA-256 of a file's content, as store.json and the index parts state them."""
-    return {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -1,35 +1,29 @@
-"""Pictures of a feature store: one spectrogram, or what the store holds as a whole. The same store gives the same bytes."""
+"""Pictures of a feature store: one spectrogram, or the store as a whole. The same store gives the same bytes."""
 
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.compute as pc
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import pyarrow as pa
 
-from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_name
-from pipeline.files import atomic_path
+from pipeline.corpus.schema import SPLITS, SPOOF, label_name
 from pipeline.frontends.log_mel import hz_to_mel, mel_to_hz
 from pipeline.params import FeatureParams
+from pipeline.store.counts import attack_counts
+from pipeline.store.describe import CLASSES, MEASURES
+from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
 from pipeline.store.reader import FeatureStore
 from pipeline.store.records import Example
-from pipeline.store.summary import attack_counts
 
-_COLOURS: Final = {BONA_FIDE: "#0072b2", SPOOF: "#d55e00"}
-_HISTOGRAMS: Final = (
-    ("duration_s", "duration, s"),
-    ("level_db", "level, dB"),
-    ("leading_silence_s", "leading silence, s"),
-    ("trailing_silence_s", "trailing silence, s"),
-)
+_SPLIT_COLOURS: Final = ("#009e73", "#e69f00", "#999999")
+_DRAWN: Final = ("duration_s", "level_db", "leading_silence_s", "trailing_silence_s")
 
 
 def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
     """Draws a spectrogram over time and frequency as PNG."""
     n_frames, n_bins = example.features.shape
     seconds = features.hop_length / features.sample_rate
-    figure = _figure(min(16.0, max(5.0, 2.0 + n_frames * seconds * 1.6)), 3.6)
+    figure = new_figure(min(16.0, max(5.0, 2.0 + n_frames * seconds * 1.6)), 3.6)
     axis = figure.add_subplot()
     # float32: matplotlib's colour limits overflow in float16.
     image = axis.imshow(
@@ -48,35 +42,31 @@ def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
     kind = label_name(example.label) + (f", {example.attack_id}" if example.label == SPOOF else "")
     axis.set_title(f"{example.utterance_id} ({kind}), copy {example.copy}", fontsize=10)
     figure.colorbar(image, label="dB")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def plot_store(store: FeatureStore, path: Path) -> None:
-    """Draws distributions per class, clips per attack and the mean spectrum of a store's originals as PNG."""
-    originals = store.index.filter(pc.equal(store.index["copy"], 0))
+    """Draws measures per class, clips per attack and the mean spectrum of a store's originals as PNG."""
+    originals = store.select(copy=0).index
     labels = originals["label"].to_numpy()
-    figure = _figure(12.0, 6.6)
+    figure = new_figure(12.0, 6.6)
     axes = figure.subplots(2, 3).ravel()
-    for axis, (measure, title) in zip(axes, _HISTOGRAMS, strict=False):
+    for axis, measure in zip(axes, _DRAWN, strict=False):
         values = originals[measure].to_numpy()
-        edges = np.histogram_bin_edges(values, 40)
-        for label, colour in _COLOURS.items():
-            part = values[labels == label]
-            if len(part):
-                weights = np.full(len(part), 1 / len(part))
-                axis.hist(part, edges, weights=weights, histtype="step", color=colour, label=label_name(label))
-        axis.set(xlabel=title, ylabel="share of clips")
+        by_class = {name: values[labels == label] for name, label in CLASSES.items()}
+        draw_histograms(axis, by_class, histogram_edges(values))
+        axis.set(xlabel=MEASURES[measure], ylabel="share of clips")
     axes[0].legend(fontsize=8)
-    _plot_attacks(axes[4], store)
+    _plot_attacks(axes[4], originals)
     _plot_bins(axes[5], store)
-    _save(figure, path)
+    save_png(figure, path)
 
 
-def _plot_attacks(axis: Any, store: FeatureStore) -> None:
-    counts = attack_counts(store)
+def _plot_attacks(axis: Any, originals: pa.Table) -> None:
+    counts = attack_counts(originals)
     names = list(counts)
     left = np.zeros(len(names))
-    for split, colour in zip(SPLITS, ("#009e73", "#e69f00", "#999999"), strict=True):
+    for split, colour in zip(SPLITS, _SPLIT_COLOURS, strict=True):
         clips = np.array([counts[name][split] for name in names], dtype=float)
         axis.barh(names, clips, left=left, color=colour, label=split)
         left += clips
@@ -97,14 +87,3 @@ def _plot_bins(axis: Any, store: FeatureStore) -> None:
 def _band_centres(features: FeatureParams) -> np.ndarray[Any, np.dtype[np.float64]]:
     low, high = hz_to_mel([features.f_min, features.f_max])
     return np.asarray(mel_to_hz(np.linspace(low, high, features.n_mels + 2)[1:-1]))
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None})

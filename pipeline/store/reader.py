@@ -1,11 +1,9 @@
-"""Reading a feature store: open it, look at its index, select rows, get examples one by one or in a stream.
+"""Reading a feature store: open it, select rows of its index, get examples by id or one after the other.
 
-Opening reads store.json and the index, never the records; an example is one ranged read at the offset that its row names.
-Memory is that of the index, whatever the store holds.
+Opening reads store.json and the index, never the records. An example is one ranged read at the offset that its row states.
+Memory grows with the index, not with the records.
 """
 
-import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,14 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.augmentation.augmenter import AugmentParams
-from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.params import FeatureParams
-from pipeline.storage import Storage
-from pipeline.store.lineage import digest
+from pipeline.storage import Storage, open_storage
+from pipeline.store.digests import file_entry, own_checksum
+from pipeline.store.parts import parse_part
 from pipeline.store.records import Example, decode_example, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
@@ -29,6 +26,7 @@ from pipeline.store.schema import (
     INDEX_SCHEMA,
     REJECTS_SCHEMA,
     STORE_FILE,
+    in_order,
     index_path,
     records_path,
     rejects_path,
@@ -39,7 +37,7 @@ from pipeline.store.statistics import Statistics
 
 
 class _Places:
-    """Where each example is: a table of row numbers by id, and columns without a Python object per row."""
+    """The place of each record: row numbers by utterance id and copy, and columns without a Python object per row."""
 
     def __init__(self, index: pa.Table) -> None:
         keys = zip(index["utterance_id"].to_pylist(), index["copy"].to_pylist(), strict=True)
@@ -61,7 +59,7 @@ class FeatureStore:
     Attributes:
         storage: Where its files are.
         info: The content of store.json.
-        index: Table with the columns of `INDEX_SCHEMA`, one row per example, by shard and place in it.
+        index: Table with the columns of `INDEX_SCHEMA`, one row per example, ordered by shard and place in it.
     """
 
     def __init__(self, storage: Storage, info: dict[str, Any], index: pa.Table) -> None:
@@ -77,7 +75,7 @@ class FeatureStore:
         Raises:
             StoreError: There is no complete store, it has another format version, or its index is damaged.
         """
-        storage = Storage.open(url)
+        storage = open_storage(url)
         info = read_info(storage)
         return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA))
 
@@ -95,22 +93,22 @@ class FeatureStore:
 
     @property
     def features(self) -> FeatureParams:
-        """The front end that made the store; `max_reject_fraction`, which no byte depends on, is 1."""
+        """Parameters of the front end; `max_reject_fraction`, on which no byte depends, is 1."""
         return FeatureParams.model_validate({**self.info["parameters"]["features"], "max_reject_fraction": 1.0})
 
     @property
     def augment(self) -> AugmentParams:
-        """The augmentation of the train split."""
+        """Parameters of the augmentation of the train split."""
         return AugmentParams.model_validate_json(json.dumps(self.info["parameters"]["augment"]))
 
     @property
     def statistics(self) -> Statistics:
-        """Per-bin mean and deviation of the train originals."""
+        """Mean and deviation of each bin over the train originals."""
         stored = self.info["statistics"]
         return Statistics(np.array(stored["mean"]), np.array(stored["deviation"]), stored["n_frames"])
 
     def rejects(self) -> pa.Table:
-        """Table with the columns of `REJECTS_SCHEMA`: every utterance that could not be used."""
+        """The utterances that could not be used, as a table with the columns of `REJECTS_SCHEMA`."""
         return _read_tables(self.storage, self.info, rejects_path, REJECTS_SCHEMA)
 
     def shards(self, split: str) -> list[str]:
@@ -142,8 +140,8 @@ class FeatureStore:
             label: 1 bona fide, 0 spoof.
             copy: 0 for originals, 1 and up for augmented copies.
             shard: Name of a shard.
-            min_duration_s: Shortest example, in seconds.
-            max_duration_s: Longest example, in seconds.
+            min_duration_s: Smallest duration of an example in seconds.
+            max_duration_s: Largest duration of an example in seconds.
         """
         index = self.index
         wanted = {
@@ -165,7 +163,7 @@ class FeatureStore:
         return FeatureStore(self.storage, self.info, index)
 
     def get(self, utterance_id: str, copy: int = 0) -> Example:
-        """Reads one example by its utterance id: one ranged read, checksums checked.
+        """Reads one example by its utterance id, with one ranged read, and checks its checksums.
 
         Raises:
             KeyError: The store, or the selection, has no such example.
@@ -190,7 +188,7 @@ class FeatureStore:
         return row
 
     def iter(self) -> Iterator[Example]:
-        """Reads every example of the selection in the order of the index, one at a time."""
+        """Reads every example of the store or the selection, one at a time, in the order of the index."""
         for utterance_id, copy in zip(
             self.index["utterance_id"].to_pylist(), self.index["copy"].to_pylist(), strict=True
         ):
@@ -232,25 +230,8 @@ def read_info(storage: Storage) -> dict[str, Any]:
     return info
 
 
-def own_checksum(info: dict[str, Any]) -> str:
-    """The SHA-256 that store.json has to state about itself."""
-    return digest({key: value for key, value in info.items() if key != "sha256"})
-
-
-def parse_part(data: bytes, where: str) -> pa.Table:
-    """Parses a part of the index or of the rejects; `where` names it in errors.
-
-    Raises:
-        StoreError: It is not Parquet.
-    """
-    try:
-        return pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{where} is damaged: {error}; run `bonafide store verify`") from error
-
-
 def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
-    """Reads the rejects of these shards, of a store that need not be complete, into one table."""
+    """Reads the rejects of these shards into one table. The store need not be complete."""
     names = [rejects_path(shard) for shard in shards]
     parts = zip(names, storage.read_each(names), strict=True)
     return pa.concat_tables(
@@ -259,13 +240,13 @@ def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
 
 
 def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str], str], schema: pa.Schema) -> pa.Table:
-    """Reads one table of the store from its parts, each checked against store.json."""
+    """Reads the index or the rejects from their parts and checks each against store.json."""
     tables = [schema.empty_table()]
     names = [path_of(shard) for shard in _shards(info)]
     for name, data in zip(names, storage.read_each(names), strict=True):
-        if hashlib.sha256(data).hexdigest() != info["files"][name]["sha256"]:
+        if file_entry(data) != info["files"][name]:
             raise StoreError(
-                f"{storage.url_of(name)} is not the file that {STORE_FILE} names: it is damaged, or a run is writing the "
+                f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
                 "store; run `bonafide store verify`"
             )
         tables.append(parse_part(data, storage.url_of(name)).replace_schema_metadata(None))
@@ -273,5 +254,4 @@ def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str]
 
 
 def _shards(info: dict[str, Any]) -> list[str]:
-    shards = (shard_of(name) for name in info["files"] if name.startswith(f"{INDEX_FOLDER}/"))
-    return sorted(shards, key=lambda shard: (SPLITS.index(shard_split(shard)), shard))
+    return in_order(shard_of(name) for name in info["files"] if name.startswith(f"{INDEX_FOLDER}/"))

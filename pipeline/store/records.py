@@ -1,7 +1,7 @@
-"""One example of the store, and the TFRecord frame around it.
+"""One example of the store as bytes, and the TFRecord frame around it.
 
-The bytes are those of a serialised `tf.train.Example` in a TFRecord, made without TensorFlow: importing it would cost every
-worker five seconds and half a gigabyte. Serialisation is deterministic (map keys sorted).
+The bytes are those of a serialised `tf.train.Example` in a TFRecord. TensorFlow is not used, since importing it costs each
+worker five seconds and half a gigabyte. Serialisation is deterministic: map keys are sorted.
 """
 
 import struct
@@ -19,7 +19,7 @@ _LENGTH: Final = struct.Struct("<Q")
 _CHECKSUM: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _LENGTH.size + _CHECKSUM.size
 FRAME_BYTES: Final = HEADER_BYTES + _CHECKSUM.size
-"""What a TFRecord frame adds to its payload."""
+"""Bytes that a TFRecord frame adds to its payload."""
 
 _MASK_DELTA: Final = 0xA282EAD8
 _UNLABELLED: Final = -1
@@ -30,12 +30,12 @@ class Example:
     """One spectrogram of the store with its labels.
 
     Attributes:
-        utterance_id: Of the protocol.
-        speaker_id: None where the protocol does not tell.
+        utterance_id: Id in the protocol.
+        speaker_id: None where the protocol does not name one.
         attack_id: None for bona fide speech.
         label: 1 bona fide, 0 spoof, None for an unlabelled trial.
         copy: 0 for the original, 1 and up for augmented copies.
-        features: Log-Mel spectrogram, float16 [n_frames, n_mels], in dB.
+        features: Spectrogram, float16 [n_frames, n_bins], in dB.
     """
 
     utterance_id: str
@@ -47,7 +47,7 @@ class Example:
 
 
 def encode_example(example: Example) -> bytes:
-    """Serialises an example as a `tf.train.Example`; an absent speaker or attack is empty, an absent label is -1."""
+    """Serialises an example as a `tf.train.Example`. An absent speaker or attack is empty, an absent label is -1."""
     n_frames, n_bins = example.features.shape
     message = example_pb2.Example()
     feature = message.features.feature
@@ -70,10 +70,10 @@ def encode_example(example: Example) -> bytes:
 
 
 def decode_example(payload: bytes) -> Example:
-    """Parses what `encode_example` made.
+    """Parses the bytes that `encode_example` makes.
 
     Raises:
-        StoreError: The payload is not such an example.
+        StoreError: The payload is not an example of a feature store.
     """
     try:
         feature = example_pb2.Example.FromString(payload).features.feature
@@ -97,16 +97,16 @@ def decode_example(payload: bytes) -> Example:
 
 
 def frame(payload: bytes) -> bytes:
-    """Puts a TFRecord frame around a payload: length, its checksum, the payload, its checksum."""
+    """Puts a TFRecord frame around a payload: length, checksum of the length, payload, checksum of the payload."""
     length = _LENGTH.pack(len(payload))
     return b"".join((length, _CHECKSUM.pack(masked_crc32c(length)), payload, _CHECKSUM.pack(masked_crc32c(payload))))
 
 
 def payload_length(record: bytes) -> int:
-    """The length of the payload, from the first `HEADER_BYTES` of a TFRecord frame.
+    """The length of the payload in bytes, from the first `HEADER_BYTES` of a TFRecord frame.
 
     Raises:
-        StoreError: They are cut, or their checksum is wrong.
+        StoreError: There are fewer bytes, or their checksum is wrong.
     """
     if len(record) < HEADER_BYTES:
         raise StoreError(f"a record of {len(record)} bytes is shorter than its frame")
@@ -117,7 +117,7 @@ def payload_length(record: bytes) -> int:
 
 
 def unframe(record: bytes) -> bytes:
-    """Takes the payload out of one whole TFRecord frame.
+    """Gives the payload of one whole TFRecord frame.
 
     Raises:
         StoreError: The length or a checksum is wrong.
@@ -132,6 +132,6 @@ def unframe(record: bytes) -> bytes:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """CRC-32C, rotated right by 15 bits plus a constant, as the TFRecord format wants it."""
+    """CRC-32C, rotated right by 15 bits plus a constant, as the TFRecord format defines it."""
     crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -1,6 +1,9 @@
-"""Which shards of a store are due: the files found are compared with what a run asks for."""
+"""Resuming: which shards of a store a run has to write, decided from the files alone.
 
-import json
+The files found are compared with what the manifest and the parameters ask for. Nothing is remembered from earlier runs, so a
+killed run needs no repair.
+"""
+
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,36 +12,35 @@ from typing import Any, Final
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
-from pipeline.store.lineage import Config, described, differences
-from pipeline.store.reader import parse_part
+from pipeline.store.digests import file_entry
+from pipeline.store.lineage import Config, differences
+from pipeline.store.parts import metadata_of, parse_part
 from pipeline.store.schema import (
     INDEX_FOLDER,
-    METADATA_KEY,
     STORE_FILE,
     index_path,
     is_store_file,
     records_path,
     rejects_path,
+    shard_files,
     shard_of,
+    shard_position,
     shard_split,
 )
 from pipeline.store.sharding import Shard
 
-_PART_KEYS: Final = frozenset({"shard_fingerprint", "config", "files", "rejects", "frame_sums"})
-
-
-# Reasons that lie in the surroundings, not in the file: the next run looks again.
-_PASSING_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
+# The cause may lie outside the file and pass, so the next run tries again.
+_TRANSIENT_REASONS: Final = frozenset({"missing", "unreadable", "changed"})
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What a run finds when it begins.
+class ResumePlan:
+    """What a run has to write, what it keeps, and why.
 
     Attributes:
         pending: Shards to write.
-        kept: Names of the shards that are already as they should be.
-        stale: Names of files that belong to no shard of the plan, or to another configuration.
+        kept: Names of the shards that are committed and current.
+        stale: Names of files that belong to no shard of the run.
         changes: What differs from the configuration that wrote the store, as "features.n_mels 80 → 96".
         split_changes: Splits whose number of shards changed, as "train 8 → 16 shards".
     """
@@ -50,8 +52,13 @@ class Standing:
     split_changes: list[str]
 
 
-def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Standing:
-    """Compares the files of a store with the plan of a run. Changes nothing.
+def plan_resume(storage: Storage, shards: Sequence[Shard], config: Config) -> ResumePlan:
+    """Compares the files of a store with the shards that a run wants. Changes nothing.
+
+    Args:
+        storage: Storage of the store.
+        shards: All shards of the store, as the manifest gives them.
+        config: Configuration of the run.
 
     Raises:
         StoreError: The folder holds files that are not a store's.
@@ -63,17 +70,13 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
             f"{storage.url} holds files that no feature store has, the first is {foreign[0]}; "
             "name another folder with --output, or move them away"
         )
-    present_set = set(present)
+    found = set(present)
     pending: list[Shard] = []
     kept: list[str] = []
     changes: list[str] = []
-    planned: set[str] = {STORE_FILE}
     for shard in shards:
-        planned.update((records_path(shard.name), index_path(shard.name), rejects_path(shard.name)))
-        if index_path(shard.name) not in present_set:
-            pending.append(shard)
-            continue
-        metadata = part_metadata(storage, shard.name)
+        # Only parts that are listed are read: on an object store, every attempt is a request.
+        metadata = _committed_metadata(storage, shard.name) if index_path(shard.name) in found else None
         if metadata is None:
             pending.append(shard)
             continue
@@ -82,49 +85,49 @@ def take_stock(storage: Storage, shards: Sequence[Shard], config: Config) -> Sta
             kept.append(shard.name)
         else:
             pending.append(shard)
-    stale = [name for name in present if name not in planned]
+    wanted = {STORE_FILE}.union(*(shard_files(shard.name) for shard in shards))
+    stale = [name for name in present if name not in wanted]
     if not changes and not kept and stale:
         changes = _changes_of_stale(storage, stale, config)
-    return Standing(pending, kept, stale, changes, _split_changes(present, shards))
+    return ResumePlan(pending, kept, stale, changes, _split_changes(present, shards))
 
 
 def rejects_if_committed(storage: Storage, shard: Shard, config: Config) -> int | None:
-    """How many utterances a shard that is already as a run wants it rejected; None where it is still to be written."""
-    metadata = part_metadata(storage, shard.name)
+    """The number of rejects of a shard that is committed and current; None where the run still has to write it."""
+    metadata = _committed_metadata(storage, shard.name)
     if metadata is None or not _is_current(storage, metadata, shard, config):
         return None
     return int(metadata["rejects"])
 
 
-def sweep(storage: Storage, standing: Standing) -> None:
-    """Removes what the run must not keep, before it begins: the store is incomplete, and no shard that is due counts."""
-    if standing.pending or standing.stale:
+def discard_stale(storage: Storage, plan: ResumePlan) -> None:
+    """Removes the files that a run must not keep. Afterwards the store is incomplete, and no pending shard counts."""
+    if plan.pending or plan.stale:
         storage.delete(STORE_FILE)
-    due = [index_path(shard.name) for shard in standing.pending]
-    # Index parts first: a shard stops counting before its records go.
-    for name in due + sorted(standing.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
+    uncommitted = [index_path(shard.name) for shard in plan.pending]
+    # Index parts first: a shard stops counting before its records are removed.
+    for name in uncommitted + sorted(plan.stale, key=lambda name: not name.startswith(f"{INDEX_FOLDER}/")):
         storage.delete(name)
-    if standing.changes:
-        for shard in standing.pending:
+    if plan.changes:
+        for shard in plan.pending:
             storage.delete(records_path(shard.name))
             storage.delete(rejects_path(shard.name))
 
 
-def part_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
-    """What a shard's index part says about the shard, or None where it cannot be read as a whole."""
+def _committed_metadata(storage: Storage, shard: str) -> dict[str, Any] | None:
+    """The metadata of a shard's index part; None where the part is missing or damaged, so that the shard does not count."""
+    name = index_path(shard)
     try:
-        index = parse_part(storage.read(index_path(shard)), index_path(shard))
-        metadata = json.loads(index.schema.metadata[METADATA_KEY])
-    except (StoreError, KeyError, TypeError, ValueError):
+        return metadata_of(parse_part(storage.read(name), name), name)
+    except StoreError:
         return None
-    return metadata if isinstance(metadata, dict) and metadata.keys() >= _PART_KEYS else None
 
 
 def _is_current(storage: Storage, metadata: Mapping[str, Any], shard: Shard, config: Config) -> bool:
-    """Whether a committed shard is of these parameters and utterances, its files are there in full and its rejects stand.
+    """Whether a committed shard has this fingerprint and all of its bytes, and no reject has to be tried again.
 
-    A file that only the surroundings kept from being read (missing, unreadable, changed) is looked at again, unless the
-    manifest already said so.
+    A file that was rejected for a transient reason (missing, unreadable, changed) is tried again, unless the manifest
+    already found it so.
     """
     if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
         return False
@@ -132,20 +135,21 @@ def _is_current(storage: Storage, metadata: Mapping[str, Any], shard: Shard, con
         not storage.exists(name) or storage.size(name) != entry["size"] for name, entry in metadata["files"].items()
     ):
         return False
-    known = {source.utterance_id for source in shard.sources if source.problem is not None}
     data = storage.read(rejects_path(shard.name))
-    if described(data) != metadata["files"][rejects_path(shard.name)]:
+    if file_entry(data) != metadata["files"][rejects_path(shard.name)]:
         return False
+    known = {source.utterance_id for source in shard.sources if source.problem is not None}
     return not any(
-        row["reason"] in _PASSING_REASONS and row["utterance_id"] not in known
+        row["reason"] in _TRANSIENT_REASONS and row["utterance_id"] not in known
         for row in parse_part(data, rejects_path(shard.name)).to_pylist()
     )
 
 
 def _changes_of_stale(storage: Storage, stale: Iterable[str], config: Config) -> list[str]:
+    """What differs from the configuration of a stale index part, for a store whose shards all have new names."""
     for name in stale:
         if name.startswith(f"{INDEX_FOLDER}/"):
-            metadata = part_metadata(storage, shard_of(name))
+            metadata = _committed_metadata(storage, shard_of(name))
             if metadata is not None:
                 return differences(metadata["config"], config.as_dict())
     return []
@@ -156,7 +160,7 @@ def _split_changes(present: Iterable[str], shards: Sequence[Shard]) -> list[str]
     for name in present:
         if name.startswith(f"{INDEX_FOLDER}/"):
             shard = shard_of(name)
-            found.setdefault(shard_split(shard), set()).add(int(shard.rsplit("-", 1)[1]))
+            found.setdefault(shard_split(shard), set()).add(shard_position(shard)[1])
     planned = Counter(shard.split for shard in shards)
     return [
         f"{split} {max(counts)} → {planned[split]} shards"

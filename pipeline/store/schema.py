@@ -1,24 +1,25 @@
-"""The feature store's vocabulary: names of files, columns of the tables, closed lists, versions.
+"""The format of a feature store: names of its files and shards, columns of its tables, its version.
 
-What this module says is the format. A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout,
-records, tables) or `pipeline.frontends.log_mel.FRONT_END_VERSION` (values), which makes every older store stale.
+A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout, records, tables) or
+`pipeline.frontends.log_mel.FRONT_END_VERSION` (values), which makes every older store stale.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import pyarrow as pa
 
-FORMAT_VERSION: Final = 1
+from pipeline.corpus.schema import SPLITS
 
+FORMAT_VERSION: Final = 1
 
 STORE_FILE: Final = "store.json"
 INDEX_FOLDER: Final = "index"
 REJECTS_FOLDER: Final = "rejects"
 
 METADATA_KEY: Final = b"bonafide"
-"""Key of the schema metadata of an index part, a JSON object about its shard."""
-
+"""Key of an index part's schema metadata; the value is a JSON object about its shard."""
 
 INDEX_SCHEMA: Final = pa.schema(
     [
@@ -63,7 +64,6 @@ REJECTS_SCHEMA: Final = pa.schema(
 )
 """One row per utterance that is in the manifest and not in the index, with a reason from `REJECT_REASONS`."""
 
-
 _STORE_FILES: Final = re.compile(
     r"store\.json|(train|dev|eval)/\1-\d{5}-of-\d{5}\.tfrecord|(index|rejects)/(train|dev|eval)-\d{5}-of-\d{5}\.parquet"
 )
@@ -75,8 +75,19 @@ def shard_name(split: str, number: int, count: int) -> str:
 
 
 def shard_split(shard: str) -> str:
-    """The split that a shard's name begins with."""
+    """The split of a shard, from its name."""
     return shard.split("-", 1)[0]
+
+
+def shard_position(shard: str) -> tuple[int, int]:
+    """The number of a shard in its split, from 0, and the split's number of shards, from its name."""
+    _, number, _, count = shard.split("-")
+    return int(number), int(count)
+
+
+def in_order(shards: Iterable[str]) -> list[str]:
+    """Shard names in the order of the store: by split, then by number."""
+    return sorted(shards, key=lambda shard: (SPLITS.index(shard_split(shard)), shard))
 
 
 def records_path(shard: str) -> str:
@@ -94,8 +105,13 @@ def rejects_path(shard: str) -> str:
     return f"{REJECTS_FOLDER}/{shard}.parquet"
 
 
+def shard_files(shard: str) -> tuple[str, str, str]:
+    """Paths of a shard's three files, relative to the store."""
+    return records_path(shard), rejects_path(shard), index_path(shard)
+
+
 def is_store_file(path: str) -> bool:
-    """Whether a path relative to the store is one that a store can have."""
+    """Whether a path relative to the store is that of one of a store's files."""
     return _STORE_FILES.fullmatch(path) is not None
 
 

@@ -1,8 +1,8 @@
-"""Which shard an utterance belongs to, where in it an example stands, and how many shards a split has.
+"""Which shard an utterance belongs to, the place of an example in it, and how many shards a split has.
 
-Both places follow from SHA-256 of a salt, the split and the utterance id, so they depend on no other utterance, no order
-and no number of workers. SHA-256 because it is the same everywhere and its digest is uniform for ids that differ in one
-digit only. Another hash or salt gives another store: raise `FORMAT_VERSION` with it.
+Shard and place follow from SHA-256 of a salt, the split and the utterance id, so they do not depend on other utterances, on
+any order or on the number of workers. SHA-256 is the same everywhere, and its digests are uniform even for ids that differ in
+one digit only. Another hash or salt gives another store: raise `FORMAT_VERSION` with it.
 """
 
 import hashlib
@@ -17,13 +17,14 @@ from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
 from pipeline.params import FeatureParams, StoreParams
-from pipeline.store.lineage import digest
+from pipeline.store.digests import digest
 from pipeline.store.schema import shard_name
 
 _SALT: Final = "bonafide-1"
+# Frame, labels and ids of a record.
 _RECORD_OVERHEAD_BYTES: Final = 230
 _FEWEST_SHARDS: Final = 8
-# Five digits of a shard's name.
+# A shard's name has five digits.
 _MOST_SHARDS: Final = 99_999
 
 
@@ -32,7 +33,9 @@ class Source:
     """One row of the manifest, as a worker needs it.
 
     Attributes:
-        problem: "reason: detail" where the manifest could not use the file.
+        path: Audio file, relative to the root of the corpus.
+        sha256: SHA-256 of the audio file; None where it could not be read.
+        problem: "reason: detail" where the manifest stage found the file unusable.
     """
 
     utterance_id: str
@@ -53,26 +56,34 @@ class Shard:
     sources: tuple[Source, ...]
 
     def fingerprint(self, config_fingerprint: str) -> str:
-        """SHA-256 over everything that decides the shard's bytes: parameters, versions, its utterances' audio and labels."""
+        """SHA-256 of everything that decides the shard's bytes: parameters, versions, audio and labels of its utterances."""
         rows = [asdict(source) for source in self.sources]
         return digest({"config_fingerprint": config_fingerprint, "shard": self.name, "utterances": rows})
 
 
-def plan_shards(manifest: pa.Table, store: StoreParams, features: FeatureParams, augment: AugmentParams) -> list[Shard]:
-    """Cuts a manifest into shards, all of them, also empty ones, in the order of their names.
+def assign_shards(
+    manifest: pa.Table, store: StoreParams, features: FeatureParams, augment: AugmentParams
+) -> list[Shard]:
+    """Assigns the utterances of a manifest to the shards of a store.
 
     Args:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
         store: Number of shards, or their target size.
-        features: For the expected size of an example.
-        augment: Number of copies in train.
+        features: Gives the expected size of an example.
+        augment: Gives the number of copies in train.
+
+    Returns:
+        All shards, also those without utterances, in the order of their names.
+
+    Raises:
+        ParamsError: There would be more shards than names.
     """
     expected = expected_bytes(manifest, features, augment)
-    return cut(manifest, {split: shard_count(expected[split], store) for split in SPLITS})
+    return group_by_shard(manifest, {split: shard_count(expected[split], store) for split in SPLITS})
 
 
-def cut(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]:
-    """Cuts a manifest into this many shards per split, all of them, also empty ones, in the order of their names."""
+def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]:
+    """Assigns the utterances of a manifest to shards, as `assign_shards` does, with a given number of shards per split."""
     members: dict[tuple[str, int], list[Source]] = defaultdict(list)
     columns = ("split", "utterance_id", "speaker_id", "attack_id", "label", "path", "sha256", "problem")
     for split, utterance_id, *rest in zip(*(manifest[name].to_pylist() for name in columns), strict=True):
@@ -98,13 +109,15 @@ def expected_bytes(manifest: pa.Table, features: FeatureParams, augment: Augment
 
 
 def example_bytes(duration_s: float, features: FeatureParams) -> int:
-    """Expected size in bytes of the record of one example that lasts `duration_s` seconds."""
+    """Expected size in bytes of the record of one example of `duration_s` seconds."""
     per_second = features.sample_rate / features.hop_length * features.n_mels * 2
     return int(duration_s * per_second) + _RECORD_OVERHEAD_BYTES
 
 
 def shard_count(size: int, store: StoreParams) -> int:
-    """Shards of a split of `size` expected bytes: as given, or the power of two from 8 on nearest to the target size.
+    """The number of shards of a split of `size` expected bytes.
+
+    It is `store.shards`, or with "auto" the power of two, at least 8, that brings the shards nearest to the target size.
 
     Raises:
         ParamsError: There would be more shards than names.
@@ -124,7 +137,7 @@ def shard_count(size: int, store: StoreParams) -> int:
 
 
 def copies(split: str, augment: AugmentParams) -> int:
-    """Augmented copies of each clip of a split: only train has any."""
+    """The number of augmented copies of each clip of a split; only train has any."""
     return augment.copies if split == "train" else 0
 
 
@@ -134,7 +147,7 @@ def shard_number(split: str, utterance_id: str, count: int) -> int:
 
 
 def place_in_shard(split: str, utterance_id: str, copy: int) -> tuple[int, str, int]:
-    """The sort key of an example inside its shard."""
+    """The sort key of an example in its shard."""
     return _hash(split, utterance_id, str(copy)), utterance_id, copy
 
 

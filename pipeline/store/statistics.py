@@ -1,32 +1,44 @@
-"""Mean and deviation of each mel bin over the frames of the train originals, summed in float64 in a fixed order."""
+"""Mean and deviation of each bin over the frames of the train originals, summed in float64 in a fixed order."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+# The same sums are equal on the machine that made them; another processor family may differ in the last digits.
+_RELATIVE_TOLERANCE: Final = 1e-9
+_ABSOLUTE_TOLERANCE: Final = 1e-6
+
 
 @dataclass(frozen=True)
 class Statistics:
-    """Per-bin statistics over all frames of the originals (copy 0) of train.
+    """Statistics per bin over all frames of the originals (copy 0) of train.
 
     Attributes:
         mean: float64 [n_mels], in dB.
         deviation: float64 [n_mels], population standard deviation in dB.
-        n_frames: Frames counted.
+        n_frames: Number of frames.
     """
 
     mean: npt.NDArray[np.float64]
     deviation: npt.NDArray[np.float64]
     n_frames: int
 
+    def agrees_with(self, stated: Mapping[str, Any]) -> bool:
+        """Whether these are the statistics that store.json states."""
+        return (
+            self.n_frames == stated["n_frames"]
+            and _nearly_equal(self.mean, stated["mean"])
+            and _nearly_equal(self.deviation, stated["deviation"])
+        )
+
 
 class FrameSums:
-    """Running sums over frames, exact enough to be merged shard by shard.
+    """Running sums over frames in float64, which are merged shard by shard.
 
-    Every example is summed on its own and added in the order given, so the result depends on that order alone.
+    Every example is summed on its own and added in the order given, so the result only depends on that order.
     """
 
     def __init__(self, n_mels: int) -> None:
@@ -42,15 +54,25 @@ class FrameSums:
         self.squares += np.square(values).sum(axis=0)
 
     def as_dict(self) -> dict[str, Any]:
-        """The sums as JSON values; floats survive the round trip exactly."""
+        """The sums as JSON values, from which the same floats are read back."""
         return {"n_frames": self.n_frames, "total": self.total.tolist(), "squares": self.squares.tolist()}
+
+    def agrees_with(self, stated: Mapping[str, Any]) -> bool:
+        """Whether these are the sums that an index part states; without frames, the number of bins does not matter."""
+        if self.n_frames == 0 == stated["n_frames"]:
+            return True
+        return (
+            self.n_frames == stated["n_frames"]
+            and _nearly_equal(self.total, stated["total"])
+            and _nearly_equal(self.squares, stated["squares"])
+        )
 
     @staticmethod
     def merged(parts: Iterable[Mapping[str, Any]], n_mels: int) -> Statistics:
         """Statistics of the sums of several shards, added in the order given.
 
         Returns:
-            All zeros where there is no frame.
+            Statistics that are all zero where there is no frame.
         """
         whole = FrameSums(n_mels)
         for part in parts:
@@ -59,6 +81,13 @@ class FrameSums:
             whole.squares += np.array(part["squares"])
         frames = max(1, whole.n_frames)
         mean = whole.total / frames
-        # Values of -100..0 dB in float64: the difference of squares loses no digit that matters.
+        # Values are between -200 and 0 dB, so the difference of squares keeps enough digits in float64.
         deviation = np.sqrt(np.maximum(0.0, whole.squares / frames - np.square(mean)))
         return Statistics(mean, deviation, whole.n_frames)
+
+
+def _nearly_equal(found: npt.NDArray[np.float64], stated: npt.ArrayLike) -> bool:
+    expected = np.asarray(stated, dtype=float)
+    return found.shape == expected.shape and bool(
+        np.allclose(expected, found, rtol=_RELATIVE_TOLERANCE, atol=_ABSOLUTE_TOLERANCE)
+    )

@@ -1,47 +1,42 @@
-"""Writing a feature store: a worker commits shards, the main process decides which are due and closes the store.
+"""Writing one shard: its records, then its rejects, then the index part that commits it.
 
-A shard counts once its index part is there, and that is written last; the store is complete once `store.json` is there.
-Whatever is decided here depends on the files found, never on a memory of earlier runs, so a killed run needs no repair.
+A shard without its index part does not count, so a killed writer leaves nothing to repair.
 """
 
 import hashlib
-import io
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.audio.measures import Measures
-from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
-from pipeline.frontends.log_mel import FRONT_END_VERSION
 from pipeline.storage import Storage
-from pipeline.store.counts import SplitCounts
-from pipeline.store.lineage import Config, canonical_json, described
-from pipeline.store.reader import own_checksum, parse_part
+from pipeline.store.digests import canonical_json, file_entry
+from pipeline.store.lineage import Config
+from pipeline.store.parts import encode_part, with_metadata
 from pipeline.store.records import Example, encode_example, frame
-from pipeline.store.schema import (
-    FORMAT_VERSION,
-    INDEX_SCHEMA,
-    METADATA_KEY,
-    REJECTS_SCHEMA,
-    STORE_FILE,
-    index_path,
-    records_path,
-    rejects_path,
-)
+from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA, index_path, records_path, rejects_path
 from pipeline.store.sharding import Shard, Source, place_in_shard
 from pipeline.store.statistics import FrameSums
 
 
 @dataclass(frozen=True)
 class StoredExample:
-    """An example on its way into a shard, with what the index says about it."""
+    """An example to be stored, with the values of its index row.
+
+    Attributes:
+        source: Its utterance.
+        copy: 0 for the original, 1 and up for augmented copies.
+        features: float16 [n_frames, n_bins], in dB.
+        augmentation: The drawn values; empty for an original.
+        duration_s: Duration of the example in seconds.
+        source_duration_s: Duration of the audio file in seconds.
+        measures: Silences, level, peak and band edge of the example.
+    """
 
     source: Source
     copy: int
@@ -65,14 +60,14 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     """Writes and commits one shard: records, then rejects, then the index part that makes it count.
 
     Args:
-        storage: Of the store.
-        shard: Its name and utterances.
-        config: Of the run.
-        items: Every example and reject of the shard, in any order. Consumed while the records file is already open under
-            its temporary name, so an unfinished shard can be told by it; held in memory at once, bounded by a shard's size.
+        storage: Storage of the store.
+        shard: Name and utterances of the shard.
+        config: Configuration of the run.
+        items: Every example and reject of the shard, in any order. They are taken while the records file is open under its
+            temporary name, which tells that the shard is in work. All are in memory at once: at most a shard's size.
 
     Returns:
-        How many utterances were rejected.
+        The number of rejected utterances.
 
     Raises:
         StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
@@ -96,76 +91,21 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
             offset += len(record)
             if example.copy == 0 and shard.split == "train":
                 sums.add(example.features)
-    rejects_bytes = _parquet_bytes(pa.Table.from_pylist(_reject_rows(shard, rejects), schema=REJECTS_SCHEMA))
+    rejects_bytes = encode_part(pa.Table.from_pylist(_reject_rows(shard, rejects), schema=REJECTS_SCHEMA))
     storage.write(rejects_path(shard.name), rejects_bytes)
     metadata = {
         "shard_fingerprint": shard.fingerprint(config.fingerprint),
         "config": config.as_dict(),
         "files": {
             records_path(shard.name): {"size": offset, "sha256": checksum.hexdigest()},
-            rejects_path(shard.name): described(rejects_bytes),
+            rejects_path(shard.name): file_entry(rejects_bytes),
         },
         "rejects": len(rejects),
         "frame_sums": sums.as_dict(),
     }
-    index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
-    index = index.replace_schema_metadata({METADATA_KEY: canonical_json(metadata)})
-    storage.write(index_path(shard.name), _parquet_bytes(index))
+    index = with_metadata(pa.Table.from_pylist(rows, schema=INDEX_SCHEMA), metadata)
+    storage.write(index_path(shard.name), encode_part(index))
     return len(rejects)
-
-
-def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> dict[str, Any]:
-    """Checks that every shard is there and every utterance accounted for, and writes store.json.
-
-    Returns:
-        The content of store.json.
-
-    Raises:
-        StoreError: A shard is missing or the counts do not add up.
-    """
-    files: dict[str, dict[str, Any]] = {}
-    sums: list[Mapping[str, Any]] = []
-    splits = {split: SplitCounts() for split in SPLITS}
-    parts = storage.read_each(index_path(shard.name) for shard in shards)
-    for shard, data in zip(shards, parts, strict=True):
-        index = parse_part(data, storage.url_of(index_path(shard.name)))
-        metadata = json.loads(index.schema.metadata[METADATA_KEY])
-        if metadata["shard_fingerprint"] != shard.fingerprint(config.fingerprint):
-            raise StoreError(
-                f"{shard.name} was written with other parameters or by another run; run `bonafide features` again"
-            )
-        files[index_path(shard.name)] = described(data)
-        files.update(metadata["files"])
-        sums.append(metadata["frame_sums"])
-        splits[shard.split].add(index, metadata["rejects"], metadata["files"][records_path(shard.name)]["size"])
-    utterances = {split: sum(len(shard.sources) for shard in shards if shard.split == split) for split in SPLITS}
-    for split, counts in splits.items():
-        if counts.utterances != utterances[split]:
-            raise StoreError(
-                f"{storage.url}: {counts.utterances} utterances of {split} are stored or rejected, but it has "
-                f"{utterances[split]}; run `bonafide store verify` to see where they differ"
-            )
-    statistics = FrameSums.merged(sums, config.features["n_mels"])
-    content = {
-        "format_version": FORMAT_VERSION,
-        "front_end_version": FRONT_END_VERSION,
-        "config_fingerprint": config.fingerprint,
-        "parameters": {"features": config.features, "augment": config.augment},
-        "versions": config.versions,
-        "splits": {split: counts.as_dict() for split, counts in splits.items()},
-        "statistics": {
-            "mean": statistics.mean.tolist(),
-            "deviation": statistics.deviation.tolist(),
-            "n_frames": statistics.n_frames,
-        },
-        "files": files,
-    }
-    content["sha256"] = own_checksum(content)
-    data = canonical_json(content)
-    # A store that is already as it should be keeps its file, so a run without work changes nothing.
-    if not (storage.exists(STORE_FILE) and storage.read(STORE_FILE) == data):
-        storage.write(STORE_FILE, data)
-    return content
 
 
 def _require_all_accounted(shard: Shard, examples: Iterable[StoredExample], rejects: Iterable[Reject]) -> None:
@@ -217,9 +157,3 @@ def _reject_rows(shard: Shard, rejects: Iterable[Reject]) -> list[dict[str, Any]
         }
         for reject in sorted(rejects, key=lambda reject: reject.source.utterance_id)
     ]
-
-
-def _parquet_bytes(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()

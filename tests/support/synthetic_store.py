@@ -11,11 +11,12 @@ import pyarrow as pa
 from model.params import Params, load_params
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
-from pipeline.store.resume import Standing, sweep, take_stock
-from pipeline.store.sharding import Shard, Source, copies, plan_shards
-from pipeline.store.writer import Reject, StoredExample, close_store, write_shard
+from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
+from pipeline.store.sharding import Shard, Source, assign_shards, copies
+from pipeline.store.writer import Reject, StoredExample, write_shard
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -60,6 +61,16 @@ def manifest_of(counts: Mapping[str, int] | None = None) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
+def shards_of(manifest: pa.Table, params: Params) -> list[Shard]:
+    """The shards of a manifest with these parameters."""
+    return assign_shards(manifest, params.store, params.features, params.augment)
+
+
+def config_of(params: Params) -> Config:
+    """The configuration of a run with these parameters."""
+    return Config.current(params.features, params.augment)
+
+
 def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> Iterator[StoredExample | Reject]:
     """Examples that depend on utterance id, copy and audio checksum alone; ids in `missing` are rejected."""
     for source in shard.sources:
@@ -98,16 +109,14 @@ def example_of(source: Source, copy: int, n_mels: int) -> StoredExample:
 
 def write_store(
     folder: Path | str, manifest: pa.Table, params: Params, missing: Collection[str] = ()
-) -> tuple[Standing, dict[str, Any]]:
+) -> tuple[ResumePlan, dict[str, Any]]:
     """Brings the store in `folder` up to date as a run does, without Beam; gives what it found and store.json."""
-    storage = Storage.open(folder)
-    config = Config.current(params.features, params.augment)
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
-    standing = take_stock(storage, shards, config)
-    sweep(storage, standing)
-    for shard in standing.pending:
+    storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)
+    plan = plan_resume(storage, shards, config)
+    discard_stale(storage, plan)
+    for shard in plan.pending:
         write_shard(storage, shard, config, examples_of(shard, params, missing))
-    return standing, close_store(storage, shards, config)
+    return plan, close_store(storage, shards, config)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -11,12 +11,12 @@ import pyarrow as pa
 from model.params import Params
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends.log_mel import LogMel
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
-from pipeline.store.lineage import Config
-from pipeline.store.sharding import Shard, copies, plan_shards
-from pipeline.store.writer import StoredExample, close_store, write_shard
-from tests.support.synthetic_store import example_of, manifest_row, small_params
+from pipeline.store.close import close_store
+from pipeline.store.sharding import Shard, copies
+from pipeline.store.writer import StoredExample, write_shard
+from tests.support.synthetic_store import config_of, example_of, manifest_row, shards_of, small_params
 
 N_BINS = 16
 COUNTS = {"train": 48, "dev": 24, "eval": 24}
@@ -46,12 +46,8 @@ def sounds_bona_fide(utterance_id: str) -> bool:
 
 def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> FeatureStore:
     """A store as the features stage writes it."""
-    storage, config, front_end = (
-        Storage.open(folder),
-        Config.current(params.features, params.augment),
-        LogMel(params.features),
-    )
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)
+    front_end = LogMel(params.features)
 
     def examples(shard: Shard) -> list[StoredExample]:
         found = []

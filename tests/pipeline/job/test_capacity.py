@@ -16,10 +16,11 @@ from pipeline.job.capacity import FLAC_RATIO, Rates, Workload, estimate, makespa
 from pipeline.job.speed import calibrate
 from pipeline.job.worker import Extractor
 from pipeline.params import Params, load_params
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
-from pipeline.store.sharding import plan_shards
-from pipeline.store.writer import close_store, write_shard
+from pipeline.store.sharding import assign_shards
+from pipeline.store.writer import write_shard
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.synthetic_store import PARAMS_FILE, manifest_of
 
@@ -166,7 +167,7 @@ def test_doubling_the_copies_is_never_cheaper(
 def test_the_shards_are_those_of_a_store(clips: int, share: float, n_copies: int, target: float, shards: Any) -> None:
     params = with_store(with_copies(n_copies), target_shard_mib=target, shards=shards)
     workload = Workload.of(clips, 1.0, share)
-    planned = plan_shards(manifest_of(workload.clips), params.store, params.features, params.augment)
+    planned = assign_shards(manifest_of(workload.clips), params.store, params.features, params.augment)
     assert estimate(workload, RATES, params, 1, 1.0).shards == len(planned)
 
 
@@ -177,9 +178,9 @@ def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
     write_corpus(tmp_path / "LA", 9, duration_s=1.5)
     params = with_store(with_copies(2), shards=1)
     manifest = build_manifest(tmp_path / "LA", None)
-    storage = Storage.open(tmp_path / "store")
+    storage = open_storage(tmp_path / "store")
     config = Config.current(params.features, params.augment)
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
+    shards = assign_shards(manifest, params.store, params.features, params.augment)
     extract = Extractor(tmp_path / "LA", params.features, params.augment)
     for shard in shards:
         write_shard(storage, shard, config, extract(shard))

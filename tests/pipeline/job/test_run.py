@@ -159,7 +159,7 @@ def test_changed_parameter_sweeps_the_store_and_says_what_changed(corpus: Corpus
         IN_THIS_PROCESS,
         plans.append,
     )
-    assert plans[0].standing.changes == ["features.n_mels 24 → 32"]
+    assert plans[0].resume.changes == ["features.n_mels 24 → 32"]
     assert verify(store, corpus.manifest) == []
     assert FeatureStore.open(store).features.n_mels == 32
 
@@ -374,8 +374,8 @@ def test_second_writer_stops_at_once_and_a_dead_one_does_not_block(corpus: Corpu
 
 HOLD_LOCK = """
 import sys, time
-from pipeline.storage import Storage
-with Storage.open(sys.argv[1]).lock():
+from pipeline.storage import open_storage
+with open_storage(sys.argv[1]).lock():
     print("locked", flush=True)
     time.sleep(600)
 """

@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.errors import StoreError
 from pipeline.job.worklist import work_folder
-from pipeline.storage import Storage
+from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
 from tests.support.s3_server import S3Server
@@ -82,7 +82,7 @@ def test_unfinished_store_on_s3_is_finished_without_redoing_the_rest(
     features(run_bonafide, work, s3_url)
     folder = on_disk(s3_server, s3_url)
     whole = files_of(folder)
-    storage = Storage.open(s3_url)
+    storage = open_storage(s3_url)
     storage.delete("store.json")
     storage.delete("index/train-00001-of-00002.parquet")
     with pytest.raises(StoreError, match="no complete feature store"):
@@ -98,8 +98,8 @@ def test_slash_at_the_end_of_the_address_changes_nothing(
     folder = on_disk(s3_server, s3_url)
     whole = files_of(folder)
     # What a killed run leaves beside the store is no part of it.
-    Storage.open(s3_url).delete("store.json")
-    Storage.open(s3_url).delete("index/train-00001-of-00002.parquet")
+    open_storage(s3_url).delete("store.json")
+    open_storage(s3_url).delete("index/train-00001-of-00002.parquet")
     work_folder(f"{s3_url}/").write("job", b"bonafide-features-0")
     assert "5 shards kept, 1 redone" in features(run_bonafide, work, f"{s3_url}/")
     assert files_of(folder) == whole
@@ -108,7 +108,7 @@ def test_slash_at_the_end_of_the_address_changes_nothing(
 
 def test_second_writer_on_s3_is_refused(work: Path, s3_url: str, run_bonafide: Run) -> None:
     features(run_bonafide, work, str(work / "store"))
-    with Storage.open(s3_url).lock():
+    with open_storage(s3_url).lock():
         code, printed = run_bonafide(
             "features", "--params", work / "params.yaml", "--manifest", work / "manifest.parquet", "--output", s3_url
         )
@@ -118,7 +118,7 @@ def test_second_writer_on_s3_is_refused(work: Path, s3_url: str, run_bonafide: R
 
 def test_damaged_object_is_found(work: Path, s3_server: S3Server, s3_url: str, run_bonafide: Run) -> None:
     features(run_bonafide, work, s3_url)
-    storage = Storage.open(s3_url)
+    storage = open_storage(s3_url)
     name = next(name for name in storage.list("eval/") if storage.size(name))
     data = bytearray(storage.read(name))
     data[len(data) // 2] ^= 1

@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
-from pipeline.storage import LocalStorage, S3Storage, Storage
+from pipeline.storage import LocalStorage, Storage, open_storage
+from pipeline.storage.s3 import S3Storage
 from tests.support.s3_server import S3Server
 
 SEVERAL_PARTS = random.Random(1).randbytes(20 << 20)
@@ -28,17 +29,17 @@ SEVERAL_PARTS = random.Random(1).randbytes(20 << 20)
 HOLDER = """
 import sys
 import time
-from pipeline.storage import Storage, lease
+from pipeline.storage import lease, open_storage
 lease.LEASE_SECONDS, lease.BEAT_SECONDS = float(sys.argv[2]), float(sys.argv[3])
-with Storage.open(sys.argv[1]).lock():
+with open_storage(sys.argv[1]).lock():
     print("held", flush=True)
     sys.stdin.read()
 """
 
 KILLED_WRITER = """
 import os, signal, sys
-from pipeline.storage import Storage
-with Storage.open(sys.argv[1]).create("train/a.tfrecord") as file:
+from pipeline.storage import open_storage
+with open_storage(sys.argv[1]).create("train/a.tfrecord") as file:
     file.write(bytes(20 << 20))
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -47,7 +48,7 @@ with Storage.open(sys.argv[1]).create("train/a.tfrecord") as file:
 @pytest.fixture(params=["local", "s3"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     url = str(tmp_path / "store") if request.param == "local" else request.getfixturevalue("s3_url")
-    return Storage.open(url)
+    return open_storage(url)
 
 
 @pytest.fixture
@@ -179,7 +180,7 @@ def test_what_a_killed_writer_left_is_hidden_and_swept(storage: Storage) -> None
     left = storage.leftovers()
     assert len(left) == 1
     assert "a.tfrecord" in left[0]
-    assert storage.sweep() == left
+    assert storage.remove_leftovers() == left
     assert storage.leftovers() == []
     assert storage.list() == ["store.json"]
 
@@ -225,11 +226,20 @@ def test_a_pickled_copy_reaches_the_same_files(storage: Storage) -> None:
     assert copy.read("a") == b"abc"
 
 
+def test_a_local_store_loads_no_s3_client(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pipeline.storage import open_storage; open_storage(sys.argv[1]).list(); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert {"pipeline.storage.s3", "boto3", "botocore"}.isdisjoint(loaded)
+
+
 def test_unknown_addresses_are_refused() -> None:
     with pytest.raises(StoreError, match="no storage for gs://"):
-        Storage.open("gs://bucket/store")
+        open_storage("gs://bucket/store")
     with pytest.raises(StoreError, match="a bucket and a prefix"):
-        Storage.open("s3://bucket")
+        open_storage("s3://bucket")
 
 
 class TestLocal:
@@ -277,17 +287,17 @@ class TestLocal:
     @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder that nobody may write to")
     def test_a_read_only_folder_is_a_clear_error(self) -> None:
         with pytest.raises(StoreError, match=r"cannot write /sys/kernel/store/a: .*(permission denied|read-only)"):
-            Storage.open("/sys/kernel/store").write("a", b"")
+            open_storage("/sys/kernel/store").write("a", b"")
 
     def test_a_root_that_is_a_file_is_a_clear_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(StoreError, match="not a folder"):
-            Storage.open(tmp_path / "file" / "store").write("a", b"")
+            open_storage(tmp_path / "file" / "store").write("a", b"")
 
     def test_two_ways_to_one_folder_share_a_lock(self, local: LocalStorage, tmp_path: Path) -> None:
         local.root.mkdir()
         (tmp_path / "alias").symlink_to(local.root)
-        with local.lock(), pytest.raises(StoreError, match="is writing"), Storage.open(tmp_path / "alias").lock():
+        with local.lock(), pytest.raises(StoreError, match="is writing"), open_storage(tmp_path / "alias").lock():
             pytest.fail("two writers")
 
     def test_the_lock_leaves_nothing_beside_the_folder(self, local: LocalStorage, tmp_path: Path) -> None:
@@ -314,7 +324,7 @@ class TestLocal:
     def test_a_range_is_the_slice_wherever_the_file_has_it(
         self, tmp_path_factory: pytest.TempPathFactory, data: bytes, offset: int, length: int
     ) -> None:
-        local = Storage.open(tmp_path_factory.getbasetemp() / "ranges")
+        local = open_storage(tmp_path_factory.getbasetemp() / "ranges")
         local.write("a", data)
         if length == 0 or offset + length <= len(data):
             assert local.read_range("a", offset, length) == data[offset : offset + length]
@@ -325,7 +335,7 @@ class TestLocal:
 
 class TestS3:
     def test_objects_are_the_bytes_on_the_servers_disk(self, s3_url: str, s3_server: S3Server) -> None:
-        storage = Storage.open(s3_url)
+        storage = open_storage(s3_url)
         storage.write("store.json", b"{}")
         with storage.create("train/a") as file:
             file.write(SEVERAL_PARTS)
@@ -334,7 +344,7 @@ class TestS3:
         assert (folder / "train" / "a").read_bytes() == SEVERAL_PARTS
 
     def test_stores_whose_names_begin_alike_do_not_mix(self, s3_url: str) -> None:
-        first, second = Storage.open(s3_url), Storage.open(s3_url + "-2")
+        first, second = open_storage(s3_url), open_storage(s3_url + "-2")
         first.write("a", b"")
         second.write("b", b"")
         assert (first.list(), second.list()) == (["a"], ["b"])
@@ -344,7 +354,7 @@ class TestS3:
         self, beat_s: float, s3_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 3.0)
-        storage = Storage.open(s3_url)
+        storage = open_storage(s3_url)
         with holder(storage, lease_s=3, beat_s=beat_s) as first:
             first.send_signal(signal.SIGSTOP)
             for _ in range(40):
@@ -363,7 +373,7 @@ class TestS3:
         self, s3_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 5.0)
-        storage = Storage.open(s3_url)
+        storage = open_storage(s3_url)
         with holder(storage, lease_s=5, beat_s=0.5) as first:
             for _ in range(28):
                 time.sleep(0.25)
@@ -392,7 +402,7 @@ class TestS3:
             pass
 
     def test_a_missing_bucket_is_a_clear_error(self, s3_url: str) -> None:
-        storage = Storage.open("s3://no-such-bucket/store")
+        storage = open_storage("s3://no-such-bucket/store")
         for action in (storage.list, lambda: storage.write("a", b""), lambda: storage.lock().__enter__()):
             with pytest.raises(StoreError, match="there is no such bucket"):
                 action()
@@ -400,9 +410,9 @@ class TestS3:
     def test_wrong_credentials_are_a_clear_error(self, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guessed")
         with pytest.raises(StoreError, match="secret key is wrong; check AWS_ACCESS_KEY_ID"):
-            Storage.open(s3_url).list()
+            open_storage(s3_url).list()
         with pytest.raises(StoreError, match="access denied; check AWS_ACCESS_KEY_ID"):
-            Storage.open(s3_url).exists("a")
+            open_storage(s3_url).exists("a")
 
     def test_missing_credentials_are_a_clear_error(self, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -410,17 +420,17 @@ class TestS3:
         for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
             monkeypatch.setenv(name, os.devnull)
         with pytest.raises(StoreError, match="there are no credentials"):
-            Storage.open(s3_url).list()
+            open_storage(s3_url).list()
 
     def test_an_unreachable_server_is_a_clear_error(self, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(StoreError, match=r"no answer from http://127.0.0.1:9; check AWS_ENDPOINT_URL"):
-            Storage.open(s3_url).read("a")
+            open_storage(s3_url).read("a")
 
     def test_endpoint_and_region_travel_with_a_copy_but_secrets_do_not(
         self, s3_url: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        storage = Storage.open(s3_url)
+        storage = open_storage(s3_url)
         storage.write("a", b"abc")
         pickled = pickle.dumps(storage)
         monkeypatch.delenv("AWS_ENDPOINT_URL")

@@ -21,15 +21,8 @@ MANIFEST = manifest_of()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("reader") / "store"
-    write_store(path, MANIFEST, PARAMS, missing={"LA_T_0000004"})
-    return path
-
-
-@pytest.fixture(scope="module")
-def store(folder: Path) -> FeatureStore:
-    return FeatureStore.open(folder)
+def store(intact: Path) -> FeatureStore:
+    return FeatureStore.open(intact)
 
 
 def test_index_has_one_row_per_example_by_split_shard_and_place(store: FeatureStore) -> None:
@@ -155,7 +148,7 @@ def test_reading_every_example_holds_one_at_a_time(tmp_path: Path) -> None:
 # What is damaged is told
 
 
-def test_missing_or_incomplete_store(tmp_path: Path, folder: Path) -> None:
+def test_missing_or_incomplete_store(tmp_path: Path, intact: Path) -> None:
     with pytest.raises(StoreError, match="no complete feature store"):
         FeatureStore.open(tmp_path)
 
@@ -192,30 +185,30 @@ def test_store_of_another_format_version_is_refused(tmp_path: Path) -> None:
 # The index as it is, with other people's tools
 
 
-def test_duckdb_reads_the_index(folder: Path, store: FeatureStore) -> None:
+def test_duckdb_reads_the_index(intact: Path, store: FeatureStore) -> None:
     import duckdb
 
     rows = duckdb.sql(
-        f"SELECT attack_id, count(*) FROM '{folder}/index/*.parquet' WHERE copy = 0 GROUP BY attack_id ORDER BY attack_id"
+        f"SELECT attack_id, count(*) FROM '{intact}/index/*.parquet' WHERE copy = 0 GROUP BY attack_id ORDER BY attack_id"
     ).fetchall()
     expected = [(attack, len(store.select(attack_id=attack, copy=0))) for attack in ("A01", "A02")]
     assert rows[:2] == expected
     assert rows[2] == (None, len(store.select(label=1, copy=0)))
 
 
-def test_pandas_reads_the_index(folder: Path, store: FeatureStore) -> None:
+def test_pandas_reads_the_index(intact: Path, store: FeatureStore) -> None:
     import pandas as pd
 
-    index = pd.read_parquet(folder / "index")
+    index = pd.read_parquet(intact / "index")
     assert sorted(index["utterance_id"]) == ids(store)
     assert index.groupby("split")["duration_s"].sum()["dev"] == pytest.approx(
         pa.compute.sum(store.select(split="dev").index["duration_s"]).as_py()
     )
 
 
-def test_polars_reads_the_index(folder: Path, store: FeatureStore) -> None:
+def test_polars_reads_the_index(intact: Path, store: FeatureStore) -> None:
     import polars as pl
 
-    index = pl.scan_parquet(folder / "index" / "*.parquet")
+    index = pl.scan_parquet(intact / "index" / "*.parquet")
     found = index.filter(pl.col("label") == 1, pl.col("split") == "eval").select("utterance_id").collect()
     assert sorted(found["utterance_id"]) == ids(store.select(label=1, split="eval"))

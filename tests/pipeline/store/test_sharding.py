@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import ParamsError
-from pipeline.params import Params, StoreParams
+from pipeline.params import StoreParams
 from pipeline.store import FeatureStore
-from pipeline.store.lineage import canonical_json, differences
-from pipeline.store.sharding import Shard, cut, expected_bytes, place_in_shard, plan_shards, shard_count, shard_number
+from pipeline.store.digests import canonical_json
+from pipeline.store.lineage import differences
+from pipeline.store.sharding import (
+    Shard,
+    expected_bytes,
+    group_by_shard,
+    place_in_shard,
+    shard_count,
+    shard_number,
+)
 from pipeline.store.verify import verify
-from tests.support.synthetic_store import manifest_of, manifest_row, small_params, write_store
+from tests.support.synthetic_store import manifest_of, manifest_row, shards_of, small_params, write_store
 
 MIB = 2**20
 
@@ -33,17 +41,13 @@ PINNED = {
 PINNED_PLACES = [6697738265583087620, 1230108041004853228, 17960140632572813450]
 
 
-def plan(manifest: pa.Table, params: Params) -> list[Shard]:
-    return plan_shards(manifest, params.store, params.features, params.augment)
-
-
 def layout(shards: list[Shard]) -> dict[str, list[str]]:
     return {shard.name: [source.utterance_id for source in shard.sources] for shard in shards}
 
 
 def test_pinned_layout() -> None:
     # Another layout means another FORMAT_VERSION: stores out there are read by it.
-    assert layout(plan(manifest_of({"train": 8, "dev": 3, "eval": 3}), small_params(shards=3))) == PINNED
+    assert layout(shards_of(manifest_of({"train": 8, "dev": 3, "eval": 3}), small_params(shards=3))) == PINNED
     assert [place_in_shard("train", "LA_T_1138215", copy)[0] for copy in range(3)] == PINNED_PLACES
 
 
@@ -56,8 +60,8 @@ def test_another_utterance_leaves_the_places_of_all_others(ids: list[str], other
     counts = {"train": count, "dev": 1, "eval": 1}
     rows = [manifest_row("train", 0, utterance_id=name) for name in ids if name != other]
     more = [*rows, manifest_row("train", 0, utterance_id=other)]
-    before = layout(cut(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), counts))
-    after = layout(cut(pa.Table.from_pylist(more, schema=MANIFEST_SCHEMA), counts))
+    before = layout(group_by_shard(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), counts))
+    after = layout(group_by_shard(pa.Table.from_pylist(more, schema=MANIFEST_SCHEMA), counts))
     assert {shard: [name for name in names if name != other] for shard, names in after.items()} == before
 
 
@@ -65,7 +69,7 @@ def test_another_utterance_leaves_the_places_of_all_others(ids: list[str], other
 def test_order_of_the_manifest_does_not_matter(order: list[int]) -> None:
     rows = [manifest_row("train", number) for number in order]
     shuffled = pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
-    assert plan(shuffled, small_params()) == plan(manifest_of({"train": 12}), small_params())
+    assert shards_of(shuffled, small_params()) == shards_of(manifest_of({"train": 12}), small_params())
 
 
 @given(st.text(min_size=1), st.integers(1, 99999))
@@ -93,7 +97,7 @@ def test_copies_are_spread_inside_the_shard() -> None:
 def test_more_shards_than_utterances_leaves_empty_shards_that_are_part_of_the_store(tmp_path: object) -> None:
     params = small_params(shards=20)
     manifest = manifest_of({"train": 3, "dev": 2, "eval": 0})
-    assert [len(shard.sources) for shard in plan(manifest, params)].count(0) >= 55
+    assert [len(shard.sources) for shard in shards_of(manifest, params)].count(0) >= 55
     _, info = write_store(str(tmp_path), manifest, params)
     assert info["splits"]["eval"] == dict.fromkeys(info["splits"]["eval"], 0) | {"shards": 20, "duration_s": 0.0}
     assert verify(str(tmp_path), manifest) == []
@@ -143,7 +147,7 @@ def test_fingerprint_changes_with_everything_that_decides_the_bytes() -> None:
 
     def fingerprint(config: str = "c", **changes: object) -> str:
         table = pa.Table.from_pylist([rows[0] | changes, *rows[1:]], schema=MANIFEST_SCHEMA)
-        return cut(table, counts)[0].fingerprint(config)
+        return group_by_shard(table, counts)[0].fingerprint(config)
 
     variants = [
         fingerprint(),

@@ -1,6 +1,5 @@
 """`verify` passes an intact store and finds every kind of damage."""
 
-import io
 import json
 import random
 import shutil
@@ -14,23 +13,26 @@ import pytest
 
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
-from pipeline.storage import Storage
-from pipeline.store.lineage import Config
-from pipeline.store.sharding import plan_shards
-from pipeline.store.verify import MOST_FINDINGS_PER_FILE, Finding, verify
-from pipeline.store.writer import StoredExample, close_store, write_shard
-from tests.support.synthetic_store import examples_of, manifest_of, manifest_row, small_params, write_store
+from pipeline.storage import open_storage
+from pipeline.store.checks.findings import MOST_FINDINGS_PER_FILE, Finding
+from pipeline.store.close import close_store
+from pipeline.store.digests import canonical_json, file_entry, own_checksum
+from pipeline.store.parts import encode_part
+from pipeline.store.verify import verify
+from pipeline.store.writer import StoredExample, write_shard
+from tests.support.synthetic_store import (
+    config_of,
+    examples_of,
+    manifest_of,
+    manifest_row,
+    shards_of,
+    small_params,
+    write_store,
+)
 
 RANDOM_CASES = 360
 PARAMS = small_params()
 MANIFEST = manifest_of()
-
-
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("verify") / "store"
-    write_store(folder, MANIFEST, PARAMS, missing={"LA_T_0000004"})
-    return folder
 
 
 @pytest.fixture
@@ -197,8 +199,8 @@ def test_utterance_of_the_manifest_that_is_nowhere_is_found(intact: Path) -> Non
 
 
 def write_wrongly(folder: Path, spoil: Callable[[StoredExample], StoredExample]) -> list[Finding]:
-    storage, config = Storage.open(folder), Config.current(PARAMS.features, PARAMS.augment)
-    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    storage, config = open_storage(folder), config_of(PARAMS)
+    shards = shards_of(MANIFEST, PARAMS)
     for shard in shards:
         items = [spoil(item) if isinstance(item, StoredExample) else item for item in examples_of(shard, PARAMS)]
         write_shard(storage, shard, config, items)
@@ -223,22 +225,16 @@ def rewrite_index(store: Path, shard: str, change: Callable[[list[dict[str, obje
     table = pq.read_table(path)
     rows = table.to_pylist()
     change(rows)
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), sink, compression="zstd")
-    path.write_bytes(sink.getvalue())
-    reseal(store, {f"index/{shard}.parquet": sink.getvalue()})
+    data = encode_part(pa.Table.from_pylist(rows, schema=table.schema))
+    path.write_bytes(data)
+    reseal(store, {f"index/{shard}.parquet": data})
 
 
 def reseal(store: Path, files: dict[str, bytes], **changes: object) -> None:
-    import hashlib
-
-    from pipeline.store.lineage import canonical_json, digest
-
     info = json.loads((store / "store.json").read_bytes()) | changes
     for name, data in files.items():
-        info["files"][name] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    del info["sha256"]
-    info["sha256"] = digest(info)
+        info["files"][name] = file_entry(data)
+    info["sha256"] = own_checksum(info)
     (store / "store.json").write_bytes(canonical_json(info))
 
 

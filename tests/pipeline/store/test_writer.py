@@ -1,4 +1,4 @@
-"""What a run finds, keeps, sweeps and writes; every decision follows from the files alone."""
+"""What a run keeps, discards and writes; every decision follows from the files alone."""
 
 import contextlib
 import itertools
@@ -19,13 +19,23 @@ from hypothesis import strategies as st
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import StoreError
 from pipeline.params import Params
-from pipeline.storage import LocalStorage, Storage
+from pipeline.storage import LocalStorage, open_storage
+from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
-from pipeline.store.resume import Standing, sweep, take_stock
-from pipeline.store.sharding import Shard, plan_shards
+from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
+from pipeline.store.sharding import Shard
 from pipeline.store.verify import verify
-from pipeline.store.writer import Reject, close_store, write_shard
-from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
+from pipeline.store.writer import Reject, write_shard
+from tests.support.synthetic_store import (
+    config_of,
+    examples_of,
+    files_of,
+    manifest_of,
+    manifest_row,
+    shards_of,
+    small_params,
+    write_store,
+)
 
 PARAMS = small_params(shards=4)
 MANIFEST = manifest_of({"train": 12, "dev": 9, "eval": 9})
@@ -41,9 +51,8 @@ def table(rows: list[dict[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
-def stock(folder: Path, manifest: pa.Table = MANIFEST, params: Params = PARAMS) -> Standing:
-    shards = plan_shards(manifest, params.store, params.features, params.augment)
-    return take_stock(Storage.open(folder), shards, Config.current(params.features, params.augment))
+def resume_plan(folder: Path, manifest: pa.Table = MANIFEST, params: Params = PARAMS) -> ResumePlan:
+    return plan_resume(open_storage(folder), shards_of(manifest, params), config_of(params))
 
 
 def with_features(**changes: object) -> Params:
@@ -51,10 +60,10 @@ def with_features(**changes: object) -> Params:
 
 
 def test_store_does_not_depend_on_order_of_shards_items_or_manifest(folder: Path, tmp_path: Path) -> None:
-    other, config = tmp_path / "other", Config.current(PARAMS.features, PARAMS.augment)
+    other, config = tmp_path / "other", config_of(PARAMS)
     shuffled = table(MANIFEST.to_pylist()[::-1])
-    shards = plan_shards(shuffled, PARAMS.store, PARAMS.features, PARAMS.augment)
-    storage = Storage.open(other)
+    shards = shards_of(shuffled, PARAMS)
+    storage = open_storage(other)
     for shard in reversed(shards):
         write_shard(storage, shard, config, list(examples_of(shard, PARAMS))[::-1])
     close_store(storage, shards, config)
@@ -63,8 +72,8 @@ def test_store_does_not_depend_on_order_of_shards_items_or_manifest(folder: Path
 
 def test_finished_store_is_kept_and_nothing_is_written(folder: Path) -> None:
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")}
-    standing, _ = write_store(folder, MANIFEST, PARAMS)
-    assert (len(standing.kept), standing.pending, standing.stale) == (12, [], [])
+    plan, _ = write_store(folder, MANIFEST, PARAMS)
+    assert (len(plan.kept), plan.pending, plan.stale) == (12, [], [])
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*")} == before
 
 
@@ -79,9 +88,9 @@ def test_store_tells_no_time_host_or_absolute_path(folder: Path) -> None:
 
 def test_shard_without_its_index_part_does_not_count(folder: Path) -> None:
     (folder / "index" / "dev-00001-of-00004.parquet").unlink()
-    standing = stock(folder)
-    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
-    assert len(standing.kept) == 11
+    plan = resume_plan(folder)
+    assert [shard.name for shard in plan.pending] == ["dev-00001-of-00004"]
+    assert len(plan.kept) == 11
 
 
 @pytest.mark.parametrize(
@@ -99,37 +108,37 @@ def test_shard_without_its_index_part_does_not_count(folder: Path) -> None:
 def test_shard_with_a_lost_or_cut_file_is_redone(folder: Path, damage: Callable[[Path], object]) -> None:
     before = files_of(folder)
     damage(folder)
-    standing, _ = write_store(folder, MANIFEST, PARAMS)
-    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
+    plan, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [shard.name for shard in plan.pending] == ["dev-00001-of-00004"]
     assert files_of(folder) == before
 
 
 def test_index_part_of_other_columns_is_redone(folder: Path) -> None:
     before = files_of(folder)
     pq.write_table(pa.table({"x": [1]}), folder / "index" / "dev-00001-of-00004.parquet")
-    standing, _ = write_store(folder, MANIFEST, PARAMS)
-    assert [shard.name for shard in standing.pending] == ["dev-00001-of-00004"]
+    plan, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [shard.name for shard in plan.pending] == ["dev-00001-of-00004"]
     assert files_of(folder) == before
 
 
 def test_sweep_makes_the_store_incomplete_before_anything_is_redone(folder: Path) -> None:
     (folder / "index" / "dev-00001-of-00004.parquet").unlink()
-    sweep(Storage.open(folder), stock(folder))
+    discard_stale(open_storage(folder), resume_plan(folder))
     assert not (folder / "store.json").exists()
 
 
 def test_run_without_work_rewrites_a_lost_store_file(folder: Path) -> None:
     before = files_of(folder)
     (folder / "store.json").unlink()
-    standing, _ = write_store(folder, MANIFEST, PARAMS)
-    assert standing.pending == []
+    plan, _ = write_store(folder, MANIFEST, PARAMS)
+    assert plan.pending == []
     assert files_of(folder) == before
 
 
 def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.docx").write_text("years of work")
     with pytest.raises(StoreError, match=r"thesis\.docx"):
-        stock(tmp_path)
+        resume_plan(tmp_path)
 
 
 # Changed parameters
@@ -137,36 +146,36 @@ def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
 
 def test_changed_parameters_are_named_and_everything_is_redone(folder: Path) -> None:
     params = with_features(n_mels=6)
-    standing = stock(folder, params=params)
-    assert standing.changes == ["features.n_mels 4 → 6"]
-    assert (len(standing.pending), standing.kept) == (12, [])
+    plan = resume_plan(folder, params=params)
+    assert plan.changes == ["features.n_mels 4 → 6"]
+    assert (len(plan.pending), plan.kept) == (12, [])
     write_store(folder, MANIFEST, params)
     assert verify(folder, MANIFEST) == []
 
 
 def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
-    config = Config.current(PARAMS.features, PARAMS.augment)
+    config = config_of(PARAMS)
     newer = Config(config.features, config.augment, config.versions | {"numpy": "9.9"})
-    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
-    standing = take_stock(Storage.open(folder), shards, newer)
-    assert standing.changes == [f"versions.numpy {np.__version__} → 9.9"]
-    assert standing.kept == []
+    shards = shards_of(MANIFEST, PARAMS)
+    plan = plan_resume(open_storage(folder), shards, newer)
+    assert plan.changes == [f"versions.numpy {np.__version__} → 9.9"]
+    assert plan.kept == []
 
 
 def test_limit_on_rejects_changes_no_byte(folder: Path) -> None:
-    assert stock(folder, params=with_features(max_reject_fraction=0.5)).pending == []
+    assert resume_plan(folder, params=with_features(max_reject_fraction=0.5)).pending == []
 
 
 def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(folder: Path, tmp_path: Path) -> None:
     params = with_features(n_mels=6)
-    standing = stock(folder, params=params)
-    storage = Storage.open(folder)
-    sweep(storage, standing)
+    plan = resume_plan(folder, params=params)
+    storage = open_storage(folder)
+    discard_stale(storage, plan)
     write_shard(
         storage,
-        standing.pending[0],
-        Config.current(params.features, params.augment),
-        examples_of(standing.pending[0], params),
+        plan.pending[0],
+        config_of(params),
+        examples_of(plan.pending[0], params),
     )
     write_store(folder, MANIFEST, params)
     write_store(tmp_path / "fresh", MANIFEST, params)
@@ -176,9 +185,9 @@ def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(fo
 def test_change_of_parameters_and_shard_count_at_once_is_named_too(folder: Path) -> None:
     params = with_features(n_mels=6)
     params = params.model_copy(update={"store": params.store.model_copy(update={"shards": 3})})
-    standing = stock(folder, params=params)
-    assert standing.changes == ["features.n_mels 4 → 6"]
-    assert standing.split_changes == ["train 4 → 3 shards", "dev 4 → 3 shards", "eval 4 → 3 shards"]
+    plan = resume_plan(folder, params=params)
+    assert plan.changes == ["features.n_mels 4 → 6"]
+    assert plan.split_changes == ["train 4 → 3 shards", "dev 4 → 3 shards", "eval 4 → 3 shards"]
 
 
 # Incremental
@@ -186,9 +195,9 @@ def test_change_of_parameters_and_shard_count_at_once_is_named_too(folder: Path)
 
 def test_another_number_of_shards_redoes_the_split_and_says_so(folder: Path, tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"store": PARAMS.store.model_copy(update={"shards": 8})})
-    standing, _ = write_store(folder, MANIFEST, params)
-    assert standing.split_changes == ["train 4 → 8 shards", "dev 4 → 8 shards", "eval 4 → 8 shards"]
-    assert (standing.changes, len(standing.pending)) == ([], 24)
+    plan, _ = write_store(folder, MANIFEST, params)
+    assert plan.split_changes == ["train 4 → 8 shards", "dev 4 → 8 shards", "eval 4 → 8 shards"]
+    assert (plan.changes, len(plan.pending)) == ([], 24)
     write_store(tmp_path / "fresh", MANIFEST, params)
     assert files_of(folder) == files_of(tmp_path / "fresh")
 
@@ -218,8 +227,8 @@ def test_k_changed_clips_redo_at_most_k_shards(
         else:
             rows[row["utterance_id"]] = row | {"label": 1 - row["label"]}
     changed = table(list(rows.values()))
-    standing, _ = write_store(folder / "store", changed, params)
-    assert len(standing.pending) <= len(edits)
+    plan, _ = write_store(folder / "store", changed, params)
+    assert len(plan.pending) <= len(edits)
     write_store(folder / "fresh", changed, params)
     assert files_of(folder / "store") == files_of(folder / "fresh")
 
@@ -287,7 +296,7 @@ def test_run_that_ends_at_any_operation_is_resumed_to_the_same_store(tmp_path: P
                 break
             except Killed:
                 pass
-        Storage.open(folder).sweep()
+        open_storage(folder).remove_leftovers()
         write_store(folder, manifest, params)
         assert files_of(folder) == expected, f"ended {how} operation {operation}"
     assert operation > 10
@@ -303,8 +312,8 @@ def test_reject_that_may_have_been_passing_is_looked_at_again(folder: Path) -> N
     (folder / "index" / f"{shard}.parquet").unlink()
     write_store(folder, MANIFEST, PARAMS, missing={source})
     assert pq.read_table(folder / "rejects" / f"{shard}.parquet")["reason"].to_pylist() == ["missing"]
-    standing, _ = write_store(folder, MANIFEST, PARAMS)
-    assert [pending.name for pending in standing.pending] == [shard]
+    plan, _ = write_store(folder, MANIFEST, PARAMS)
+    assert [pending.name for pending in plan.pending] == [shard]
     assert files_of(folder) == clean
 
 
@@ -315,8 +324,8 @@ def test_reject_that_the_manifest_knows_of_is_kept(tmp_path: Path, problem: str)
     manifest = table(rows)
     _, info = write_store(tmp_path, manifest, PARAMS)
     assert sum(counts["rejects"] for counts in info["splits"].values()) == 1
-    standing, _ = write_store(tmp_path, manifest, PARAMS)
-    assert standing.pending == []
+    plan, _ = write_store(tmp_path, manifest, PARAMS)
+    assert plan.pending == []
     assert verify(tmp_path, manifest) == []
 
 
@@ -324,7 +333,7 @@ def test_reject_that_the_manifest_knows_of_is_kept(tmp_path: Path, problem: str)
 
 
 def one_shard() -> Shard:
-    return plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)[0]
+    return shards_of(MANIFEST, PARAMS)[0]
 
 
 @pytest.mark.parametrize(
@@ -336,25 +345,32 @@ def one_shard() -> Shard:
     ],
 )
 def test_utterance_lost_or_doubled_fails_the_shard(tmp_path: Path, spoil: Callable[[list], list]) -> None:
-    shard, config = one_shard(), Config.current(PARAMS.features, PARAMS.augment)
+    shard, config = one_shard(), config_of(PARAMS)
     items = sorted(examples_of(shard, PARAMS), key=lambda item: item.copy)
     with pytest.raises(StoreError, match="not stored or rejected exactly once"):
-        write_shard(Storage.open(tmp_path), shard, config, spoil(items))
+        write_shard(open_storage(tmp_path), shard, config, spoil(items))
     assert files_of(tmp_path) == {}
 
 
 def test_close_needs_every_shard(folder: Path) -> None:
     (folder / "index" / "dev-00001-of-00004.parquet").unlink()
-    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(MANIFEST, PARAMS)
     with pytest.raises(StoreError, match="dev-00001-of-00004"):
-        close_store(Storage.open(folder), shards, Config.current(PARAMS.features, PARAMS.augment))
+        close_store(open_storage(folder), shards, config_of(PARAMS))
 
 
 def test_close_refuses_a_shard_of_another_run(folder: Path) -> None:
-    shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
+    shards = shards_of(MANIFEST, PARAMS)
     params = with_features(n_mels=6)
     with pytest.raises(StoreError, match="other parameters"):
-        close_store(Storage.open(folder), shards, Config.current(params.features, params.augment))
+        close_store(open_storage(folder), shards, config_of(params))
+
+
+def test_close_refuses_an_index_part_that_says_nothing_of_its_shard(folder: Path) -> None:
+    path = folder / "index" / "dev-00001-of-00004.parquet"
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    with pytest.raises(StoreError, match=r"dev-00001-of-00004\.parquet: the metadata of its shard cannot be read"):
+        close_store(open_storage(folder), shards_of(MANIFEST, PARAMS), config_of(PARAMS))
 
 
 def test_store_file_adds_up(folder: Path) -> None:
