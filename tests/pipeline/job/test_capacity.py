@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.corpus.manifest import build_manifest
 from pipeline.errors import ParamsError
 from pipeline.job.capacity import FLAC_RATIO, Rates, Workload, estimate, makespan, shard_memory
-from pipeline.job.speed import calibrate
+from pipeline.job.speed import measure_rates
 from pipeline.job.worker import Extractor
 from pipeline.params import Params, load_params
 from pipeline.storage import Storage
@@ -191,7 +191,7 @@ def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n_copies", [0, 2])
 def test_a_short_calibration_finds_that_everything_costs_something(n_copies: int) -> None:
-    rates = calibrate(with_copies(n_copies), 0.5, 0.0)
+    rates = measure_rates(with_copies(n_copies), 0.5, 0.0)
     found = {field.name: getattr(rates, field.name) for field in fields(rates)}
     assert all(0 < found[name] < 1e12 for name in found if name != "command_clip_s"), found
     assert 0 <= rates.command_clip_s < 1
@@ -206,7 +206,7 @@ def bonafide_plan(
 ) -> Callable[..., tuple[int, str]]:
     """Runs `bonafide plan` with rates that need no measurement."""
     monkeypatch.chdir(repository)
-    monkeypatch.setattr("pipeline.job.speed.calibrate", lambda params, mean_s, budget_s: RATES)
+    monkeypatch.setattr("pipeline.job.speed.measure_rates", lambda params, mean_s, budget_s: RATES)
 
     def run(*arguments: object) -> tuple[int, str]:
         code, output = run_bonafide("plan", *arguments)

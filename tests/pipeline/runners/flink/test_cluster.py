@@ -23,8 +23,9 @@ from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.errors import RunnerError
 from pipeline.job.run import plan_run, run_features
 from pipeline.params import load_params
-from pipeline.runners import run as runners
 from pipeline.runners.flink.rest import FlinkCluster
+from pipeline.runners.options import pipeline_options
+from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
 from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
 from tests.support.synthetic_store import files_of
@@ -309,7 +310,7 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
 # What is found before the work
 
 
-def failed_probe(run: Run, store: Path) -> str:
+def failed_preflight(run: Run, store: Path) -> str:
     """Ends a run that must fail before any work; gives what it printed."""
     status, printed = run.end(90)  # Flink by itself would wait for minutes
     assert status == 1, printed
@@ -333,7 +334,7 @@ def test_a_folder_that_the_workers_do_not_share_is_found(start: Callable[..., Ru
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
-        assert "storage not shared: the workers wrote 2 tokens" in failed_probe(run, shared / "store")
+        assert "storage not shared: the workers wrote 2 tokens" in failed_preflight(run, shared / "store")
 
 
 def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
@@ -342,7 +343,7 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
     wrapper = namespace_with(f"mount --bind {shared} {shared} && mount -o remount,bind,ro {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, shared / "store")
+        told = failed_preflight(run, shared / "store")
     assert "storage not writable from the workers" in told
     assert "read-only" in told
 
@@ -351,14 +352,14 @@ def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], w
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {work.corpus.parent}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        assert "does not see the audio" in failed_probe(run, tmp_path / "store")
+        assert "does not see the audio" in failed_preflight(run, tmp_path / "store")
 
 
 def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     python = environment_without_the_project(tmp_path / "bare")
     with worker_pool(tmp_path, python) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, tmp_path / "store")
+        told = failed_preflight(run, tmp_path / "store")
     assert "package missing on the workers: No module named 'pipeline' (worker on" in told
 
 
@@ -375,7 +376,7 @@ def test_another_version_on_the_workers_is_found(
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     with worker_pool(tmp_path, python) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, tmp_path / "store")
+        told = failed_preflight(run, tmp_path / "store")
     assert "has other versions than this command: soxr 0.0.1 instead of" in told
 
 
@@ -388,13 +389,13 @@ def test_workers_that_end_as_they_start_are_found(
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(0o755)
     monkeypatch.delenv("BEAM_ARGS", raising=False)
-    monkeypatch.setattr(runners, "TRIAL_S", 10.0)
+    monkeypatch.setattr("pipeline.runners.run.PREFLIGHT_S", 10.0)
     with worker_pool(tmp_path, python.with_name("python3")) as address:
         own = [*cluster.beam_flags(), f"--environment_config={address}", "--parallelism=1"]
         with pytest.raises(RunnerError, match="the workers did not start within 10 s"):
-            runners.try_out(lambda p: p | beam.Create([1]), runners.pipeline_options("flink", own, None))
+            run_preflight(lambda p: p | beam.Create([1]), pipeline_options("flink", own, None))
 
 
 def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     run = start(tmp_path / "store", tmp_path / "report", "--parallelism=3")
-    assert "has 2 free of 2 slots, the job needs 3" in failed_probe(run, tmp_path / "store")
+    assert "has 2 free of 2 slots, the job needs 3" in failed_preflight(run, tmp_path / "store")
