@@ -39,7 +39,7 @@ def local(workers: int) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
-    from local_cluster import LocalCluster
+    from cluster import LocalCluster
 
     from pipeline.runners.options import pipeline_options
 

@@ -77,7 +77,7 @@ class _WorkerWatchdog:
         self._stopping = False
         self._closed = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="worker-watch", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="worker-watchdog", daemon=True)
 
     def start(self) -> None:
         self._old_hook, threading.excepthook = threading.excepthook, self._on_thread_error

@@ -1,4 +1,4 @@
-"""The features job on real audio: the same bytes wherever it runs, nothing lost, and every way to stop it survived."""
+"""The features job on real audio: the same bytes everywhere, no utterance lost, and a resumable store however a run ends."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""The list of utterances beside a store: what workers read is what was planned, and nothing of it stays."""
+"""The worklist beside a store: workers read what was planned, and the files are removed after the run."""
 
 import pickle
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A local run whose worker is killed, or that is interrupted, ends soon, says what happened and leaves nobody behind."""
+"""A local run whose worker is killed, or that is interrupted, ends soon, says what happened and leaves no worker running."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-# Six items for two workers, each noted under a temporary name, then renamed: the first of each worker at once, others slow.
+# Six items for two workers. Each item is a file with a temporary name while a worker holds it, renamed when it is done.
 JOB = """
 import os, sys, time
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The features job on a real Flink cluster with real worker processes: the same bytes as here, whatever dies meanwhile.
+"""The features job on a real Flink cluster with real worker processes: the bytes of a local run, whichever process is killed.
 
-One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); whatever a test killed is started again
-for the next one.
+One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); processes that a test killed are started
+again for the next test.
 """
 
 import os
@@ -35,11 +35,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytes
 REPOSITORY = Path(__file__).resolve().parents[4]
 SHARDS = 24
 COPIES = 6
-"""Enough work that a job is still under way when something is killed."""
+"""Enough work for a job to be still running when a process is killed."""
 
 
 class Work:
-    """The sample corpus, its manifest, parameters with more copies, and the store that a run on this machine makes."""
+    """The sample corpus, its manifest, parameters with more copies, and the store of a local run."""
 
     def __init__(self, folder: Path, corpus: Path) -> None:
         self.corpus = corpus
@@ -69,7 +69,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, sample_corpus: Path) -> Work:
 
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory, flink_is_built: None) -> Iterator[Any]:
-    with local_cluster().LocalCluster(tmp_path_factory.mktemp("flink")) as cluster:
+    with local_cluster(tmp_path_factory.mktemp("flink")) as cluster:
         yield cluster
 
 
@@ -109,7 +109,7 @@ class Run:
 
 @pytest.fixture
 def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
-    """Starts runs with `--on flink` on the cluster; ends those that a failed test left."""
+    """Starts runs with `--on flink` on the cluster; kills those that a failed test left running."""
     runs: list[Run] = []
 
     def start(output: Path | str, report: Path, *more: str) -> Run:
@@ -142,7 +142,7 @@ def small_disk(folder: Path, options: str) -> Iterator[None]:
 
 
 def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
-    """Ends a run that must complete the store: the bytes of a local one, no other file, no finished shard redone."""
+    """Waits for a run that must complete the store: the bytes of a local run, no other file, no finished shard redone."""
     status, printed = run.end()
     assert status == 0, printed
     assert f"{kept} shards kept" in printed
@@ -189,8 +189,8 @@ def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
 def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
     s3_server: Any, s3_url: str, work: Work, tmp_path: Path
 ) -> None:
-    # Workers have the environment of their pool, and so the address and the keys of the object store.
-    with local_cluster().LocalCluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
+    # Workers inherit the environment of their pool, with the address and the keys of the object store.
+    with local_cluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
         flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar", *cluster.beam_flags()]
         status, printed = Run(cluster, work.command(s3_url, tmp_path / "report", *flags)).end()
     assert status == 0, printed
@@ -200,7 +200,7 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
     assert verify(s3_url, work.manifest) == []
 
 
-# Whatever dies
+# Killed processes
 
 
 def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
@@ -223,7 +223,7 @@ def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     run.wait_for(in_mid_job(store))
     finished = committed(store)
     cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
-    # One slot is left, the job asks for two: a new machine comes, as on any cluster that replaces lost ones.
+    # One slot is left, the job asks for two: start another TaskManager, as a cluster that replaces lost machines does.
     cluster.start_task_manager()
     completes(run, store, work, finished, kept=0)
 
@@ -231,7 +231,7 @@ def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    # The command is the job server too: Beam's client sends the job from inside it.
+    # The command is also the job server: Beam's client runs inside it.
     store = tmp_path / "store"
     run = start(store, tmp_path / "report")
     run.wait_for(in_mid_job(store))
@@ -295,7 +295,7 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     disk = tmp_path / "disk"
     disk.mkdir()
     expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
-    # Room for what the job expects to write, but not for the index parts too.
+    # Enough for the expected records, but not for the index parts too.
     with small_disk(disk, f"size={expected // 1024 + 64}k"):
         status, printed = start(disk / "store", tmp_path / "report").end()
         assert status == 1
@@ -307,11 +307,11 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
         completes(start(disk / "store", tmp_path / "report"), disk / "store", work, finished, kept=len(finished))
 
 
-# What is found before the work
+# Found before any work
 
 
 def failed_preflight(run: Run, store: Path) -> str:
-    """Ends a run that must fail before any work; gives what it printed."""
+    """Waits for a run that must fail before any work; gives its error message."""
     status, printed = run.end(90)  # Flink by itself would wait for minutes
     assert status == 1, printed
     assert "Traceback" not in printed
@@ -383,7 +383,7 @@ def test_another_version_on_the_workers_is_found(
 def test_workers_that_end_as_they_start_are_found(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The pool answers, but Flink would wait for its workers for ever.
+    # The pool answers, but Flink would wait for its workers forever.
     python = environment_without_the_project(tmp_path / "broken")
     python.unlink()
     python.write_text("#!/bin/sh\nexit 1\n")

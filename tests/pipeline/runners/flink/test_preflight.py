@@ -27,7 +27,7 @@ def pool() -> Iterator[str]:
 
 @pytest.fixture
 def flink() -> Iterator[Callable[..., str]]:
-    """Makes REST interfaces that answer `/overview` as told, and a few more; gives their addresses."""
+    """Starts servers that answer `/overview` with the given changes, and `/taskmanagers`; gives their addresses."""
     servers = []
 
     def serve(**changes: Any) -> str:
