@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from pipeline.runners.options import pipeline_options
 from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
 from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
+from tests.support.small_disk import small_disk
 from tests.support.synthetic_store import files_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytest.mark.xdist_group("flink")]
@@ -130,17 +130,6 @@ def committed(store: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
 
 
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[None]:
-    """Mounts a file system of its own; skips the test where that is not allowed."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
     """Waits for a run that must complete the store: the bytes of a local run, no other file, no finished shard redone."""
     status, printed = run.end()
@@ -150,9 +139,12 @@ def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, 
     assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
 
 
-def in_mid_job(store: Path) -> Callable[[], bool]:
-    """Whether some shards are committed and others are being written."""
-    return lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial"))
+def start_until_mid_job(start: Callable[..., Run], folder: Path) -> tuple[Run, Path]:
+    """Starts a run and waits until some shards are committed and others are being written; gives the run and its store."""
+    store = folder / "store"
+    run = start(store, folder / "report")
+    run.wait_for(lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial")))
+    return run, store
 
 
 def jobs(cluster: Any) -> list[str]:
@@ -206,9 +198,7 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
 def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     victim = cluster.workers()[0]
     os.kill(victim, signal.SIGKILL)
@@ -218,9 +208,7 @@ def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
 def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
     # One slot is left, the job asks for two: start another TaskManager, as a cluster that replaces lost machines does.
@@ -232,9 +220,7 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
     # The command is also the job server: Beam's client runs inside it.
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     run.process.kill()
     run.process.communicate()
@@ -253,9 +239,7 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
 def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path, number: signal.Signals
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     run.process.send_signal(number)
     status, printed = run.end(60)
     assert status == 130
@@ -274,9 +258,7 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
 def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     cluster.kill("jobmanager")
     status, printed = run.end(90)
     assert status == 1
@@ -292,11 +274,9 @@ def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
 def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     start: Callable[..., Run], work: Work, tmp_path: Path
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
+    expected = plan_run(work.manifest, str(tmp_path / "store"), load_params(work.params_file)).pending_bytes
     # Enough for the expected records, but not for the index parts too.
-    with small_disk(disk, f"size={expected // 1024 + 64}k"):
+    with small_disk(tmp_path / "disk", f"size={expected // 1024 + 64}k") as disk:
         status, printed = start(disk / "store", tmp_path / "report").end()
         assert status == 1
         assert "the disk is full" in printed
