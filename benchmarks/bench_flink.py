@@ -2,7 +2,7 @@
 
 Starts real clusters on this machine with 1 and 2 TaskManagers of 1 and 2 slots. Wall time is that of the whole run, from the
 plan to the closed store; a worker's rate counts only the time in which it works, so the difference between them is what
-starting, probing and waiting cost. The stores are compared byte by byte. Needs `make flink-cache` once.
+starting, the preflight and waiting cost. The stores are compared byte by byte. Needs `make flink-cache` once.
 
     python benchmarks/bench_flink.py --copies 3
     python benchmarks/bench_flink.py --root PATH/TO/LA --copies 3 --repeats 2
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.job.run import Outcome
+    from pipeline.job.run import FeaturesResult
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "deploy" / "flink"))
@@ -31,7 +31,7 @@ CLUSTERS = ((1, 1), (1, 2), (2, 1))
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[list[str]]:
     """Gives the flags of a local run."""
-    from pipeline.runners.run import pipeline_options
+    from pipeline.runners.options import pipeline_options
 
     yield pipeline_options("local", [], workers)
 
@@ -39,9 +39,9 @@ def local(workers: int) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
-    from local_cluster import LocalCluster
+    from cluster import LocalCluster
 
-    from pipeline.runners.run import pipeline_options
+    from pipeline.runners.options import pipeline_options
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -56,9 +56,9 @@ def differing(left: Path, right: Path) -> list[str]:
     return sorted(name for name in names if not filecmp.cmp(left / name, right / name, shallow=False))
 
 
-def at_work(outcome: "Outcome") -> float:
+def at_work(result: "FeaturesResult") -> float:
     """Seconds that the busiest worker spent on its shards."""
-    return max(worker.busy_s for worker in outcome.done.workers.values())
+    return max(worker.busy_s for worker in result.counts.workers.values())
 
 
 def main() -> None:
@@ -88,16 +88,16 @@ def main() -> None:
             for managers, slots in CLUSTERS
         },
     }
-    best: dict[str, Outcome] = {}
+    best: dict[str, FeaturesResult] = {}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(arguments.repeats):
             for number, (kind, start) in enumerate(kinds.items()):
                 store = Path(folder) / f"{number}-{repeat}"
                 with start() as flags:
-                    outcome = run_features(manifest, arguments.root, str(store), params, flags)
-                print(f"{time.strftime('%H:%M:%S')} {kind}: {outcome.seconds:.1f} s", file=sys.stderr, flush=True)
-                if kind not in best or outcome.seconds < best[kind].seconds:
-                    best[kind] = outcome
+                    result = run_features(manifest, arguments.root, str(store), params, flags)
+                print(f"{time.strftime('%H:%M:%S')} {kind}: {result.seconds:.1f} s", file=sys.stderr, flush=True)
+                if kind not in best or result.seconds < best[kind].seconds:
+                    best[kind] = result
                 assert not differing(Path(folder) / "0-0", store), f"{kind} gave other bytes"
     print(
         f"{manifest.num_rows:,} clips, {arguments.copies} copies of each train clip; every store has the same bytes\n"
@@ -107,12 +107,12 @@ def main() -> None:
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     first = best["local, 1 worker"]
-    for kind, outcome in best.items():
-        workers = outcome.done.workers.values()
+    for kind, result in best.items():
+        workers = result.counts.workers.values()
         rate = sum(worker.clips for worker in workers) / sum(worker.busy_s for worker in workers)
         print(
-            f"| {kind} | {outcome.seconds:.1f} s | {outcome.seconds - at_work(outcome):.1f} s | {at_work(outcome):.1f} s "
-            f"| {rate:.0f} | {first.seconds / outcome.seconds:.2f} x | {at_work(first) / at_work(outcome):.2f} x |"
+            f"| {kind} | {result.seconds:.1f} s | {result.seconds - at_work(result):.1f} s | {at_work(result):.1f} s "
+            f"| {rate:.0f} | {first.seconds / result.seconds:.2f} x | {at_work(first) / at_work(result):.2f} x |"
         )
 
 

@@ -1,7 +1,7 @@
 """A Beam worker pool on one address: starts a Python process for every worker that a cluster asks for.
 
-Beam's own `apache_beam.runners.worker.worker_pool_main` listens on all interfaces; anybody who reaches it can have code run. This
-one listens where it is told, on 127.0.0.1 unless told otherwise, and its workers are the Python that runs the pool.
+Beam's own `apache_beam.runners.worker.worker_pool_main` listens on all interfaces, and whoever reaches it can run code. This pool
+listens on the address in its options, by default 127.0.0.1, and its workers use the Python interpreter of the pool.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     arguments = parser.parse_args()
 
-    # Beam starts the `python` that it finds first.
+    # Beam starts the first `python` on the PATH.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import ParamsOption
-from pipeline.runners.beam_log import hush_beam
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from model.evaluation.data_validation import Shortcut
-    from pipeline.job.run import Outcome, Plan
-    from pipeline.params import Params
-    from pipeline.runners.counters import WorkerCounts
+    from pipeline.job.counters import WorkerCounts
+    from pipeline.job.progress import Progress
+    from pipeline.job.run import FeaturesResult, RunPlan
 
 
 def features(
@@ -43,47 +44,62 @@ def features(
 ) -> None:
     """Run the Beam job: decode, augment and write log-Mel spectrograms to the feature store.
 
-    A run that was stopped goes on where it was; after a change only the shards that it concerns are redone. Beam options
-    follow `--`, or stand in BEAM_ARGS.
+    A stopped run continues with the next run. After a change, only the affected shards are redone. Beam options follow `--`
+    or are set in BEAM_ARGS.
     """
+    from pipeline.runners.beam_log import hush_beam
+
     hush_beam()
     from pipeline.cli.console import progress_bar
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
-    from pipeline.job.run import Plan, Progress, plan_run, run_features
+    from pipeline.job.run import plan_run, run_features
     from pipeline.params import load_params
-    from pipeline.runners import run as runners
+    from pipeline.runners.options import pipeline_options
 
     loaded = load_params(params)
     rows = read_manifest(manifest_path)
     corpus = Path(root or loaded.data.root)
     clips = audio_root(corpus)
     if dry_run:
-        _print_dry_run(plan_run(rows, output, loaded), clips, loaded)
+        _print_dry_run(plan_run(rows, output, loaded), clips)
         return
-    flags = runners.pipeline_options(on, context.args, workers)
+    flags = pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
-        # Shown once there is something to wait for, not above the error of a check.
-        task = bar.add_task("Features", total=None, note="", visible=False)
-
-        def planned(plan: Plan) -> None:
-            _print_plan(plan)
-            if plan.resume.pending:
-                bar.update(task, total=plan.pending_clips, note="starting workers", visible=True)
-
-        def progressed(progress: Progress) -> None:
-            done, speed = progress.done, bar.tasks[task].speed
-            note = f"{done.shards}/{progress.total_shards} shards"
-            if done.rejects:
-                note += f", {done.rejects} rejects"
-            if speed:
-                each = f" by {len(done.workers)} workers" if done.workers else ""
-                note += f", {speed:.0f}/s{each}"
-            bar.update(task, completed=done.clips, total=progress.total_clips, note=note)
-
-        outcome = run_features(rows, clips, output, loaded, flags, planned, progressed)
-    _print_outcome(output, outcome)
+        display = _Display(bar)
+        result = run_features(rows, clips, output, loaded, flags, display.show_plan, display.show_progress)
+    _print_result(output, result)
     _validate(output, report)
+
+
+class _Display:
+    """Shows a run on the terminal: its plan, then a progress bar.
+
+    Args:
+        bar: Where the run is shown.
+    """
+
+    def __init__(self, bar: "Bar") -> None:
+        self._bar = bar
+        # Visible once the work begins, not above the error message of a check before it.
+        self._task = bar.add_task("Features", total=None, note="", visible=False)
+
+    def show_plan(self, plan: "RunPlan") -> None:
+        """Prints the plan; shows the bar if shards are due."""
+        _print_plan(plan)
+        if plan.resume.pending:
+            self._bar.update(self._task, total=plan.pending_clips, note="starting workers", visible=True)
+
+    def show_progress(self, progress: "Progress") -> None:
+        """Moves the bar."""
+        counts, speed = progress.counts, self._bar.tasks[self._task].speed
+        note = f"{counts.shards}/{progress.total_shards} shards"
+        if counts.rejects:
+            note += f", {counts.rejects} rejects"
+        if speed:
+            each = f" by {len(counts.workers)} workers" if counts.workers else ""
+            note += f", {speed:.0f}/s{each}"
+        self._bar.update(self._task, completed=counts.clips, total=progress.total_clips, note=note)
 
 
 def _validate(output: str, folder: Path) -> None:
@@ -121,7 +137,7 @@ def _medians(shortcut: "Shortcut") -> tuple[str, str]:
     return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
 
 
-def _print_plan(plan: "Plan") -> None:
+def _print_plan(plan: "RunPlan") -> None:
     from pipeline.cli.console import console, size
 
     resume = plan.resume
@@ -137,20 +153,20 @@ def _print_plan(plan: "Plan") -> None:
     )
 
 
-def _print_dry_run(plan: "Plan", root: Path, params: "Params") -> None:
+def _print_dry_run(plan: "RunPlan", root: Path) -> None:
     from pipeline.cli.console import console, duration
-    from pipeline.job.run import expected_seconds
+    from pipeline.job.speed import expected_seconds
 
     _print_plan(plan)
     if plan.resume.pending:
         console.print(
-            f"expected time on one core: {duration(expected_seconds(plan, root, params))}, measured on a few of the clips"
+            f"expected time on one core: {duration(expected_seconds(plan, root))}, measured on a few of the clips"
         )
 
 
-def _print_outcome(output: str, outcome: "Outcome") -> None:
+def _print_result(output: str, result: "FeaturesResult") -> None:
     from pipeline.cli.console import console, duration, size, table
-    from pipeline.job.run import count_rejects
+    from pipeline.job.limits import count_rejects
 
     lines = [
         (
@@ -163,20 +179,20 @@ def _print_outcome(output: str, outcome: "Outcome") -> None:
             f"{counts['duration_s'] / 3600:.2f}",
             size(counts["record_bytes"]),
         )
-        for split, counts in outcome.info["splits"].items()
+        for split, counts in result.info["splits"].items()
     ]
     headings = ("split", "shards", "bona fide", "spoof", "examples", "rejects", "hours", "size")
-    console.print(table(f"{output}: {outcome.info['config_fingerprint'][:12]}", headings, lines))
-    if outcome.rejects.num_rows:
-        rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(outcome.rejects).items())]
+    console.print(table(f"{output}: {result.info['config_fingerprint'][:12]}", headings, lines))
+    if result.rejects.num_rows:
+        rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(result.rejects).items())]
         console.print(table("Rejects", ("reason", "class", "utterances"), rows))
-    console.print(f"{outcome.kept} shards kept, {outcome.redone} redone in {duration(outcome.seconds)}")
-    if outcome.done.workers:
-        console.print(_workers_line(outcome.done.workers))
+    console.print(f"{result.kept} shards kept, {result.redone} redone in {duration(result.seconds)}")
+    if result.counts.workers:
+        console.print(_workers_line(result.counts.workers))
 
 
 def _workers_line(workers: "Mapping[str, WorkerCounts]") -> str:
-    """What the workers made per second while they worked, without the time in which they started or waited."""
+    """The workers' clips per second of work, without the time in which they started or waited."""
     rates = sorted(worker.clips / worker.busy_s for worker in workers.values() if worker.busy_s)
     if not rates:
         return f"{len(workers)} workers"

@@ -1,8 +1,7 @@
-"""How much a features job will read, write, compute and hold in memory, before there is a cluster or a corpus.
+"""Estimates how much a features job will read, write, compute and hold in memory, without a cluster or a corpus.
 
-`estimate` is arithmetic on measured rates (`pipeline.job.speed`) and the store's own rule for shards. What it takes for granted
-is for the caller to print: every clip has the mean length, every shard of a split is of the same size, and storage keeps up with
-the workers.
+`estimate` is arithmetic on measured rates (`pipeline.job.speed`) and the store's own rule for shards. It assumes that every clip
+has the mean duration, that all shards of a split have the same size, and that storage keeps up with the workers.
 """
 
 import heapq
@@ -15,23 +14,23 @@ from pipeline.params import FeatureParams, Params
 from pipeline.store.sharding import copies, example_bytes, shard_count
 
 FLAC_RATIO: Final = 0.57
-"""Bytes of a FLAC file over those of its 16-bit samples, for read speech at 16 kHz. Quiet recordings take less, such as 0.48."""
+"""Size of a FLAC file relative to its 16-bit samples, for read speech at 16 kHz. Quiet recordings have less, such as 0.48."""
 
 _SAMPLE_BYTES: Final = 4
 # Frames, spectra and synthesis of the phase vocoder: four arrays of 16 bytes per sample beside the waveforms themselves.
 _WORKING_BYTES_PER_SAMPLE: Final = 80
-# What the index needs to know of an example until its shard is committed, and the example's own Python objects.
+# An example's row of the index, held until its shard is committed, and its Python objects.
 _ROW_BYTES: Final = 2_500
-# A row of the manifest and the plan's objects for it; measured on a million clips.
+# A row of the manifest and the objects of the plan for it; measured on a million clips.
 _COMMAND_BYTES_PER_CLIP: Final = 800
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What a features job is given.
+    """The input of a features job.
 
     Attributes:
-        clips: Utterances per split; a split that is left out has none.
+        clips: Utterances per split; a missing split has none.
         mean_s: Mean duration of a clip in seconds.
     """
 
@@ -40,7 +39,7 @@ class Workload:
 
     @staticmethod
     def of(clips: int, mean_s: float, train_share: float) -> "Workload":
-        """A workload whose clips outside train are all of one split.
+        """A workload whose clips outside train are all in one split.
 
         Args:
             clips: Utterances in all.
@@ -63,11 +62,11 @@ class Rates:
     Attributes:
         original_s: Per second of audio: decode, measure, extract and write the clip itself.
         copy_s: Per second of audio of one augmented copy: augment, measure, extract and write it.
-        shard_s: Per shard, whatever it holds: make, sync and rename its files.
-        start_s: Until a new process, the command or a worker, is ready.
-        command_clip_s: Per clip, in the command's own process: plan and close the store.
-        command_shard_s: Per shard, likewise.
-        worker_bytes: Resident memory of a worker that is ready.
+        shard_s: Per shard, whatever its size: create, sync and rename its files.
+        start_s: Per process, the command or a worker, until it is ready.
+        command_clip_s: Per clip, in the command's own process: plan the job and close the store.
+        command_shard_s: Per shard, for the same.
+        worker_bytes: Resident memory of a worker that is ready, in bytes.
     """
 
     original_s: float
@@ -84,17 +83,17 @@ class Estimate:
     """What a features job will take.
 
     Attributes:
-        shards: Of the store, also the empty ones.
-        busy_shards: Those that hold clips.
+        shards: Of the store, including empty ones.
+        busy_shards: Shards that hold clips.
         shard_bytes: Expected size of the largest split's shards in bytes.
         audio_bytes: Read by the workers, as 16-bit FLAC.
         store_bytes: Records written by the workers.
-        work_s: CPU seconds in shards.
-        start_s: CPU seconds in which workers start.
-        command_s: CPU seconds, and wall time, in which the command alone starts, plans and closes the store.
+        work_s: CPU seconds that workers spend on shards.
+        start_s: CPU seconds that workers need to start.
+        command_s: CPU seconds, and wall time, that the command needs by itself: to start, to plan and to close the store.
         workers_wall_s: Wall time in seconds from the first worker's start to the last shard.
-        worker_bytes: Resident memory of a worker at its peak.
-        command_bytes: Resident memory of the command, which holds the plan.
+        worker_bytes: Peak resident memory of a worker in bytes.
+        command_bytes: Resident memory of the command, which holds the plan, in bytes.
     """
 
     shards: int
@@ -111,7 +110,7 @@ class Estimate:
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds in all."""
+        """Total CPU seconds."""
         return self.work_s + self.start_s + self.command_s
 
     @property
@@ -123,15 +122,15 @@ class Estimate:
 def estimate(workload: Workload, rates: Rates, params: Params, cores: int, efficiency: float) -> Estimate:
     """Estimates a features job.
 
-    The shard is the unit of work: a free core takes the next one, and the time ends with the last. With equal shards this is
+    The shard is the unit of work: a free core takes the next one, and the job ends with the last. With equal shards this makes
     ceil(shards / cores) waves, each as long as a shard.
 
     Args:
-        workload: What the job is given.
-        rates: Of the machines it runs on.
+        workload: The input of the job.
+        rates: Of the machines that it runs on.
         params: Front end, copies and the size of shards.
         cores: Worker processes, one per core.
-        efficiency: Share of a core's speed that is left when all cores of a machine work, in (0, 1].
+        efficiency: Speed of a core when all cores of a machine work, relative to a core that works alone, in (0, 1].
 
     Raises:
         ParamsError: A split needs more shards than there are names.
@@ -171,10 +170,10 @@ def estimate(workload: Workload, rates: Rates, params: Params, cores: int, effic
 
 
 def makespan(tasks: Iterable[tuple[float, int]], cores: int) -> float:
-    """Time until the last task ends, if every free core takes the next one.
+    """Time until the last task ends in seconds, if every free core takes the next one.
 
     Args:
-        tasks: Pairs of (seconds per task, number of such tasks), in the order in which they are taken.
+        tasks: Pairs of (seconds per task, number of such tasks), in the order in which they start.
         cores: How many tasks run at once.
     """
     free_at = [0.0] * cores
@@ -185,13 +184,13 @@ def makespan(tasks: Iterable[tuple[float, int]], cores: int) -> float:
 
 
 def shard_memory(clips: float, mean_s: float, features: FeatureParams, n_copies: int) -> int:
-    """Bytes that a worker holds at the peak of a shard, beside what it needs when idle.
+    """Bytes that a worker holds at the peak of a shard, in addition to its memory when idle.
 
     With n clips of d seconds, c copies and the sample rate r:
 
         n (1 + c) (record + 2,500)    every example's float16 features and its row of the index, until the shard is written
         + n d r 4                     with copies: every decoded float32 waveform, until the shard's last copy
-        + d r 80                      the clip at hand: samples, frames and spectra of the phase vocoder
+        + d r 80                      the current clip: samples, frames and spectra of the phase vocoder
 
     Args:
         clips: Clips of the shard.

@@ -1,7 +1,7 @@
-"""What the features job costs on this machine, measured on generated clips: the rates behind `bonafide plan`."""
+"""Measures what the features job costs on this machine: synthetic clips for `bonafide plan`, clips of the run for a dry run."""
 
 import hashlib
-import math
+import itertools
 import multiprocessing
 import platform
 import time
@@ -10,18 +10,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 import pyarrow as pa
 import soundfile
 
 from pipeline.audio.measures import Measures
 from pipeline.augmentation.augmenter import AugmentParams
-from pipeline.corpus.schema import MANIFEST_SCHEMA
+from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.job.capacity import Rates
+from pipeline.job.synthetic_clips import FEWEST_CLIPS, write_clips
 from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
 from pipeline.params import FeatureParams, Params
@@ -34,36 +34,35 @@ from pipeline.store.schema import shard_name
 from pipeline.store.sharding import Shard, Source, assign_shards
 from pipeline.store.writer import StoredExample, write_shard
 
+if TYPE_CHECKING:
+    from pipeline.job.run import RunPlan
+
 # Longer clips cost the same per second.
 _LONGEST_CLIP_S: Final = 20.0
-_CALIBRATION_AUDIO_S: Final = 40.0
-# Babble needs three other clips of a shard.
-_FEWEST_CLIPS: Final = 5
-# Copies cost the same each, and a round should end within the budget.
+# Every copy costs the same, and a round should end within the budget.
 _MOST_COPIES: Final = 4
 _COMMAND_EXAMPLES: Final = 8_192
 _COMMAND_SHARDS: Final = 8
-_HARMONICS: Final = 24
 
 
-def calibrate(params: Params, mean_s: float, budget_s: float) -> Rates:
-    """Measures what the job's own code costs on this machine, on generated clips in a temporary folder.
+def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
+    """Measures what the job's own code costs on this machine, on synthetic clips in a temporary folder.
 
-    Small shards are extracted and written as in the job, by turns without and with copies, after everything is compiled. What
-    counts is this process's CPU time, so neither storage nor waiting for a core matters; work beside it still costs some
-    per cent of cache and clock.
+    Small shards are extracted and written as in the job, in turn without and with copies, after all code is compiled. The rates
+    are CPU time of this process, so they include neither storage nor waiting for a core. Other load on the machine still
+    changes them by a few per cent, through caches and clock rates.
 
     Args:
-        params: All parameters; with no copies asked for, the rate of a copy is measured on one.
-        mean_s: Duration of the clips in seconds; longer ones than 20 s are measured at 20 s.
-        budget_s: Rounds begin until this much wall time is spent, in seconds; there is at least one.
+        params: All parameters. If they ask for no copies, the rate of a copy is measured on one.
+        mean_s: Duration of the clips in seconds. Clips longer than 20 s are measured at 20 s.
+        budget_s: Wall time in seconds after which no further round begins. There is at least one round.
     """
     deadline = time.monotonic() + budget_s
     augmented = params.augment.model_copy(update={"copies": min(max(1, params.augment.copies), _MOST_COPIES)})
     original = params.augment.model_copy(update={"copies": 0})
     with TemporaryDirectory(prefix="bonafide-plan-") as name:
         folder = Path(name)
-        sources = _write_clips(folder, min(mean_s, _LONGEST_CLIP_S), params.features.sample_rate)
+        sources = write_clips(folder, min(mean_s, _LONGEST_CLIP_S), params.features.sample_rate)
         audio_s = sum(soundfile.info(folder / source.path).duration for source in sources)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=spawn, initializer=hush_beam) as fresh:
@@ -74,7 +73,7 @@ def calibrate(params: Params, mean_s: float, budget_s: float) -> Rates:
         shards_s = original_s = copies_s = 0.0
         rounds = 0
         while not rounds or time.monotonic() < deadline:
-            # Other names are other draws: of pitch, tempo and noise.
+            # Other ids draw other values of pitch, tempo and noise.
             renamed = [replace(source, utterance_id=f"{source.utterance_id}_{rounds}") for source in sources]
             empty_s = _shard_seconds(storage, folder, [], params.features, original)
             plain_s = _shard_seconds(storage, folder, renamed, params.features, original)
@@ -93,8 +92,37 @@ def calibrate(params: Params, mean_s: float, budget_s: float) -> Rates:
     )
 
 
+def expected_seconds(plan: "RunPlan", root: Path, budget_s: float = 3.0) -> float:
+    """Expected time of a run on one core in seconds, measured on a few of its own clips.
+
+    Shards cut down to a few utterances are extracted, copies included, so the time per utterance is that of the job.
+
+    Args:
+        plan: Of the run.
+        root: Folder that the manifest's paths are relative to.
+        budget_s: Time to measure in seconds.
+    """
+    extract = Extractor(root, plan.params.features, plan.params.augment)
+    shards = [replace(shard, sources=shard.sources[:4]) for shard in plan.resume.pending if shard.sources]
+    spent = dict.fromkeys(SPLITS, 0.0)
+    timed = dict.fromkeys(SPLITS, 0)
+    if shards:
+        list(extract(shards[0]))  # compiles and warms up
+    # From both ends of the list in turn: train is at one end, the splits without copies at the other.
+    for shard in itertools.chain.from_iterable(zip(shards, reversed(shards), strict=True)):
+        began = time.perf_counter()
+        list(extract(shard))
+        spent[shard.split] += time.perf_counter() - began
+        timed[shard.split] += len(shard.sources)
+        if sum(spent.values()) > budget_s:
+            break
+    overall = sum(spent.values()) / max(1, sum(timed.values()))
+    rates = {split: spent[split] / timed[split] if timed[split] else overall for split in SPLITS}
+    return sum(rates[shard.split] * len(shard.sources) for shard in plan.resume.pending)
+
+
 def processor() -> str:
-    """The model of this machine's processor, or its architecture where the system does not tell."""
+    """The model of this machine's processor, or its architecture if the system does not name the model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -104,7 +132,7 @@ def processor() -> str:
 
 
 def _start(folder: Path, sources: list[Source], features: FeatureParams, augment: AugmentParams) -> tuple[float, int]:
-    """CPU seconds that this new process has used once it extracted a clip, and its resident memory in bytes."""
+    """CPU seconds that this new process used until it had written a first clip, and its resident memory in bytes."""
     storage = LocalStorage(str(folder / "start"))
     _shard_seconds(storage, folder, sources[:1], features, augment)
     return time.process_time(), psutil.Process().memory_info().rss
@@ -123,9 +151,9 @@ def _shard_seconds(
 
 
 def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
-    """CPU seconds per clip and per shard that the command spends before and after the workers' part."""
+    """CPU seconds per clip and per shard that the command needs to plan the job and to close the store."""
     augment = params.augment
-    clips = max(_FEWEST_CLIPS, _COMMAND_EXAMPLES // (1 + augment.copies))
+    clips = max(FEWEST_CLIPS, _COMMAND_EXAMPLES // (1 + augment.copies))
     config = Config.current(params.features, augment)
     few_shards = params.store.model_copy(update={"shards": _COMMAND_SHARDS})
 
@@ -165,38 +193,9 @@ def _manifest(n_clips: int) -> pa.Table:
 
 
 def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> Iterator[StoredExample]:
-    """Examples of one frame: the command reads the index alone, whatever the size of the records."""
+    """Examples of one frame: the command reads only the index, so the size of the records does not matter."""
     frame = np.zeros((1, features.n_mels), np.float16)
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
         for copy in range(1 + augment.copies):
             yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures)
-
-
-def _write_clips(folder: Path, duration_s: float, sample_rate: int) -> list[Source]:
-    """Writes 16-bit FLAC clips, always the same, about 40 s of audio and at least five."""
-    sources = []
-    for number in range(max(_FEWEST_CLIPS, math.ceil(_CALIBRATION_AUDIO_S / duration_s))):
-        utterance_id = f"clip_{number:03d}"
-        path = folder / f"{utterance_id}.flac"
-        soundfile.write(path, _voice(number, round(duration_s * sample_rate), sample_rate), sample_rate, "PCM_16")
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        sources.append(Source(utterance_id, None, None, 1, path.name, sha256, None))
-    return sources
-
-
-def _voice(seed: int, n_samples: int, sample_rate: int) -> npt.NDArray[np.float32]:
-    """Harmonics of a gliding pitch in syllables, with breath: float32 [n_samples], in [-1, 1].
-
-    FLAC packs it to `FLAC_RATIO`, as it does speech, so that it takes as long to decode.
-    """
-    generator = np.random.default_rng(seed)
-    time_s = np.arange(n_samples) / sample_rate
-    glide = 1.0 + 0.1 * np.sin(2.0 * np.pi * generator.uniform(0.3, 0.7) * time_s)
-    phase = 2.0 * np.pi * np.cumsum(generator.uniform(90.0, 250.0) * glide) / sample_rate
-    voice = np.zeros(n_samples)
-    for harmonic in range(1, _HARMONICS + 1):
-        voice += np.sin(harmonic * phase + generator.uniform(0.0, 2.0 * np.pi)) / harmonic**1.5
-    syllables = (0.5 + 0.5 * np.sin(2.0 * np.pi * 4.0 * time_s)) ** 2
-    voice = voice * syllables + 0.008 * generator.standard_normal(n_samples)
-    return np.asarray(0.25 * voice / np.abs(voice).max(), dtype=np.float32)

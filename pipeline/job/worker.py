@@ -1,4 +1,4 @@
-"""All that runs on a worker: the utterances of a shard to examples and rejects, committed as one shard."""
+"""All that runs on a worker: turns the utterances of a shard into examples and rejects, and commits them as one shard."""
 
 import time
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, AugmentParams
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
+from pipeline.job.counters import count_shard, count_work
 from pipeline.job.worklist import ShardTask, Worklist
 from pipeline.params import FeatureParams
-from pipeline.runners.counters import count_shard, count_work
-from pipeline.runners.parent_watchdog import Lifeline
+from pipeline.runners.parent_watchdog import ParentWatchdog
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import rejects_if_committed
@@ -51,7 +51,7 @@ class Extractor:
                 continue
             yield self._example(source, 0, clip, clip.waveform, {})
             if n_copies:
-                # Babble is made of other clips of the shard, so the waveforms of a train shard stay until its end.
+                # Babble is made of other clips of the shard, so all waveforms of a train shard stay in memory until its end.
                 decoded[source.utterance_id] = clip
                 usable.append(source)
         waveforms = {utterance_id: clip.waveform for utterance_id, clip in decoded.items()}
@@ -78,7 +78,7 @@ class Extractor:
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """Processes a `ShardTask`: extracts and commits the shard. Emits its name."""
+    """Processes a `ShardTask`: extracts and commits the shard. Emits the shard's name."""
 
     def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
         self._root = root
@@ -86,17 +86,17 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._config = config
         self._features = features
         self._augment = augment
-        self._command = Lifeline.of_this_process()
+        self._watchdog = ParentWatchdog.of_this_process()
 
     def setup(self) -> None:
-        self._command.hold()
+        self._watchdog.start()
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         self._extract = Extractor(Path(self._root), self._features, self._augment)
 
     def process(self, task: ShardTask) -> Iterator[str]:
         shard = self._worklist.read(task)
-        # A cluster that lost a worker repeats all that its task had; what that had committed stands.
+        # After a worker is lost, its task runs again; committed shards are skipped.
         rejects = rejects_if_committed(self._storage, shard, self._config)
         if rejects is None:
             began = time.perf_counter()

@@ -1,13 +1,13 @@
-"""A small job ahead of the real one on a cluster: what its workers lack is found in seconds, not in the middle of the night.
+"""The preflight of the workers of a cluster: a small job before the real one finds in seconds what the workers lack.
 
-Every worker writes a token beside the store, and the command that started the job reads it back. So a store that the workers
-write elsewhere, audio that they do not see, a package that they lack and libraries of another version are told before any work.
+Every worker writes a token beside the store, and the command reads the tokens back. This finds a store that the workers write
+elsewhere, audio that they do not see, a package that they lack, and libraries of another version.
 """
 
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,23 @@ from apache_beam.internal.cloudpickle import cloudpickle
 
 from pipeline.errors import RunnerError
 from pipeline.job.worklist import work_folder
+from pipeline.runners.options import cluster_tasks
+from pipeline.runners.run import run_preflight
 from pipeline.storage import Storage
 from pipeline.store.lineage import installed_versions
 
-# The code below goes to the workers itself, not its name: those that lack this package can still say so. Flink would wait three
-# minutes for a worker that cannot read its job.
+# Workers get the code of this module by value, not by name: a worker without this package can then still report that. Flink would
+# wait three minutes for a worker that cannot unpickle its job.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+_FOLDER = "preflight"
 
 
 class _WriteToken(beam.DoFn):  # type: ignore[misc]
-    """Processes a number: writes what this worker is and sees under that name. Imports of the package stay in `process`."""
+    """Processes a number: writes a token of that name, which says what the worker is and sees.
+
+    Imports this package only inside `process`, where a failed import can be reported.
+    """
 
     def __init__(self, url: str, root: str) -> None:
         self._url = url
@@ -34,65 +41,66 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
     def process(self, number: int) -> Iterator[int]:
         host = socket.gethostname()
         try:
-            import pipeline.job.run  # noqa: F401 - all that the job needs
+            import pipeline.job.worker  # noqa: F401 - all that a worker imports
             from pipeline.errors import RunnerError, StoreError
             from pipeline.storage import open_storage
             from pipeline.store.lineage import installed_versions
         except ImportError as error:
             raise ImportError(f"{error} (worker on {host})") from error
-        seen = {
+        token = {
             "host": host,
             "audio": Path(self._root).is_dir(),
             "versions": installed_versions(),
         }
         try:
-            open_storage(self._url).write(f"probe/{number}.json", json.dumps(seen).encode())
+            open_storage(self._url).write(f"{_FOLDER}/{number}.json", json.dumps(token).encode())
         except StoreError as error:
             raise RunnerError(f"storage not writable from the workers: {error} (worker on {host})") from error
         yield number
 
 
-def probe_workers(
-    try_out: Callable[[Callable[[beam.Pipeline], None]], None], workers: int, root: Path, output: str
-) -> None:
-    """Runs the probe and judges what comes back.
+def check_workers(flags: Sequence[str], root: Path, output: str) -> None:
+    """Runs the preflight on a cluster, one token per worker. Does nothing if the job does not run on a Flink cluster.
 
     Args:
-        try_out: Runs a pipeline that it gets the building function of.
-        workers: How many tokens are written, in parallel.
+        flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
         root: Folder of the audio, absolute.
-        output: The store's address, absolute; tokens are written to its work folder, which is removed with the list of
-            utterances.
+        output: The store's address, absolute. Tokens are written to its work folder, which is removed with the worklist.
 
     Raises:
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
             or the audio is not visible.
     """
+    n_tokens = cluster_tasks(flags)
+    if not n_tokens:
+        return
     storage = work_folder(output)
     write = _WriteToken(storage.url, str(root))
-    try_out(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
-    _judge(storage, workers, root, output)
+    run_preflight(
+        lambda p: p | beam.Create(range(n_tokens), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write), flags
+    )
+    _check_tokens(storage, n_tokens, root, output)
 
 
-def _judge(storage: Storage, workers: int, root: Path, output: str) -> None:
-    found: Sequence[str] = storage.list("probe/")
-    if len(found) < workers:
+def _check_tokens(storage: Storage, n_tokens: int, root: Path, output: str) -> None:
+    found: Sequence[str] = storage.list(f"{_FOLDER}/")
+    if len(found) < n_tokens:
         raise RunnerError(
-            f"storage not shared: the workers wrote {workers} tokens beside {output}, {len(found)} of them are seen from here. "
+            f"storage not shared: the workers wrote {n_tokens} tokens beside {output}, {len(found)} of them are seen from here. "
             "Mount the same folder under the same path on every machine, or give s3://bucket/prefix"
         )
     versions: dict[str, Any] = installed_versions()
     for name in found:
-        seen = json.loads(storage.read(name))
-        if not seen["audio"]:
+        token = json.loads(storage.read(name))
+        if not token["audio"]:
             raise RunnerError(
-                f"the worker on {seen['host']} does not see the audio in {root}; mount that folder there too, "
+                f"the worker on {token['host']} does not see the audio in {root}; mount that folder there too, "
                 "under the same path"
             )
-        other = sorted(key for key in versions if seen["versions"].get(key) != versions[key])
+        other = sorted(key for key in versions if token["versions"].get(key) != versions[key])
         if other:
-            told = ", ".join(f"{key} {seen['versions'].get(key)} instead of {versions[key]}" for key in other)
+            listed = ", ".join(f"{key} {token['versions'].get(key)} instead of {versions[key]}" for key in other)
             raise RunnerError(
-                f"the worker on {seen['host']} has other versions than this command: {told}; the store would have other bytes. "
-                "Install the same wheel and lock file there"
+                f"the worker on {token['host']} has other versions than this command: {listed}; the store would have other "
+                "bytes. Install the same wheel and lock file there"
             )

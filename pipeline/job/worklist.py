@@ -1,8 +1,8 @@
-"""The utterances of the shards that are due, in one file beside the store: a runner carries where they stand, not themselves.
+"""The worklist: the utterances of the shards that are due, in one file beside the store.
 
-Ten million utterances are over a gigabyte; a runner holds its elements in the job's description and in the memory of its
-master, so an element is a shard's name and a range of this file. It is there only while the job runs, and with it the job's
-name: where a new run finds them, the command of that job was killed.
+Beam elements hold only a shard's name and a byte range of the worklist. A runner keeps its elements in the job's description and
+in its master's memory, and the utterances of ten million clips would take more than a gigabyte there. The worklist exists only
+while the job runs, together with the job's name. If a new run finds them, the command of that job was killed.
 """
 
 import contextlib
@@ -25,12 +25,14 @@ _row = attrgetter(*(field.name for field in fields(Source)))
 
 @dataclass(frozen=True)
 class ShardTask:
-    """The element of a job: one shard, and where its utterances stand in the list.
+    """The element of a job: one shard, and the byte range of its utterances in the worklist.
 
     Attributes:
+        name: Of the shard.
+        split: Of the shard.
         offset: In bytes.
         length: In bytes.
-        sha256: Of these bytes: a list that another run wrote in the meantime is not taken for this one.
+        sha256: Of these bytes: tells this run's worklist from that of another run.
     """
 
     name: str
@@ -42,7 +44,7 @@ class ShardTask:
 
 @contextlib.contextmanager
 def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[ShardTask]]:
-    """Writes the list of a store's shards, gives the tasks, and removes it in the end.
+    """Writes the worklist, gives the tasks to the block, and removes the worklist after it.
 
     Args:
         url: Of the store, which the caller has locked.
@@ -50,9 +52,10 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
         job_name: Of the job that is going to write them.
 
     Raises:
-        StoreError: The list cannot be written.
+        StoreError: The worklist cannot be written.
     """
     storage = work_folder(url)
+    discard_worklist(url)  # of a run that was killed
     tasks = []
     offset = 0
     try:
@@ -60,7 +63,7 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
         with storage.create(_SHARDS) as file:
             for shard in shards:
                 rows = [_row(source) for source in shard.sources]
-                # The name makes every run's list another one, also of the same utterances.
+                # The job's name makes the bytes of every run differ, also for the same utterances.
                 packed = zlib.compress(json.dumps([job_name, rows]).encode())
                 file.write(packed)
                 checksum = hashlib.sha256(packed).hexdigest()
@@ -72,7 +75,7 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
 
 
 def discard_worklist(url: str) -> None:
-    """Removes the work folder of a store, also that of a run that was killed, for the holder of the store's lock."""
+    """Removes the work folder of a store, also one that a killed run left. The caller holds the store's lock."""
     storage = work_folder(url)
     if isinstance(storage, LocalStorage):
         shutil.rmtree(storage.root, ignore_errors=True)
@@ -81,14 +84,14 @@ def discard_worklist(url: str) -> None:
         storage.delete(name)
 
 
-def forsaken_job(url: str) -> str | None:
-    """Name of the job whose command was killed while it wrote to this store, for the holder of the store's lock."""
+def orphaned_job(url: str) -> str | None:
+    """Name of the job whose command was killed while it wrote to this store. The caller holds the store's lock."""
     storage = work_folder(url)
     return storage.read(_JOB).decode() if storage.exists(_JOB) else None
 
 
 class Worklist:
-    """The list as a worker reads it.
+    """The worklist, for reading on a worker.
 
     Args:
         url: Of the store.
@@ -101,7 +104,7 @@ class Worklist:
         """The shard of a task.
 
         Raises:
-            StoreError: The list is gone, or another run has written its own.
+            StoreError: The worklist does not exist any more, or another run has written its own.
         """
         packed = self._storage.read_range(_SHARDS, task.offset, task.length)
         if hashlib.sha256(packed).hexdigest() != task.sha256:
@@ -111,6 +114,6 @@ class Worklist:
 
 
 def work_folder(url: str) -> Storage:
-    """What a run keeps while it lasts, hidden beside the store: that holds nothing of a run's own."""
+    """The hidden folder beside the store for the files of a run: the store itself holds none."""
     parent, slash, name = open_storage(url).url.rpartition("/")
     return open_storage(f"{parent}{slash}.{name}.work")

@@ -1,8 +1,8 @@
-"""Keeps Beam quiet about what does not matter here. Light enough to be imported before Beam is."""
+"""Filters Beam's log. Imports nothing heavy, so that it can be called before Beam is imported."""
 
 import logging
 
 
 def hush_beam() -> None:
-    """Drops what Beam logs about an optional part of itself whenever it is imported."""
+    """Drops the warning that Beam logs at every import if its optional package apitools is not installed."""
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())

@@ -1,7 +1,7 @@
-"""A worker process that ends with the command it works for.
+"""Exits a worker when the process that started it has ended.
 
-A command that was killed cannot stop its workers, and Beam's would first finish their share, which can take hours, beside
-the run that was started in its place. So every worker watches the command's process and ends within half a second of it.
+A command that is killed cannot stop its workers, and Beam's workers would first finish their share, which can take hours, beside
+the run that is started next. So each worker watches the process of its command and exits within half a second of its end.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ _watched: set[int] = set()
 
 
 @dataclass(frozen=True)
-class Lifeline:
-    """The process of a command; made there, held by its workers.
+class ParentWatchdog:
+    """The process of a command, which its workers watch. Made in the command, started in every worker.
 
     Attributes:
-        host: Name of its machine.
-        pid: Its process id.
-        started: When it started, in seconds since the epoch: ids are used again.
+        host: Name of the command's machine.
+        pid: Process id of the command.
+        started: Start of that process in seconds since the epoch: the system uses process ids again.
     """
 
     host: str
@@ -32,16 +32,16 @@ class Lifeline:
     started: float
 
     @classmethod
-    def of_this_process(cls) -> "Lifeline":
-        """A lifeline to the calling process."""
+    def of_this_process(cls) -> "ParentWatchdog":
+        """A watchdog for the workers of the calling process."""
         return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
 
-    def hold(self) -> None:
-        """Ends the calling process when the command's is gone; does nothing on another machine or in that process itself."""
+    def start(self) -> None:
+        """Exits the calling process once the command has ended. Does nothing on another machine or in the command itself."""
         if self.host != socket.gethostname() or self.pid == os.getpid() or self.pid in _watched or not self._runs():
             return
         _watched.add(self.pid)
-        threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
+        threading.Thread(target=self._watch, name="parent-watchdog", daemon=True).start()
 
     def _watch(self) -> None:
         while self._runs():

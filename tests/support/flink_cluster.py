@@ -1,12 +1,12 @@
-"""A real Flink cluster for tests: the jars fetched and the runner built once, then JobManager, TaskManagers and worker pools.
+"""A real Flink cluster for tests: fetches the jars and builds the runner once, starts JobManager, TaskManagers and worker pools.
 
-Where Java, Maven or a jar cannot be had, `FlinkUnavailableError` says why, and the tests that need a cluster are skipped with
+If Java, Maven or a jar is not available, `FlinkUnavailableError` says why, and the tests that need a cluster are skipped for
 that reason.
 """
 
 import contextlib
 import fcntl
-import importlib.util
+import importlib
 import shutil
 import site
 import socket
@@ -16,30 +16,27 @@ import time
 import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POOL = REPOSITORY / "deploy" / "flink" / "worker_pool.py"
 
 
 class FlinkUnavailableError(Exception):
-    """There is no cluster here; the message is the reason."""
+    """No cluster can be started here; the message is the reason."""
 
 
-def local_cluster() -> ModuleType:
-    """The module `deploy/flink/local_cluster.py`, which is no part of a package."""
-    name = "local_cluster"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / "deploy" / "flink" / "local_cluster.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+def local_cluster(*arguments: Any, **options: Any) -> Any:
+    """Makes a `LocalCluster` of `deploy/flink`, whose scripts belong to no package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(REPOSITORY / "deploy" / "flink")
+        return importlib.import_module("cluster").LocalCluster(*arguments, **options)
 
 
 def build() -> None:
-    """Fetches Flink's jars and builds the runner, unless that is done.
+    """Fetches Flink's jars and builds the runner, unless both exist.
 
     Raises:
         FlinkUnavailableError: Java or Maven is missing, or something cannot be fetched.
@@ -55,18 +52,18 @@ def build() -> None:
             ["make", "flink-cache"], cwd=REPOSITORY, capture_output=True, text=True, timeout=500, check=False
         )
     if made.returncode != 0:
-        words = (made.stderr + made.stdout).strip().splitlines() or ["it says nothing"]
+        words = (made.stderr + made.stdout).strip().splitlines() or ["no output"]
         raise FlinkUnavailableError(f"`make flink-cache` failed, so no Flink cluster here: {words[0][:300]}")
 
 
 @contextlib.contextmanager
 def worker_pool(folder: Path, python: Path | str = sys.executable, wrapper: Sequence[str] = ()) -> Iterator[str]:
-    """Runs one more worker pool, with another Python or inside a wrapper command; gives its address.
+    """Runs another worker pool, with another Python or inside a wrapper command; gives its address.
 
     Args:
         folder: For its log.
-        python: What its workers are.
-        wrapper: A command that runs the command after it, such as one that makes a mount namespace.
+        python: Interpreter of its workers.
+        wrapper: A command that runs the command that follows it, e.g. in a mount namespace.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Fixtures around the Flink cluster; a test that asks for one is skipped where no cluster can be had."""
+"""Fixtures of the Flink cluster. A test that uses one is skipped if no cluster can be started."""
 
 import pytest
 

@@ -1,1 +1,4 @@
-"""Apache Flink as the features job meets it: the REST interface, checks before a job, and Beam's runner, mended."""
+"""Apache Flink: its REST interface, the checks of a cluster before a job, and Beam's FlinkRunner adapted to Flink 2.
+
+The runner in Java and the local test cluster are in `deploy/flink`.
+"""

@@ -1,4 +1,4 @@
-"""Checks before a job goes to a Flink cluster: what would fail late, or wait for ever, is found early and explained."""
+"""Checks before a job goes to a Flink cluster: finds early, and explains, what would fail late or hang."""
 
 import re
 import socket
@@ -12,25 +12,26 @@ from pipeline.errors import RunnerError
 from pipeline.runners.flink.rest import FlinkCluster, Overview
 
 _NO_CLUSTER = ("[auto]", "[local]")
-"""Values of --flink_master for which Beam starts a Flink of its own."""
+"""Values of --flink_master for which Beam starts its own Flink."""
 _TIMEOUT_S = 5.0
 _RUNNERS = Path(__file__).resolve().parents[3] / ".cache" / "flink" / "runner"
 """Where `make flink-cache` puts the project's runner, in a checkout."""
 
 
-def cluster_of(options: beam_options.PipelineOptions) -> FlinkCluster | None:
-    """The cluster that a job goes to; None where Beam starts one of its own."""
+def find_cluster(options: beam_options.PipelineOptions) -> FlinkCluster | None:
+    """The cluster that a job goes to; None where Beam starts its own."""
     master = options.view_as(beam_options.FlinkRunnerOptions).flink_master
     return None if master in _NO_CLUSTER else FlinkCluster(master)
 
 
-def check_flink(options: beam_options.PipelineOptions) -> None:
-    """Looks at the options, the worker pool and the cluster, in this order.
+def check_cluster(options: beam_options.PipelineOptions) -> None:
+    """Checks the options, the worker pool and the cluster, in this order.
 
     Raises:
-        RunnerError: No environment type, pool, cluster, jar or slots, or one of another version; says what to do.
+        RunnerError: The environment type, the pool, the cluster, the jar or slots are missing, or a version differs; says what to
+            do.
     """
-    cluster = cluster_of(options)
+    cluster = find_cluster(options)
     if cluster is None:
         return
     flink = options.view_as(beam_options.FlinkRunnerOptions)
@@ -38,11 +39,12 @@ def check_flink(options: beam_options.PipelineOptions) -> None:
     if portable.environment_type is None:
         raise RunnerError(
             "no --environment_type: with a cluster Beam would start Docker containers. Give --environment_type=EXTERNAL and "
-            "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if that is what you want"
+            "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if containers are meant"
         )
     if portable.environment_type == "LOOPBACK":
         raise RunnerError(
-            "--environment_type=LOOPBACK does all the work in this one process; give EXTERNAL, or use --on local"
+            "--environment_type=LOOPBACK does all the work in this one process; give --environment_type=EXTERNAL, "
+            "or use --on local"
         )
     if portable.environment_type == "EXTERNAL":
         host = cluster.url.rpartition("://")[2].rpartition(":")[0]
@@ -52,16 +54,16 @@ def check_flink(options: beam_options.PipelineOptions) -> None:
     _check_slots(cluster, overview, flink.parallelism)
 
 
-def fill_in(flags: Sequence[str]) -> list[str]:
-    """Adds how many slots to use, all that are free, a worker process for each, and the project's runner where it was built.
+def complete_flags(flags: Sequence[str]) -> list[str]:
+    """Adds the flags that are missing: every free slot is used, with one worker process each, by the project's runner if built.
 
-    What the flags say stays. Without the project's runner, and without a jar in the flags, Beam fetches its own.
+    Given flags are kept. If the project's runner is not built and no jar is given, Beam downloads its own.
 
     Raises:
         RunnerError: The cluster does not answer.
     """
     options = beam_options.PipelineOptions(list(flags))
-    cluster = cluster_of(options)
+    cluster = find_cluster(options)
     if cluster is None:
         return list(flags)
     given = {flag.partition("=")[0] for flag in flags}
@@ -81,9 +83,9 @@ def _is_here(host: str) -> bool:
 
 
 def _check_pool(address: str | None, cluster_is_here: bool) -> None:
-    """Needs an address; whether anyone listens can be told from here only if it is this machine's.
+    """Checks the address of the worker pools, and that a pool listens if the cluster and the pool are on this machine.
 
-    Beside the TaskManagers of a cluster elsewhere, `localhost` means their machines.
+    For a cluster elsewhere, `localhost` is each TaskManager's own machine, which cannot be reached from here.
     """
     host, _, port = (address or "").rpartition(":")
     if not host or not port.isdigit():

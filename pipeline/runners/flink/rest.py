@@ -1,6 +1,6 @@
-"""What the pipeline asks a Flink cluster over its REST interface, and tells it.
+"""A client of Flink's REST interface: the requests that the project needs.
 
-See https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/ for the answers' fields.
+The fields of the answers: https://nightlies.apache.org/flink/flink-docs-release-2.2/docs/ops/rest_api/
 """
 
 import time
@@ -21,7 +21,7 @@ _NO_SUCH_RUNNING_JOB = (404, 409)
 
 @dataclass(frozen=True)
 class Overview:
-    """A cluster at a glance: its version, such as "2.2.1", and its task slots."""
+    """The version of a cluster, such as "2.2.1", and its task slots."""
 
     version: str
     slots_total: int
@@ -29,7 +29,7 @@ class Overview:
 
 
 class _StatusError(RunnerError):
-    """The cluster answers with an HTTP status that is none of success."""
+    """The cluster answers with the HTTP status of an error."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class FlinkCluster:
         """Version and slots.
 
         Raises:
-            RunnerError: Nobody answers there, or not a Flink cluster.
+            RunnerError: Nothing answers there, or something else than a Flink cluster.
         """
         found = self._ask(requests.get, "overview")
         try:
@@ -60,7 +60,7 @@ class FlinkCluster:
             raise RunnerError(f"{self.url} is no Flink cluster: its /overview names no version or slots") from error
 
     def most_slots(self) -> int:
-        """Slots of the TaskManager that has the most.
+        """The largest number of slots that a TaskManager has.
 
         Raises:
             RunnerError: The cluster does not answer.
@@ -79,7 +79,7 @@ class FlinkCluster:
         return [str(job["jid"]) for job in jobs if job["state"] not in _ENDED and job["name"] == name]
 
     def cancel(self, job: str) -> None:
-        """Cancels a job, unless it has ended, and waits until its tasks have let go of their slots.
+        """Cancels a job, unless it has ended, and waits until its slots are free.
 
         Raises:
             RunnerError: The cluster does not answer, or the job has not ended within 30 s.
@@ -100,7 +100,7 @@ class FlinkCluster:
         )
 
     def last_failure(self, job: str) -> str | None:
-        """The Java stack trace of a job's latest failure, also of one that a restart mended; None where there was none.
+        """The Java stack trace of a job's latest failure, also if a restart repaired it; None if it had no failure.
 
         Raises:
             RunnerError: The cluster does not answer.
@@ -126,7 +126,7 @@ class FlinkCluster:
 
 
 def _reason(error: Exception) -> str:
-    """The shortest true account of a failed request: the system's own word where there is one."""
+    """Why a request failed, in a few words: the operating system's message if there is one."""
     if "BadStatusLine" in str(error):
         return "something else than HTTP answers there"
     cause: BaseException | None = error

@@ -1,7 +1,7 @@
-"""Beam's FlinkRunner, mended where it meets the REST interface of Flink 2, and with a look at the job while it runs.
+"""Beam's FlinkRunner, adapted to the REST interface of Flink 2, with metrics while a job runs.
 
-Beam's client puts the job into a jar, uploads that and then polls. It reads exceptions from a field that Flink 2 no longer has,
-cancels at an address that never was, waits up to a minute between two looks and tells no metrics before the end.
+Beam's client packs the job into a jar, uploads it and polls its state. The client reads exceptions from a field that Flink 2 does
+not have, calls a cancel endpoint that does not exist, polls up to a minute apart, and reports metrics only after the end.
 """
 
 import contextlib
@@ -23,37 +23,37 @@ from pipeline.runners.flink.rest import FlinkCluster
 
 _POLL_S = 0.5
 _SILENCE_S = 30.0
-"""How long the cluster may give no answer, as while another JobManager takes over."""
+"""How long the cluster may not answer, for example while another JobManager takes over."""
 
 
-class MendedFlinkRunner(FlinkRunner):  # type: ignore[misc]
-    """A FlinkRunner whose jobs can be cancelled, tell their metrics and say why they failed.
+class MonitoredFlinkRunner(FlinkRunner):  # type: ignore[misc]
+    """A FlinkRunner whose jobs can be cancelled, report metrics while they run, and say why they failed.
 
     Args:
-        on_metrics: Called with Beam's `MetricResults` about twice a second, once the cluster has any.
-        trial_s: For a job that finds out whether another one could run: its first failure ends it, whatever the cluster
-            would retry, and so does this many seconds. None: a job proper.
+        on_metrics: Called with Beam's `MetricResults` about twice a second, once the cluster has some.
+        preflight_s: For a preflight: its time limit in seconds. Its first failure ends it, even if the cluster would retry.
+            None: a job without a time limit, which the cluster may restart.
     """
 
-    def __init__(self, on_metrics: Callable[[Any], None], trial_s: float | None = None) -> None:
+    def __init__(self, on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> None:
         super().__init__()
         self._on_metrics = on_metrics
-        self._trial_s = trial_s
+        self._preflight_s = preflight_s
 
     def default_job_server(self, options: PipelineOptions) -> Any:
         server = super().default_job_server(options)
         if isinstance(server, FlinkUberJarJobServer):
-            return _JobServer(server._master_url, options, self._on_metrics, self._trial_s)
+            return _JobServer(server._master_url, options, self._on_metrics, self._preflight_s)
         return server
 
 
 class _JobServer(FlinkUberJarJobServer):  # type: ignore[misc]
     def __init__(
-        self, master: str, options: PipelineOptions, on_metrics: Callable[[Any], None], trial_s: float | None
+        self, master: str, options: PipelineOptions, on_metrics: Callable[[Any], None], preflight_s: float | None
     ) -> None:
         super().__init__(master, options)
         self._on_metrics = on_metrics
-        self._trial_s = trial_s
+        self._preflight_s = preflight_s
 
     def create_beam_job(self, job_id: str, job_name: str, pipeline: Any, options: Any) -> "_Job":
         job = _Job(
@@ -67,14 +67,14 @@ class _JobServer(FlinkUberJarJobServer):  # type: ignore[misc]
         )
         job.cluster = FlinkCluster(self._master_url)
         job.on_metrics = self._on_metrics
-        job.trial_s = self._trial_s
+        job.preflight_s = self._preflight_s
         return job
 
 
 class _Job(FlinkBeamJob):  # type: ignore[misc]
     cluster: FlinkCluster
     on_metrics: Callable[[Any], None]
-    trial_s: float | None
+    preflight_s: float | None
 
     def run(self) -> None:
         try:
@@ -95,25 +95,25 @@ class _Job(FlinkBeamJob):  # type: ignore[misc]
             yield state, timestamp
             if self.is_terminal_state(state):
                 return
-            if self.trial_s is not None:
-                self._end_failed_trial(time.monotonic() - began)
+            if self.preflight_s is not None:
+                self._end_failed_preflight(time.monotonic() - began)
 
     def get_message_stream(self) -> Iterator[Any]:
-        """Gives none: the stream of states ends with the reason."""
+        """Empty: the stream of states ends with the reason of a failure."""
         return iter(())
 
-    def _end_failed_trial(self, seconds: float) -> None:
+    def _end_failed_preflight(self, seconds: float) -> None:
         stack = self.cluster.last_failure(self._flink_job_id)
-        if stack is None and seconds < (self.trial_s or 0.0):
+        if stack is None and seconds < (self.preflight_s or 0.0):
             return
-        # What went wrong is worth more than that it could not be cancelled.
+        # The reason of the failure matters more than a cancellation that failed too.
         with contextlib.suppress(RunnerError):
             self.cancel()
         if stack is not None:
             raise RuntimeError(failure(stack))
         raise RunnerError(
-            f"the workers did not start within {self.trial_s:.0f} s; look at what the worker pools and TaskManagers log. "
-            "A pool answers although each of its workers ends as it starts"
+            f"the workers did not start within {self.preflight_s:.0f} s; see the logs of the worker pools and TaskManagers. "
+            "A pool listens even if each of its workers ends as it starts"
         )
 
     def _states(self) -> Iterator[Any]:
@@ -121,34 +121,34 @@ class _Job(FlinkBeamJob):  # type: ignore[misc]
         while True:
             try:
                 state = self.get_state()
-                self._tell_metrics()
+                self._report_metrics()
             except (requests.RequestException, RuntimeError) as error:
                 if "failed with status 404" in str(error):
                     raise RunnerError(
                         f"the cluster at {self._master_url} no longer knows the job, as after a restart of its JobManager. "
-                        "What is finished is kept: run the command again"
+                        "Finished work is kept: run the command again"
                     ) from error
                 if time.monotonic() - answered > _SILENCE_S:
                     raise RunnerError(
                         f"the cluster at {self._master_url} has not answered for {_SILENCE_S:.0f} s; the job may be lost. "
-                        "What is finished is kept: run the command again when the cluster is back"
+                        "Finished work is kept: run the command again when the cluster is back"
                     ) from error
             else:
                 answered = time.monotonic()
                 yield state
             time.sleep(_POLL_S)
 
-    def _tell_metrics(self) -> None:
+    def _report_metrics(self) -> None:
         try:
             text = self.get_metrics()
         except LookupError:
-            return  # no bundle has ended yet
+            return  # no bundle has finished yet
         self.on_metrics(PortableMetrics(json_format.Parse(text, beam_job_api_pb2.GetJobMetricsResponse())))
 
 
 def failure(stack: str) -> str:
-    """What went wrong, of a Java stack trace: the worker's Python traceback if there is one, else the deepest cause."""
-    # Of a chain the last: what was raised for people in place of its cause.
+    """The reason in a Java stack trace: the worker's Python traceback if it holds one, else the deepest cause."""
+    # The last one of a chain: the error that was raised for the user in place of its cause.
     tracebacks = re.findall(r"Traceback \(most recent call last\):\n.*?(?=\n\s*\n|\n\s+at |\Z)", stack, re.DOTALL)
     if tracebacks:
         return str(tracebacks[-1]).strip()
@@ -157,7 +157,7 @@ def failure(stack: str) -> str:
 
 
 def _refusal(answer: str) -> str:
-    """The message of what the job's program threw on the cluster, out of the answer with its stack traces."""
+    """The message of the exception that the cluster threw, from its answer with stack traces."""
     causes = re.findall(r"Caused by: ([\w.$]+: .*?)(?:\\n|\n|\"|$)", answer)
     own = [cause for cause in causes if cause.startswith("bonafide.flink.")]
     found = own or causes

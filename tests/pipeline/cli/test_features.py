@@ -77,6 +77,22 @@ print("\\n" + json.dumps(sorted({name.partition(".")[0] for name in sys.modules}
     assert set(json.loads(result.stdout.splitlines()[-1])) & set(HEAVY) == set()
 
 
+def test_the_commands_are_joined_with_typer_alone_and_without_the_packages_behind_them() -> None:
+    code = """
+import json, sys
+import typer
+before = set(sys.modules)
+import pipeline.cli
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    loaded = json.loads(result.stdout)
+    assert {name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names} == {
+        name for name in loaded if name == "pipeline" or name.startswith("pipeline.cli")
+    }
+
+
 def test_help_takes_less_than_a_second_of_processor_time() -> None:
     def seconds() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,8 +1,6 @@
-"""What `bonafide plan` says of a job: arithmetic that can be done by hand, and the real work where it is measured."""
+"""The estimate of a job: arithmetic that can be checked by hand, and the bytes of a real store."""
 
-import json
-from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.corpus.manifest import build_manifest
 from pipeline.errors import ParamsError
-from pipeline.job.capacity import FLAC_RATIO, Rates, Workload, estimate, makespan, shard_memory
-from pipeline.job.speed import calibrate
+from pipeline.job.capacity import FLAC_RATIO, Workload, estimate, makespan, shard_memory
 from pipeline.job.worker import Extractor
 from pipeline.params import Params, load_params
 from pipeline.storage import open_storage
@@ -21,20 +18,11 @@ from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.sharding import assign_shards
 from pipeline.store.writer import write_shard
+from tests.support.rates import RATES
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.synthetic_store import PARAMS_FILE, manifest_of
 
-MIB = 2**20
 PARAMS = load_params(PARAMS_FILE)
-RATES = Rates(
-    original_s=0.001,
-    copy_s=0.002,
-    shard_s=0.0,
-    start_s=0.0,
-    command_clip_s=0.0,
-    command_shard_s=0.0,
-    worker_bytes=300 * MIB,
-)
 # 80 bands of two bytes every 10 ms for two seconds, and 230 bytes around them.
 RECORD_BYTES = 2 * 100 * 80 * 2 + 230
 
@@ -52,7 +40,7 @@ def with_store(params: Params = PARAMS, **changes: Any) -> Params:
     return params.model_copy(update={"store": params.store.model_copy(update=changes)})
 
 
-# The arithmetic, worked by hand
+# The arithmetic, checked by hand
 
 
 def test_a_workload_of_train_clips_alone() -> None:
@@ -188,151 +176,3 @@ def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
     written = sum(counts["record_bytes"] for counts in info["splits"].values())
     expected = estimate(Workload({"train": 9, "dev": 9, "eval": 9}, 1.5), RATES, params, 1, 1.0)
     assert expected.store_bytes == pytest.approx(written, rel=0.05)
-
-
-@pytest.mark.parametrize("n_copies", [0, 2])
-def test_a_short_calibration_finds_that_everything_costs_something(n_copies: int) -> None:
-    rates = calibrate(with_copies(n_copies), 0.5, 0.0)
-    found = {field.name: getattr(rates, field.name) for field in fields(rates)}
-    assert all(0 < found[name] < 1e12 for name in found if name != "command_clip_s"), found
-    assert 0 <= rates.command_clip_s < 1
-
-
-# The command
-
-
-@pytest.fixture
-def bonafide_plan(
-    monkeypatch: pytest.MonkeyPatch, repository: Path, run_bonafide: Callable[..., tuple[int, str]]
-) -> Callable[..., tuple[int, str]]:
-    """Runs `bonafide plan` with rates that need no measurement."""
-    monkeypatch.chdir(repository)
-    monkeypatch.setattr("pipeline.job.speed.calibrate", lambda params, mean_s, budget_s: RATES)
-
-    def run(*arguments: object) -> tuple[int, str]:
-        code, output = run_bonafide("plan", *arguments)
-        return code, " ".join(output.split())
-
-    return run
-
-
-def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
-    bonafide_plan: Callable[..., tuple[int, str]],
-) -> None:
-    code, output = bonafide_plan("--clips", "10_000_000", "--mean-seconds", "3.4", "--copies", "3", "--cores", "256")
-    assert code == 0, output
-    for told in (
-        "10,000,000 clips of 3.4 s, 3 copies, 256 cores",
-        "│ 9,444.4 h │",
-        "│ 32,784, 16 of them empty │",
-        "│ 2.0 TiB │",
-        "│ 66.1 h │",
-        "memory per worker",
-        "│ memory of the command │ 7.7 GiB │",
-        "Assumptions - rates of this machine",
-        "1.00 ms per second of audio, 2.00 ms per second of a copy",
-        "100% of the clips are in train",
-        "a core keeps 95% of its speed",
-        "storage keeps up",
-    ):
-        assert told in output, told
-    assert "cost" not in output
-    assert "leaves cores idle" not in output
-
-
-def test_the_table_fits_in_100_columns(
-    bonafide_plan: Callable[..., tuple[int, str]], run_bonafide: Callable[..., tuple[int, str]]
-) -> None:
-    _, output = run_bonafide("plan", "--clips", 10**7, "--mean-seconds", 3, "--cores", 8, "--price-per-core-hour", 1)
-    assert max(map(len, output.splitlines())) <= 100
-
-
-def test_underscores_in_numbers_change_nothing(bonafide_plan: Callable[..., tuple[int, str]]) -> None:
-    with_them, without = (
-        bonafide_plan("--clips", clips, "--mean-seconds", 3, "--cores", 4) for clips in ("1_000_000", "1000000")
-    )
-    assert with_them == without
-
-
-def test_json_has_inputs_rates_and_estimate(
-    bonafide_plan: Callable[..., tuple[int, str]],
-) -> None:
-    code, output = bonafide_plan(
-        "--clips", 1_000_000, "--mean-seconds", 2, "--train-share", 0.2, "--cores", 4, "--json"
-    )
-    assert code == 0, output
-    content = json.loads(output)
-    assert content["workload"] == {
-        "clips": 1_000_000,
-        "mean_s": 2.0,
-        "train_share": 0.2,
-        "copies": PARAMS.augment.copies,
-    }
-    assert content["rates"]["copy_s"] == RATES.copy_s
-    result = estimate(Workload.of(1_000_000, 2.0, 0.2), RATES, PARAMS, 4, content["efficiency"])
-    assert content["estimate"]["shards"] == result.shards
-    assert content["estimate"]["wall_s"] == result.wall_s
-    assert content["cost"] is None
-
-
-def test_the_cost_is_that_of_all_cores_for_the_wall_time(bonafide_plan: Callable[..., tuple[int, str]]) -> None:
-    arguments = ("--clips", 1_000_000, "--mean-seconds", 3.6, "--copies", 0, "--cores", 10, "--efficiency", 1)
-    code, output = bonafide_plan(*arguments, "--price-per-core-hour", 0.5, "--json")
-    content = json.loads(output)
-    assert code == 0
-    assert content["cost"] == pytest.approx(10 * content["estimate"]["wall_s"] / 3600 * 0.5)
-    _, table = bonafide_plan(*arguments, "--price-per-core-hour", 0.5)
-    assert f"│ cost, all cores reserved for the wall time │ {content['cost']:.2f} │" in table
-
-
-@pytest.mark.parametrize(
-    ("extra", "remedy"), [((), "lower store.target_shard_mib"), (("shards",), "raise store.shards")]
-)
-def test_idle_cores_are_told_with_what_helps(
-    bonafide_plan: Callable[..., tuple[int, str]], tmp_path: Path, extra: tuple[str, ...], remedy: str
-) -> None:
-    params = tmp_path / "params.yaml"
-    text = PARAMS_FILE.read_text(encoding="utf-8")
-    params.write_text(text.replace("shards: auto", "shards: 8") if extra else text, encoding="utf-8")
-    few = ("--clips", 1_000, "--mean-seconds", 3, "--params", params)
-    assert f"8 shards for 5 cores: the last wave leaves cores idle; {remedy}" in bonafide_plan(*few, "--cores", 5)[1]
-    assert "leaves cores idle" not in bonafide_plan(*few, "--cores", 4)[1]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--clips", "many"], "--clips"),
-        (["--clips", "0"], "--clips"),
-        (["--clips", "10,000"], "--clips"),
-        (["--copies", "-1"], "--copies"),
-        (["--cores", "0"], "--cores"),
-        (["--mean-seconds", "0"], "--mean-seconds 0: expected a number of seconds above 0"),
-        (["--mean-seconds", "nan"], "--mean-seconds nan: expected a number of seconds above 0"),
-        (["--mean-seconds", "0.05"], "--mean-seconds 0.05: expected at least features.min_duration_s, 0.1"),
-        (["--train-share", "21"], "--train-share 21: expected a share from 0 to 1"),
-        (["--efficiency", "0"], "--efficiency 0: expected a share above 0, at most 1"),
-        (["--calibration-seconds", "-1"], "--calibration-seconds -1: expected 0 to 3600 seconds"),
-        (["--price-per-core-hour", "-0.1"], "--price-per-core-hour -0.1: expected 0 or more"),
-        (["--params", "absent.yaml"], "absent.yaml: no such parameter file"),
-        (["--clips", "1_000_000_000", "--mean-seconds", "20"], "raise store.target_shard_mib"),
-    ],
-    ids=" ".join,
-)
-def test_a_wrong_value_is_told(bonafide_plan: Callable[..., tuple[int, str]], arguments: list[str], told: str) -> None:
-    given_values = {"--clips": "1000", "--mean-seconds": "3"} | dict(zip(arguments[::2], arguments[1::2], strict=True))
-    code, output = bonafide_plan(*(word for pair in given_values.items() for word in pair))
-    assert code == 2
-    assert told in output
-    assert "Traceback" not in output
-
-
-def test_the_command_measures_this_machine(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Callable[..., tuple[int, str]]
-) -> None:
-    monkeypatch.chdir(repository)
-    arguments = ("--clips", 1_000, "--mean-seconds", 0.3, "--cores", 1, "--calibration-seconds", 0)
-    code, output = run_bonafide("plan", *arguments)
-    assert code == 0, output
-    assert "apitools" not in output
-    assert "Assumptions" in output

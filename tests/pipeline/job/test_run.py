@@ -1,4 +1,4 @@
-"""The features job on real audio: the same bytes wherever it runs, nothing lost, and every way to stop it survived."""
+"""The features job on real audio: the same bytes everywhere, no utterance lost, and a resumable store however a run ends."""
 
 import errno
 import io
@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from pipeline.job.run import run_features
 from pipeline.params import Params, parse_params
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
+from tests.support.small_disk import small_disk
 from tests.support.synthetic_corpus import SAMPLE_RATE, protocol_lines, waveform, write_corpus, write_protocols
 from tests.support.synthetic_store import files_of
 
@@ -68,7 +68,7 @@ class Corpus:
         self.params_file = folder / "params.yaml"
         self.params_file.write_text(yaml.safe_dump(job_params(self.root)), encoding="utf-8")
         self.store = folder / "store"
-        self.outcome = run(self.manifest, self.root, self.store)
+        self.result = run(self.manifest, self.root, self.store)
 
     def command(self, output: Path, *more: str) -> list[str]:
         return [
@@ -99,9 +99,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 def test_every_utterance_arrives_and_the_store_is_intact(corpus: Corpus) -> None:
     assert verify(corpus.store, corpus.manifest) == []
-    assert corpus.outcome.kept == 0
-    assert corpus.outcome.redone == SHARDS * len(SPLITS)
-    counts = {split: (c["utterances"], c["examples"]) for split, c in corpus.outcome.info["splits"].items()}
+    assert corpus.result.kept == 0
+    assert corpus.result.redone == SHARDS * len(SPLITS)
+    counts = {split: (c["utterances"], c["examples"]) for split, c in corpus.result.info["splits"].items()}
     assert counts == {"train": (14, 28), "dev": (14, 14), "eval": (14, 14)}
 
 
@@ -126,10 +126,10 @@ def test_order_of_protocol_lines_does_not_change_a_byte(corpus: Corpus, tmp_path
 def test_second_run_reads_no_audio_and_changes_nothing(corpus: Corpus, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(corpus.store, store)
-    before = standing(store)
-    outcome = run(corpus.manifest, tmp_path / "no such folder", store)
-    assert (outcome.kept, outcome.redone) == (SHARDS * len(SPLITS), 0)
-    assert standing(store) == before
+    before = committed_files(store)
+    result = run(corpus.manifest, tmp_path / "no such folder", store)
+    assert (result.kept, result.redone) == (SHARDS * len(SPLITS), 0)
+    assert committed_files(store) == before
 
 
 # Incremental
@@ -142,8 +142,8 @@ def test_changed_clip_redoes_its_shard_alone(corpus: Corpus, tmp_path: Path) -> 
     soundfile.write(
         root / "ASVspoof2019_LA_dev" / "flac" / "LA_D_0000003.flac", waveform("other"), SAMPLE_RATE, "PCM_16"
     )
-    outcome = run(build_manifest(root), root, store)
-    assert (outcome.kept, outcome.redone) == (SHARDS * len(SPLITS) - 1, 1)
+    result = run(build_manifest(root), root, store)
+    assert (result.kept, result.redone) == (SHARDS * len(SPLITS) - 1, 1)
     run(build_manifest(root), root, tmp_path / "fresh")
     assert files_of(store) == files_of(tmp_path / "fresh")
 
@@ -231,7 +231,7 @@ def test_hostile_files_are_rejected_with_their_reason_and_good_clips_all_arrive(
     changed = tmp_path / "audio" / "good_dev_spoof.flac"
     soundfile.write(changed, waveform("changed", 0.5), SAMPLE_RATE)
     expected["good_dev_spoof"] = "changed"
-    outcome = run(manifest, tmp_path, tmp_path / "store", features__max_reject_fraction=1.0)
+    result = run(manifest, tmp_path, tmp_path / "store", features__max_reject_fraction=1.0)
     store = FeatureStore.open(tmp_path / "store")
     found = dict.fromkeys(store.index["utterance_id"].to_pylist())
     rejects = store.rejects().to_pylist()
@@ -239,7 +239,7 @@ def test_hostile_files_are_rejected_with_their_reason_and_good_clips_all_arrive(
     assert found == expected
     assert all(row["detail"] and str(tmp_path) not in row["detail"] for row in rejects)
     assert verify(tmp_path / "store", manifest) == []
-    assert outcome.info["splits"]["train"]["rejects"] == 9
+    assert result.info["splits"]["train"]["rejects"] == 9
     # The channels' mean, the resampled and the deep clip are all a second of audio at the front end's rate.
     for utterance_id in ("eight_channels", "high_rate", "deep", "späce_and_ünïcode_語"):
         assert store.row(utterance_id)["duration_s"] == pytest.approx(1.0)
@@ -252,8 +252,8 @@ def test_restored_file_is_taken_up_by_the_next_run(corpus: Corpus, tmp_path: Pat
     run(corpus.manifest, root, tmp_path / "store", features__max_reject_fraction=1.0)
     assert FeatureStore.open(tmp_path / "store").rejects()["reason"].to_pylist() == ["missing"]
     (tmp_path / "away.flac").rename(clip)
-    outcome = run(corpus.manifest, root, tmp_path / "store", features__max_reject_fraction=1.0)
-    assert outcome.redone == 1
+    result = run(corpus.manifest, root, tmp_path / "store", features__max_reject_fraction=1.0)
+    assert result.redone == 1
     assert files_of(tmp_path / "store") == files_of(corpus.store)
 
 
@@ -269,7 +269,7 @@ def test_too_many_rejects_fail_with_a_table_of_reasons_and_keep_finished_shards(
 # Every way to stop it
 
 
-def standing(folder: Path) -> dict[str, tuple[int, int]]:
+def committed_files(folder: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of change of every file of the shards that are committed, and of store.json."""
     committed = {path.stem for path in (folder / "index").glob("*-of-*.parquet")} | {"store"}
     return {
@@ -313,10 +313,10 @@ def kill_and_resume(corpus: Corpus, output: Path, n_files: int, delay_s: float) 
     process.communicate()
     _, left = psutil.wait_procs(children, timeout=10)
     assert not left, "workers outlived their command"
-    finished = standing(output)
+    finished = committed_files(output)
     run(corpus.manifest, corpus.root, output)
     assert files_of(output) == files_of(corpus.store)
-    now = standing(output)
+    now = committed_files(output)
     assert {name: now[name] for name in finished} == finished, "a finished shard was redone"
     return killed
 
@@ -381,33 +381,18 @@ with open_storage(sys.argv[1]).lock():
 """
 
 
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """Mounts a file system of its own; skips the test where that is not allowed."""
-    folder.mkdir()
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode
-    ):
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def test_full_disk_is_told_and_the_run_goes_on_when_there_is_room(corpus: Corpus, tmp_path: Path) -> None:
     # Enough for what the run expects to write and the disk's own rounding allows at first, but not for all of it.
     with small_disk(tmp_path / "disk", "size=200k") as disk:
         with pytest.raises(StoreError, match="disk"):
             run(corpus.manifest, corpus.root, disk / "store")
         assert not list(disk.rglob("*.partial"))
-        finished = standing(disk / "store")
+        finished = committed_files(disk / "store")
         assert finished
         subprocess.run(["mount", "-o", "remount,size=10m", disk], check=True)
         run(corpus.manifest, corpus.root, disk / "store")
         assert files_of(disk / "store") == files_of(corpus.store)
-        now = standing(disk / "store")
+        now = committed_files(disk / "store")
         assert {name: now[name] for name in finished} == finished
 
 

@@ -1,4 +1,4 @@
-"""The list of utterances beside a store: what workers read is what was planned, and nothing of it stays."""
+"""The worklist beside a store: workers read what was planned, and the files are removed after the run."""
 
 import pickle
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
-from pipeline.job.worklist import Worklist, forsaken_job, work_folder, worklist
+from pipeline.job.worklist import Worklist, orphaned_job, work_folder, worklist
 from pipeline.store.sharding import Shard, Source
 
 texts = st.text(max_size=20)
@@ -52,12 +52,19 @@ def test_nothing_of_the_list_stays(tmp_path: Path, fails: bool) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_run_left_in_the_work_folder_is_removed(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    work_folder(url).write("preflight/0.json", b"{}")
+    with worklist(url, [shard(0, source(0))], "job-2"):
+        assert work_folder(url).list("preflight/") == []
+
+
 def test_the_name_of_a_job_is_there_as_long_as_its_command(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
-    assert forsaken_job(url) is None
+    assert orphaned_job(url) is None
     with worklist(url, [shard(0, source(0))], "job-1"):
-        assert forsaken_job(url) == "job-1"
-    assert forsaken_job(url) is None
+        assert orphaned_job(url) == "job-1"
+    assert orphaned_job(url) is None
 
 
 def test_the_list_of_another_run_is_not_taken_for_this_ones_though_the_utterances_are_the_same(tmp_path: Path) -> None:

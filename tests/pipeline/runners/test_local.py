@@ -1,4 +1,4 @@
-"""A local run whose worker is killed, or that is interrupted, ends soon, says what happened and leaves nobody behind."""
+"""A local run whose worker is killed, or that is interrupted, ends soon, says what happened and leaves no worker running."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-# Six items for two workers, each noted under a temporary name, then renamed: the first of each worker at once, others slow.
+# Six items for two workers. Each item is a file with a temporary name while a worker holds it, renamed when it is done.
 JOB = """
 import os, sys, time
 from pathlib import Path
 import apache_beam as beam
-from pipeline.runners import run as runners
+from pipeline.runners import options, run
 from pipeline.errors import RunnerError
 
 class Work(beam.DoFn):
@@ -36,7 +36,7 @@ def build(p):
 def in_flight():
     return sorted(path.name for path in Path(folder).glob(".item-*"))
 try:
-    runners.run(build, runners.pipeline_options("local", [], 2), in_flight)
+    run.run(build, options.pipeline_options("local", [], 2), in_flight)
 except RunnerError as error:
     sys.exit(f"RunnerError: {error}")
 """
@@ -94,6 +94,7 @@ def test_a_killed_worker_ends_the_run_within_ten_seconds_and_names_what_was_in_f
     message = next(line for line in errors.splitlines() if line.startswith("RunnerError: "))
     assert f"worker process {victim} was ended by signal 9 (SIGKILL)" in message
     assert f"in flight: {', '.join(held)}." in message
+    assert "use fewer workers (--workers)" in message
     assert "Traceback" not in errors
     assert not psutil.pid_exists(other)
 

@@ -1,7 +1,7 @@
-"""The features job on a real Flink cluster with real worker processes: the same bytes as here, whatever dies meanwhile.
+"""The features job on a real Flink cluster with real worker processes: the bytes of a local run, whichever process is killed.
 
-One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); whatever a test killed is started again
-for the next one.
+One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); processes that a test killed are started
+again for the next test.
 """
 
 import os
@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,12 @@ from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.errors import RunnerError
 from pipeline.job.run import plan_run, run_features
 from pipeline.params import load_params
-from pipeline.runners import run as runners
 from pipeline.runners.flink.rest import FlinkCluster
+from pipeline.runners.options import pipeline_options
+from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
 from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
+from tests.support.small_disk import small_disk
 from tests.support.synthetic_store import files_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytest.mark.xdist_group("flink")]
@@ -34,11 +35,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytes
 REPOSITORY = Path(__file__).resolve().parents[4]
 SHARDS = 24
 COPIES = 6
-"""Enough work that a job is still under way when something is killed."""
+"""Enough work for a job to be still running when a process is killed."""
 
 
 class Work:
-    """The sample corpus, its manifest, parameters with more copies, and the store that a run on this machine makes."""
+    """The sample corpus, its manifest, parameters with more copies, and the store of a local run."""
 
     def __init__(self, folder: Path, corpus: Path) -> None:
         self.corpus = corpus
@@ -68,7 +69,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, sample_corpus: Path) -> Work:
 
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory, flink_is_built: None) -> Iterator[Any]:
-    with local_cluster().LocalCluster(tmp_path_factory.mktemp("flink")) as cluster:
+    with local_cluster(tmp_path_factory.mktemp("flink")) as cluster:
         yield cluster
 
 
@@ -108,7 +109,7 @@ class Run:
 
 @pytest.fixture
 def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
-    """Starts runs with `--on flink` on the cluster; ends those that a failed test left."""
+    """Starts runs with `--on flink` on the cluster; kills those that a failed test left running."""
     runs: list[Run] = []
 
     def start(output: Path | str, report: Path, *more: str) -> Run:
@@ -129,19 +130,8 @@ def committed(store: Path) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
 
 
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[None]:
-    """Mounts a file system of its own; skips the test where that is not allowed."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
-    """Ends a run that must complete the store: the bytes of a local one, no other file, no finished shard redone."""
+    """Waits for a run that must complete the store: the bytes of a local run, no other file, no finished shard redone."""
     status, printed = run.end()
     assert status == 0, printed
     assert f"{kept} shards kept" in printed
@@ -149,9 +139,12 @@ def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, 
     assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
 
 
-def in_mid_job(store: Path) -> Callable[[], bool]:
-    """Whether some shards are committed and others are being written."""
-    return lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial"))
+def start_until_mid_job(start: Callable[..., Run], folder: Path) -> tuple[Run, Path]:
+    """Starts a run and waits until some shards are committed and others are being written; gives the run and its store."""
+    store = folder / "store"
+    run = start(store, folder / "report")
+    run.wait_for(lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial")))
+    return run, store
 
 
 def jobs(cluster: Any) -> list[str]:
@@ -188,8 +181,8 @@ def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
 def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
     s3_server: Any, s3_url: str, work: Work, tmp_path: Path
 ) -> None:
-    # Workers have the environment of their pool, and so the address and the keys of the object store.
-    with local_cluster().LocalCluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
+    # Workers inherit the environment of their pool, with the address and the keys of the object store.
+    with local_cluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
         flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar", *cluster.beam_flags()]
         status, printed = Run(cluster, work.command(s3_url, tmp_path / "report", *flags)).end()
     assert status == 0, printed
@@ -199,15 +192,13 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
     assert verify(s3_url, work.manifest) == []
 
 
-# Whatever dies
+# Killed processes
 
 
 def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     victim = cluster.workers()[0]
     os.kill(victim, signal.SIGKILL)
@@ -217,12 +208,10 @@ def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
 def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
-    # One slot is left, the job asks for two: a new machine comes, as on any cluster that replaces lost ones.
+    # One slot is left, the job asks for two: start another TaskManager, as a cluster that replaces lost machines does.
     cluster.start_task_manager()
     completes(run, store, work, finished, kept=0)
 
@@ -230,10 +219,8 @@ def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    # The command is the job server too: Beam's client sends the job from inside it.
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    # The command is also the job server: Beam's client runs inside it.
+    run, store = start_until_mid_job(start, tmp_path)
     finished = committed(store)
     run.process.kill()
     run.process.communicate()
@@ -252,9 +239,7 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
 def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path, number: signal.Signals
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     run.process.send_signal(number)
     status, printed = run.end(60)
     assert status == 130
@@ -273,9 +258,7 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
 def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    store = tmp_path / "store"
-    run = start(store, tmp_path / "report")
-    run.wait_for(in_mid_job(store))
+    run, store = start_until_mid_job(start, tmp_path)
     cluster.kill("jobmanager")
     status, printed = run.end(90)
     assert status == 1
@@ -291,11 +274,9 @@ def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
 def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     start: Callable[..., Run], work: Work, tmp_path: Path
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
-    # Room for what the job expects to write, but not for the index parts too.
-    with small_disk(disk, f"size={expected // 1024 + 64}k"):
+    expected = plan_run(work.manifest, str(tmp_path / "store"), load_params(work.params_file)).pending_bytes
+    # Enough for the expected records, but not for the index parts too.
+    with small_disk(tmp_path / "disk", f"size={expected // 1024 + 64}k") as disk:
         status, printed = start(disk / "store", tmp_path / "report").end()
         assert status == 1
         assert "the disk is full" in printed
@@ -306,11 +287,11 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
         completes(start(disk / "store", tmp_path / "report"), disk / "store", work, finished, kept=len(finished))
 
 
-# What is found before the work
+# Found before any work
 
 
-def failed_probe(run: Run, store: Path) -> str:
-    """Ends a run that must fail before any work; gives what it printed."""
+def failed_preflight(run: Run, store: Path) -> str:
+    """Waits for a run that must fail before any work; gives its error message."""
     status, printed = run.end(90)  # Flink by itself would wait for minutes
     assert status == 1, printed
     assert "Traceback" not in printed
@@ -333,7 +314,7 @@ def test_a_folder_that_the_workers_do_not_share_is_found(start: Callable[..., Ru
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
-        assert "storage not shared: the workers wrote 2 tokens" in failed_probe(run, shared / "store")
+        assert "storage not shared: the workers wrote 2 tokens" in failed_preflight(run, shared / "store")
 
 
 def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
@@ -342,7 +323,7 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
     wrapper = namespace_with(f"mount --bind {shared} {shared} && mount -o remount,bind,ro {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, shared / "store")
+        told = failed_preflight(run, shared / "store")
     assert "storage not writable from the workers" in told
     assert "read-only" in told
 
@@ -351,14 +332,14 @@ def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], w
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {work.corpus.parent}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        assert "does not see the audio" in failed_probe(run, tmp_path / "store")
+        assert "does not see the audio" in failed_preflight(run, tmp_path / "store")
 
 
 def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     python = environment_without_the_project(tmp_path / "bare")
     with worker_pool(tmp_path, python) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, tmp_path / "store")
+        told = failed_preflight(run, tmp_path / "store")
     assert "package missing on the workers: No module named 'pipeline' (worker on" in told
 
 
@@ -375,26 +356,26 @@ def test_another_version_on_the_workers_is_found(
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     with worker_pool(tmp_path, python) as address:
         run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
-        told = failed_probe(run, tmp_path / "store")
+        told = failed_preflight(run, tmp_path / "store")
     assert "has other versions than this command: soxr 0.0.1 instead of" in told
 
 
 def test_workers_that_end_as_they_start_are_found(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The pool answers, but Flink would wait for its workers for ever.
+    # The pool answers, but Flink would wait for its workers forever.
     python = environment_without_the_project(tmp_path / "broken")
     python.unlink()
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(0o755)
     monkeypatch.delenv("BEAM_ARGS", raising=False)
-    monkeypatch.setattr(runners, "TRIAL_S", 10.0)
+    monkeypatch.setattr("pipeline.runners.run.PREFLIGHT_S", 10.0)
     with worker_pool(tmp_path, python.with_name("python3")) as address:
         own = [*cluster.beam_flags(), f"--environment_config={address}", "--parallelism=1"]
         with pytest.raises(RunnerError, match="the workers did not start within 10 s"):
-            runners.try_out(lambda p: p | beam.Create([1]), runners.pipeline_options("flink", own, None))
+            run_preflight(lambda p: p | beam.Create([1]), pipeline_options("flink", own, None))
 
 
 def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     run = start(tmp_path / "store", tmp_path / "report", "--parallelism=3")
-    assert "has 2 free of 2 slots, the job needs 3" in failed_probe(run, tmp_path / "store")
+    assert "has 2 free of 2 slots, the job needs 3" in failed_preflight(run, tmp_path / "store")

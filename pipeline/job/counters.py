@@ -1,6 +1,6 @@
-"""How far a job is: what its workers count as Beam metrics, and what the command reads of them.
+"""What the workers of the features job count, as Beam metrics, and what the command reads of it.
 
-A task that was retried counts once where the runner drops the counts of failed attempts, as Flink does.
+A task that was retried counts once if the runner drops the counts of failed attempts, as Flink does.
 """
 
 import os
@@ -20,7 +20,12 @@ _WORKER_MILLISECONDS = "features.worker_milliseconds"
 
 @dataclass(frozen=True)
 class WorkerCounts:
-    """One worker process: its clips, and the seconds it spent on them."""
+    """What one worker process did.
+
+    Attributes:
+        clips: Utterances that it processed.
+        busy_s: Wall time that it spent on them, in seconds.
+    """
 
     clips: int
     busy_s: float
@@ -32,8 +37,8 @@ class Counts:
 
     Attributes:
         shards: Finished shards.
-        clips: Utterances in them.
-        rejects: Those of the utterances that cannot be used.
+        clips: Utterances in them, rejects included.
+        rejects: Utterances that cannot be used.
         workers: By host and process id, such as "node-3/4711".
     """
 
@@ -50,14 +55,14 @@ def count_shard(clips: int, rejects: int) -> None:
 
 
 def count_work(clips: int, seconds: float) -> None:
-    """Counts what this worker process itself did; a shard that an earlier attempt finished is no work."""
+    """Counts the work of this process; a shard that an earlier attempt committed counts as finished, not as work."""
     worker = f"{socket.gethostname()}/{os.getpid()}"
     Metrics.counter(_WORKER_CLIPS, worker).inc(clips)
     Metrics.counter(_WORKER_MILLISECONDS, worker).inc(round(seconds * 1000))
 
 
 def read_counts(metrics: Any) -> Counts:
-    """Sums up Beam's metrics.
+    """Sums Beam's metrics over all steps and attempts.
 
     Args:
         metrics: `apache_beam.metrics.metric.MetricResults` of a job.

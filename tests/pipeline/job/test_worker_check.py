@@ -1,0 +1,105 @@
+"""The preflight of a cluster's workers, with workers of this process in place of a cluster's."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.internal import pickler
+
+from pipeline.errors import RunnerError
+from pipeline.job.worker_check import check_workers
+from pipeline.job.worklist import work_folder
+from pipeline.runners.run import run
+
+FLAGS = ["--runner=FlinkRunner", "--parallelism=3"]
+
+Build = Callable[[beam.Pipeline], None]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Build], None]], None]:
+    """Puts something else in place of the cluster that runs the preflight."""
+
+    def replace(run_there: Callable[[Build], None]) -> None:
+        monkeypatch.setattr("pipeline.job.worker_check.run_preflight", lambda build, flags: run_there(build))
+
+    return replace
+
+
+def run_here(build: Build) -> None:
+    run(build, ["--runner=FnApiRunner"], list)
+
+
+def test_every_worker_of_a_cluster_that_has_all_it_needs_writes_a_token(
+    cluster: Callable[..., None], tmp_path: Path
+) -> None:
+    cluster(run_here)
+    check_workers(FLAGS, tmp_path, str(tmp_path / "store"))
+    assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 3
+
+
+def test_a_run_on_this_machine_needs_no_preflight(cluster: Callable[..., None], tmp_path: Path) -> None:
+    cluster(lambda build: pytest.fail("a job was sent"))
+    check_workers(["--runner=FnApiRunner"], tmp_path, str(tmp_path / "store"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_that_write_elsewhere_are_found(cluster: Callable[..., None], tmp_path: Path) -> None:
+    cluster(lambda build: None)
+    with pytest.raises(RunnerError, match=r"storage not shared: the workers wrote 3 tokens .* 0 of them are seen"):
+        check_workers(FLAGS, tmp_path, str(tmp_path / "store"))
+
+
+def test_workers_that_do_not_see_the_audio_are_found(cluster: Callable[..., None], tmp_path: Path) -> None:
+    cluster(run_here)
+    with pytest.raises(RunnerError, match=f"does not see the audio in {tmp_path}/LA; mount that folder"):
+        check_workers(FLAGS, tmp_path / "LA", str(tmp_path / "store"))
+
+
+def test_workers_with_other_versions_are_found(
+    cluster: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(run_here)
+    monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda: {"numba": "0.0.1"})
+    with pytest.raises(RunnerError, match=r"has other versions than this command: numba .* instead of 0\.0\.1"):
+        check_workers(FLAGS, tmp_path, str(tmp_path / "store"))
+
+
+WORKER_WITHOUT_THE_PACKAGE = """
+import sys
+from pathlib import Path
+from apache_beam.internal import pickler
+sys.modules["pipeline"] = None  # as if it were not installed
+work = pickler.loads(Path(sys.argv[1]).read_bytes())
+try:
+    list(work.process(0))
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_a_worker_that_lacks_the_package_can_still_say_so(cluster: Callable[..., None], tmp_path: Path) -> None:
+    def save(build: Build) -> None:
+        pipeline = beam.Pipeline(runner="FnApiRunner")
+        build(pipeline)
+        found: list[Any] = []
+
+        class Collect(beam.pipeline.PipelineVisitor):  # type: ignore[misc]
+            def visit_transform(self, node: Any) -> None:
+                if isinstance(node.transform, beam.ParDo) and "token" in type(node.transform.fn).__name__.lower():
+                    found.append(node.transform.fn)
+
+        pipeline.visit(Collect())
+        (tmp_path / "work").write_bytes(pickler.dumps(found[0]))
+
+    cluster(save)
+    with pytest.raises(RunnerError, match="storage not shared"):
+        check_workers(FLAGS, tmp_path, str(tmp_path / "store"))
+    child = [sys.executable, "-c", WORKER_WITHOUT_THE_PACKAGE, str(tmp_path / "work")]
+    done = subprocess.run(child, capture_output=True, text=True, check=True, timeout=60)
+    assert "pipeline" in done.stdout
+    assert "(worker on " in done.stdout
