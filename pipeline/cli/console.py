@@ -1,4 +1,4 @@
-"""What the commands print for people: tables, progress bars, byte sizes. Goes to standard error; results go to standard out."""
+"""Output of the commands for people: tables, progress bars, byte sizes. Messages go to standard error, results to standard out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +53,6 @@ def duration(seconds: float) -> str:
 
 
 def results() -> Console:
-    """The console for what a command was asked for: standard output, 100 columns wide where that is no terminal."""
+    """The console for a command's results: standard output, 100 columns wide if it is no terminal."""
     output = Console(highlight=False)
     return output if output.is_terminal else Console(highlight=False, width=100)
