@@ -1,6 +1,7 @@
 """The commands from audio to feature store, one module per command group: `download`, `manifest`, `features`, `store`, `plan`.
 
-Every command imports what it needs when it runs, so that help is instant. What a command computes stands in the packages below.
+Every command imports what it needs when it runs, so that help is instant. The commands only read options and print: the packages
+beside this one do the work.
 """
 
 import typer

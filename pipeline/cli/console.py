@@ -1,4 +1,4 @@
-"""What the commands print for people: tables, progress bars, byte sizes. Goes to standard error; results go to standard out."""
+"""Output of the commands for people: tables, progress bars, byte sizes. Messages go to standard error, results to standard out."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 
 
 def results() -> Console:
-    """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal.
+    """The console for what a command was asked for: standard output, 100 columns wide if it is no terminal.
 
     Square brackets are printed as they are: names that come from data are no markup.
     """

@@ -62,7 +62,7 @@ def count_work(clips: int, seconds: float) -> None:
 
 
 def read_counts(metrics: Any) -> Counts:
-    """Sums Beam's metrics over all steps and attempts.
+    """Sums Beam's metrics over all steps.
 
     Args:
         metrics: `apache_beam.metrics.metric.MetricResults` of a job.
