@@ -115,7 +115,7 @@ def test_the_official_protocols_are_read_in_full(shared_data: Path) -> None:
     require_both_classes(utterances)
     counts = count_utterances(utterances)
     assert {split: counts[split].total() for split in counts} == {"train": 25_380, "dev": 24_844, "eval": 71_237}
-    assert {split: counts[split]["bonafide"] for split in counts} == {"train": 2_580, "dev": 2_548, "eval": 7_355}
+    assert {split: counts[split]["bona fide"] for split in counts} == {"train": 2_580, "dev": 2_548, "eval": 7_355}
     attacks = {split: {u.attack_id for u in utterances if u.split == split} - {None} for split in counts}
     assert attacks["train"] == attacks["dev"] == {f"A{number:02d}" for number in range(1, 7)}
     assert attacks["eval"] == {f"A{number:02d}" for number in range(7, 20)}
