@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_io as tfio
 
 from model.params import TrainParams
-from model.scoring.windows import _frames, clip_windows
+from model.scoring.windows import clip_windows, take_frames
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
 from pipeline.params import FeatureParams
@@ -210,7 +210,7 @@ def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tenso
     length = tf.shape(features)[0]
     choices = tf.where(length >= n_frames, length - n_frames + 1, length)
     start = tf.random.stateless_uniform((), seed, minval=0, maxval=choices, dtype=tf.int32)
-    return _frames(features, start + tf.range(n_frames), n_frames)
+    return take_frames(features, start + tf.range(n_frames), n_frames)
 
 
 def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask: int) -> tf.Tensor:
