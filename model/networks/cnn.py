@@ -28,7 +28,7 @@ def build_cnn(n_frames: int, statistics: Statistics, params: TrainParams) -> ker
     n_bins = len(statistics.mean)
     # A bin that never varies, such as one beyond the corpus' band, is not amplified.
     deviation = statistics.deviation.clip(min=_SMALLEST_DEVIATION)
-    inputs = keras.Input((n_frames, n_bins), name="log_mel_db")
+    inputs = keras.Input((n_frames, n_bins), name="spectrogram_db")
     values = layers.Normalization(
         axis=-1, mean=statistics.mean.tolist(), variance=(deviation**2).tolist(), name="normalise", dtype="float32"
     )(inputs)

@@ -1,12 +1,9 @@
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Protocol
 
 import soundfile
 
+from tests.support.child_process import run_script
 from tests.support.tone_store import tone
 
 
@@ -29,13 +26,6 @@ def test_scoring_files_does_not_load_tensorflow_io(tmp_path: Path, trained: Trai
     soundfile.write(tmp_path / "clip.wav", tone("LA_E_0000003", True), 16000, subtype="PCM_16")
 
     # A process of its own: the tests of this one have loaded it.
-    result = subprocess.run(
-        [sys.executable, "-c", SCORE, "score", str(tmp_path / "clip.wav"), "--model", str(trained.model)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = run_script(SCORE, "score", str(tmp_path / "clip.wav"), "--model", str(trained.model))
 
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1]) == [0, True, False]
+    assert found == [0, True, False]

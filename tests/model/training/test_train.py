@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +21,7 @@ from model.training.network_plot import PICTURE_FILE
 from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
+from tests.support.child_process import run_script
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
 
@@ -308,49 +306,37 @@ from model.dataset import training_batches
 from model.params import TrainParams
 from model.training.train import compiled_network
 from pipeline.store import FeatureStore
-store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[3])
-keras.utils.set_random_seed(params.seed)
-# The same batches for both: with several devices Keras draws one for itself before the first step.
-batches = list(training_batches(store, params).take(3))
-batches = tf.data.Dataset.from_tensor_slices(tuple(tf.concat(column, 0) for column in zip(*batches)))
-found = []
-for devices in (1, 2):
-    keras.utils.set_random_seed(params.seed)
-    network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
-    fitted = network.fit(batches.batch(params.batch_size).repeat(), epochs=3, steps_per_epoch=1, verbose=0)
-    found.append([*fitted.history["loss"], *logits.metrics().as_dict().values()])
+store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[2])
+found = {}
+for balance in ("sample", "weight"):
+    params = params.model_copy(update={"class_balance": balance})
+    # The same batches for both: with several devices Keras draws one for itself before the first step.
+    batches = list(training_batches(store, params).take(3))
+    batches = tf.data.Dataset.from_tensor_slices(tuple(tf.concat(column, 0) for column in zip(*batches)))
+    for devices in (1, 2):
+        keras.utils.set_random_seed(params.seed)
+        network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
+        fitted = network.fit(batches.batch(params.batch_size).repeat(), epochs=3, steps_per_epoch=1, verbose=0)
+        found[f"{balance} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
 print(json.dumps(found))
 """
 
 
-def run_on_two_devices(script: str, folder: Path, store: FeatureStore, params: TrainParams) -> Any:
-    """What a script prints as its last line, in JSON."""
-    # A process of its own: devices are set up once per process, before TensorFlow starts.
-    result = subprocess.run(
-        [sys.executable, "-c", script, store.storage.url, str(folder), params.model_dump_json()],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-@pytest.mark.parametrize("balance", ["sample", "weight"])
-def test_two_devices_start_with_the_losses_of_one(
-    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams, balance: str
-) -> None:
+def test_two_devices_start_with_the_losses_of_one(tone_store: FeatureStore, train_params: TrainParams) -> None:
     # No dropout: each device draws its own.
-    params = changed(train_params, dropout=0.0, class_balance=balance)
+    params = changed(train_params, dropout=0.0).model_dump_json()
 
-    one, two = run_on_two_devices(FIRST_STEPS, tmp_path, tone_store, params)
+    found = run_script(FIRST_STEPS, tone_store.storage.url, params)
 
-    assert two == pytest.approx(one, abs=1e-4), "three losses, then loss, accuracy, AUC and EER of their logits"
+    for balance in ("sample", "weight"):
+        # The losses of three steps, then loss, accuracy, AUC and EER of their logits.
+        assert found[f"{balance} 2"] == pytest.approx(found[f"{balance} 1"], abs=1e-4)
 
 
 def test_several_devices_share_the_batches(tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams) -> None:
-    found = run_on_two_devices(TWO_DEVICES, tmp_path, tone_store, changed(train_params, devices=2))
+    params = changed(train_params, devices=2).model_dump_json()
+
+    found = run_script(TWO_DEVICES, tone_store.storage.url, str(tmp_path), params)
 
     assert "train.batch_size: 15: must be a multiple of the 2 devices" in found["refused"]
     for precision in ("False", "True"):
