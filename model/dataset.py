@@ -1,8 +1,8 @@
 """The feature store as tf.data: batches of random crops to train on, windows of whole clips to score.
 
 Both classes are treated alike, a short clip is repeated and never padded, and the order and every draw follow from the seed.
-Memory is bounded by the shuffle buffers. The one module that imports tensorflow-io: for the SpecAugment masks, and for
-reading `s3://` addresses in tf.data.
+Memory is bounded by the shuffle buffers. No other module imports tensorflow-io, which draws the SpecAugment masks and lets
+tf.data read `s3://` addresses.
 """
 
 import atexit
@@ -19,7 +19,7 @@ import tensorflow as tf
 import tensorflow_io as tfio
 
 from model.params import TrainParams
-from model.scoring.windows import _frames, clip_windows
+from model.scoring.windows import clip_windows, take_frames
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
 from pipeline.params import FeatureParams
@@ -60,7 +60,8 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
         params: Crop, batch size, class balance, masks and seed.
 
     Returns:
-        A dataset of (features float32 [batch, frames, bins] in dB, label float32 [batch], weight float32 [batch]).
+        A dataset of inputs, targets and sample weights for `keras.Model.fit`: (features float32 [batch, frames, bins] in
+        dB, label float32 [batch], weight float32 [batch]).
 
     Raises:
         CorpusError: A class is missing.
@@ -96,7 +97,7 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
     return (
         records.enumerate()
         .map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        # In sequence: tensorflow-io draws from a generator with a state.
+        # Not in parallel: tensorflow-io draws from a generator with a state.
         .map(mask)
         .batch(params.batch_size, drop_remainder=True)
         .prefetch(tf.data.AUTOTUNE)
@@ -143,7 +144,7 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
 
 
 def to_dataset(store: FeatureStore) -> tf.data.Dataset:
-    """The examples of a store, or of what `select` narrowed it to, for a network of one's own.
+    """The examples of a store or of a selection, for other networks than those of this project.
 
     Args:
         store: A store in a local folder or at `s3://bucket/prefix`.
@@ -176,7 +177,7 @@ def parse_record(record: tf.Tensor, n_bins: int) -> dict[str, tf.Tensor]:
 
     Args:
         record: A serialised `tf.train.Example`, string scalar.
-        n_bins: Mel bins of the store.
+        n_bins: Bins of a frame in the store.
 
     Returns:
         `utterance_id` string, `label` int64 (-1 where there is none), `copy` int64, `features` float32 [n_frames, n_bins]
@@ -210,15 +211,15 @@ def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tenso
     length = tf.shape(features)[0]
     choices = tf.where(length >= n_frames, length - n_frames + 1, length)
     start = tf.random.stateless_uniform((), seed, minval=0, maxval=choices, dtype=tf.int32)
-    return _frames(features, start + tf.range(n_frames), n_frames)
+    return take_frames(features, start + tf.range(n_frames), n_frames)
 
 
 def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask: int) -> tf.Tensor:
-    """Hides a band of mel bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
+    """Hides a band of bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
 
     Args:
         features: float32 [frames, bins] in dB.
-        mean: float32 [bins], what masked values become: a neutral zero once the network has normalised its input.
+        mean: float32 [bins], replaces masked values: zero after the network's normalisation.
         freq_mask: Widest band in bins, 0 for none; the width is drawn evenly from 0 up.
         time_mask: Widest span in frames, 0 for none.
 
@@ -227,7 +228,7 @@ def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask
     """
     n_frames, n_bins = features.shape
     centred = features - mean
-    # tensorflow-io draws widths below its parameter, and needs room for a place.
+    # tensorflow-io draws a width below its parameter, which must not exceed the axis.
     if freq_mask:
         centred = tfio.audio.freq_mask(centred, min(freq_mask + 1, n_bins))
     if time_mask:
@@ -244,7 +245,7 @@ def _record_files(store: FeatureStore, shards: Iterable[str]) -> list[str]:
 
 @functools.cache
 def _prepare_s3() -> None:
-    """Makes tensorflow-io's S3 plugin heed the usual variable for the endpoint, and the process end as it should."""
+    """Sets tensorflow-io's S3 plugin to the usual variable for the endpoint, and keeps it from aborting the process at exit."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         os.environ.setdefault("S3_ENDPOINT", endpoint)
@@ -255,7 +256,7 @@ def _skip_static_destructors() -> None:
     """Ends the process before the plugin's static destructors, which abort it."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # Handlers run last in, first out: this one comes before the destructors, and hands _exit the exit status.
+    # Handlers run last in, first out: this one runs before the destructors, and _exit gets the exit status.
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
@@ -285,6 +286,6 @@ def _shuffled_records(paths: Sequence[str], labels: Sequence[int], buffer: int, 
 
 
 def _shuffle_buffer(store: FeatureStore) -> int:
-    """Records that fit a shuffle buffer of `SHUFFLE_BYTES`, at most those of the train split."""
+    """Number of records that fit into `SHUFFLE_BYTES`, at most those of the train split."""
     lengths = store.select(split="train").index["length"].to_numpy()
     return int(np.clip(SHUFFLE_BYTES / max(1.0, lengths.mean()), 1, max(1, len(lengths))))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline import params
 from pipeline.section import Probability, Section
@@ -13,15 +13,22 @@ class TrainParams(Section):
     """The network and its training.
 
     Attributes:
+        network: An entry of `model.networks.NETWORKS`.
+        loss: An entry of `model.training.losses.LOSSES`.
         crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
         class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
         channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
-        freq_mask: Widest SpecAugment frequency mask in mel bins, 0 for none.
+        freq_mask: Widest SpecAugment frequency mask in bins, 0 for none.
         time_mask: Widest SpecAugment time mask in frames, 0 for none.
         mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
         devices: GPUs to use; "auto" for all.
+        jit_compile: Compile the step by XLA, which has no deterministic kernels.
+        steps_per_execution: Steps that Keras runs without a return to Python; an epoch is rounded up to a multiple.
+        deterministic: Two runs on one machine give bit-identical files; costs speed on GPUs.
     """
 
+    network: str
+    loss: str
     seed: int = Field(ge=0)
     epochs: int = Field(ge=1)
     patience: int = Field(ge=1)
@@ -35,6 +42,16 @@ class TrainParams(Section):
     time_mask: int = Field(ge=0)
     mixed_precision: Literal["auto"] | bool
     devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+    jit_compile: bool
+    steps_per_execution: int = Field(ge=1)
+    deterministic: bool
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainParams":
+        if self.jit_compile and self.deterministic:
+            # Keras would leave the step uncompiled.
+            raise ValueError("jit_compile true needs deterministic false: XLA has no deterministic kernels")
+        return self
 
 
 class AsvScoresParams(Section):

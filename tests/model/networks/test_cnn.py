@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from model.networks.cnn import build_network
+from model.networks import build_network
 from model.params import TrainParams
+from model.training.devices import computing_in
 from pipeline.store import Statistics
 
 STATISTICS = Statistics(np.linspace(-60, -20, 16), np.linspace(5, 15, 16), 1000)
@@ -72,7 +73,8 @@ def test_a_short_axis_survives_many_blocks(train_params: TrainParams) -> None:
 
 
 def test_half_precision_keeps_logit_and_variables_in_float32(train_params: TrainParams) -> None:
-    half = build_network(50, STATISTICS, train_params, "mixed_float16")
+    with computing_in("mixed_float16"):
+        half = build_network(50, STATISTICS, train_params)
 
     assert half.get_layer("conv_2").compute_dtype == "float16"
     assert half.get_layer("logit").compute_dtype == "float32"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from model.errors import ModelError
-from model.networks.cnn import build_network
+from model.networks import build_network
 from model.params import TrainParams
 from model.report.gradcam import grad_cam
 from pipeline.store import Statistics

@@ -1,23 +1,27 @@
 import json
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import keras
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from model import networks
 from model.bundle import load_bundle
+from model.errors import ModelError
 from model.metrics import InvertedLabelsWarning
 from model.params import Params, TrainParams
+from model.training import losses
+from model.training.callbacks import StepsWithoutLogs
 from model.training.devices import precision_policy, replica_devices
 from model.training.network_plot import PICTURE_FILE
 from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
+from tests.support.child_process import run_script
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
 
@@ -101,10 +105,10 @@ def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
 def test_training_stops_when_the_dev_eer_gets_no_better(
     tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    outcome = train(tone_store, changed(train_params, epochs=50, patience=2), tmp_path / "model", tmp_path / "report")
+    result = train(tone_store, changed(train_params, epochs=50, patience=2), tmp_path / "model", tmp_path / "report")
 
     eers = curve(tmp_path / "report", "dev", "eer")
-    assert outcome.epochs == len(eers) < 50
+    assert result.epochs == len(eers) < 50
     assert eers.index(min(eers)) == len(eers) - 3
 
 
@@ -123,6 +127,93 @@ def test_progress_is_told_after_every_step(tmp_path: Path, tone_store: FeatureSt
     assert {total for _, total, *_ in told} == {12}
     assert told[0][2:] == (1, None)
     assert told[-1][2:] == (2, 1)
+
+
+def test_steps_that_run_at_once_are_told_at_once_and_change_no_weight(
+    tmp_path: Path, trained: Trained, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    told = []
+
+    train(
+        tone_store,
+        changed(train_params, steps_per_execution=3),
+        tmp_path / "model",
+        tmp_path / "report",
+        lambda steps, total_steps, epoch, best: told.append(steps),
+    )
+
+    assert told == list(range(3, 25, 3))
+    assert (tmp_path / "model" / "model.keras").read_bytes() == (trained.model / "model.keras").read_bytes()
+    for name in ("loss", "accuracy", "auc", "eer"):
+        assert curve(tmp_path / "report", "train", name) == curve(trained.report, "train", name)
+
+
+def test_an_epoch_is_rounded_up_to_whole_executions(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    told = []
+
+    train(
+        tone_store,
+        changed(train_params, steps_per_execution=4, epochs=2),
+        tmp_path / "model",
+        tmp_path / "report",
+        lambda steps, total_steps, epoch, best: told.append((steps, total_steps, epoch)),
+    )
+
+    assert told == [(4, 16, 1), (8, 16, 1), (12, 16, 2), (16, 16, 2)], "6 steps become 8"
+
+
+def test_callbacks_get_no_value_of_a_step_for_it_would_have_to_leave_the_device() -> None:
+    class OnDevice:
+        def __float__(self) -> float:
+            raise AssertionError("copied to the host")
+
+    class Recorder(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            found.append((batch, logs))
+
+    found: list[tuple[int, Any]] = []
+    StepsWithoutLogs([Recorder()]).on_train_batch_end(3, {"loss": OnDevice()})
+
+    assert found == [(3, {})]
+
+
+def test_a_network_of_the_registry_is_trained_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    def linear(n_frames: int, statistics: Any, params: TrainParams) -> keras.Model:
+        inputs = keras.Input((n_frames, len(statistics.mean)))
+        variance = (statistics.deviation**2).tolist()
+        values = keras.layers.Normalization(mean=statistics.mean.tolist(), variance=variance, name="normalise")(inputs)
+        values = keras.layers.GlobalAveragePooling1D()(values)
+        return keras.Model(inputs, keras.layers.Dense(1)(values))
+
+    monkeypatch.setitem(networks.NETWORKS, "linear", linear)
+    train(tone_store, changed(train_params, network="linear"), tmp_path / "model", tmp_path / "report")
+
+    assert [type(layer).__name__ for layer in load_bundle(tmp_path / "model").network.layers][-1] == "Dense"
+
+
+@pytest.mark.parametrize(("key", "known"), [("network", "there is cnn"), ("loss", "there is binary_crossentropy")])
+def test_an_unknown_network_or_loss_is_an_error_that_lists_the_known_ones(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams, key: str, known: str
+) -> None:
+    with pytest.raises(ParamsError, match=f"train.{key}: toy: unknown; {known}"):
+        train(tone_store, changed(train_params, **{key: "toy"}), tmp_path / "model", tmp_path / "report")
+
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_training_that_diverges_is_an_error_that_says_what_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    monkeypatch.setitem(losses.LOSSES, "infinite", lambda params: lambda labels, logits: logits * np.inf)
+
+    with pytest.raises(ModelError, match=r"diverged.*lower train.learning_rate"):
+        train(tone_store, changed(train_params, loss="infinite"), tmp_path / "model", tmp_path / "report")
+
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -150,19 +241,19 @@ def test_inverted_labels_of_dev_warn(tmp_path: Path, tone_params: Params, train_
 def test_the_other_ways_to_balance_train_too(
     tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams, balance: str
 ) -> None:
-    outcome = train(tone_store, changed(train_params, class_balance=balance), tmp_path / "model", tmp_path / "report")
+    result = train(tone_store, changed(train_params, class_balance=balance), tmp_path / "model", tmp_path / "report")
 
-    assert outcome.best.dev.auc > 0.7
+    assert result.best.dev.auc > 0.7
 
 
 def test_half_precision_trains_and_keeps_a_float32_network(
     tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    outcome = train(tone_store, changed(train_params, mixed_precision=True), tmp_path / "model", tmp_path / "report")
+    result = train(tone_store, changed(train_params, mixed_precision=True), tmp_path / "model", tmp_path / "report")
 
     network = load_bundle(tmp_path / "model").network
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
-    assert outcome.best.dev.auc > 0.7
+    assert result.best.dev.auc > 0.7
 
 
 def test_precision_follows_the_parameter_and_the_machine() -> None:
@@ -196,29 +287,57 @@ except ParamsError as error:
     refused = str(error)
 found = {}
 for precision in (False, True):
-    outcome = train(
+    result = train(
         store, params.model_copy(update={"mixed_precision": precision}), folder / str(precision), folder / "report"
     )
     weights = load_bundle(folder / str(precision)).network.get_weights()
-    found[str(precision)] = [outcome.best.dev.auc, all(bool(np.isfinite(weight).all()) for weight in weights)]
+    found[str(precision)] = [result.best.dev.auc, all(bool(np.isfinite(weight).all()) for weight in weights)]
 print(json.dumps({"refused": refused, **found}))
 """
+
+
+FIRST_STEPS = """
+import json, sys
+import keras
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from model.dataset import training_batches
+from model.params import TrainParams
+from model.training.train import compiled_network
+from pipeline.store import FeatureStore
+store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[2])
+found = {}
+for balance in ("sample", "weight"):
+    params = params.model_copy(update={"class_balance": balance})
+    # The same batches for both: with several devices Keras draws one for itself before the first step.
+    batches = list(training_batches(store, params).take(3))
+    batches = tf.data.Dataset.from_tensor_slices(tuple(tf.concat(column, 0) for column in zip(*batches)))
+    for devices in (1, 2):
+        keras.utils.set_random_seed(params.seed)
+        network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
+        fitted = network.fit(batches.batch(params.batch_size).repeat(), epochs=3, steps_per_epoch=1, verbose=0)
+        found[f"{balance} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
+print(json.dumps(found))
+"""
+
+
+def test_two_devices_start_with_the_losses_of_one(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    # No dropout: each device draws its own.
+    params = changed(train_params, dropout=0.0).model_dump_json()
+
+    found = run_script(FIRST_STEPS, tone_store.storage.url, params)
+
+    for balance in ("sample", "weight"):
+        # The losses of three steps, then loss, accuracy, AUC and EER of their logits.
+        assert found[f"{balance} 2"] == pytest.approx(found[f"{balance} 1"], abs=1e-4)
 
 
 def test_several_devices_share_the_batches(tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams) -> None:
     params = changed(train_params, devices=2).model_dump_json()
 
-    # A process of its own: devices are set up once per process, before TensorFlow starts.
-    result = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, tone_store.storage.url, str(tmp_path), params],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = run_script(TWO_DEVICES, tone_store.storage.url, str(tmp_path), params)
 
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout.splitlines()[-1])
     assert "train.batch_size: 15: must be a multiple of the 2 devices" in found["refused"]
     for precision in ("False", "True"):
         auc, finite = found[precision]
