@@ -3,9 +3,11 @@
 Values stay numbers until the template formats them; what is absent is None.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from model.evaluation.data_validation import FEWEST_CLIPS, MEASURES, SHORTCUT_EER
 from model.metrics import HEADLINES, Interval, MetricInfo, Part, ScoreTable, by_duration, by_speaker
@@ -137,7 +139,8 @@ def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[lis
     ]
     names = [part.name for part in parts[:count]]
     # Intervals for those shown alone: a corpus may have thousands of speakers.
-    shown = by_speaker(_only(table, names), threshold=threshold, n_resamples=_RESAMPLES, seed=_SEED) if names else []
+    clips = table.select(np.isin(table.speaker_ids, names))
+    shown = by_speaker(clips, threshold=threshold, n_resamples=_RESAMPLES, seed=_SEED)
     return shown, len(parts)
 
 
@@ -177,17 +180,3 @@ def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from flattened(item, f"{name}.")
         else:
             yield name, item
-
-
-def _only(table: ScoreTable, speakers: Sequence[str]) -> ScoreTable:
-    import numpy as np
-
-    kept = np.isin(table.speaker_ids, speakers)
-    return ScoreTable(
-        table.utterance_ids[kept],
-        table.scores[kept],
-        table.labels[kept],
-        table.attack_ids[kept],
-        table.speaker_ids[kept],
-        table.source,
-    )
