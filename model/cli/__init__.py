@@ -5,8 +5,9 @@ Every command imports what it needs when it runs, so that help is instant and th
 
 import typer
 
+from model.cli.compare import compare
 from model.cli.evaluate import evaluate
-from model.cli.metrics import compare, metrics
+from model.cli.metrics import metrics
 from model.cli.report import report
 from model.cli.score import score
 from model.cli.train import train

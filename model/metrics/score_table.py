@@ -211,22 +211,23 @@ def _refuse_other_labels(source: str, found: LabelArray, expected: LabelArray, p
         )
 
 
-def labelled_table(file: ScoreFile) -> ScoreTable:
-    """The table of a score file with labels; its speakers are unknown.
+def labelled_table(file: ScoreFile, protocol: Path | None = None) -> ScoreTable:
+    """The table of a score file, with the labels of its protocol or, without one, with its own; speakers are then unknown.
 
     Raises:
-        MetricsError: It has no labels, or fails a check of `score_table`.
+        MetricsError: There is no protocol and the file has no labels, or as in `read_protocol`, `join` and `score_table`.
     """
+    if protocol is not None:
+        return join(file, read_protocol(protocol))
     if file.labels is None:
         raise MetricsError(f"{file.source} has scores but no labels: give the protocol of its corpus (--protocol)")
     return score_table(file.utterance_ids, file.scores, file.labels, file.attack_ids, None, file.source)
 
 
 def read_score_table(scores: Path, protocol: Path | None = None) -> ScoreTable:
-    """Reads a score file and joins it with its protocol; a file of four columns needs no protocol.
+    """Reads a score file and gives its table, as `labelled_table`; a file of four columns needs no protocol.
 
     Raises:
-        MetricsError: As `read_scores`, `read_protocol`, `join` and `labelled_table`.
+        MetricsError: As in `read_scores` and `labelled_table`.
     """
-    file = read_scores(scores)
-    return labelled_table(file) if protocol is None else join(file, read_protocol(protocol))
+    return labelled_table(read_scores(scores), protocol)

@@ -1,8 +1,11 @@
 """What the commands print for people: tables, progress bars, byte sizes. Goes to standard error; results go to standard out."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
@@ -53,6 +56,14 @@ def duration(seconds: float) -> str:
 
 
 def results() -> Console:
-    """The console for what a command was asked for: standard output, 100 columns wide where that is no terminal."""
-    output = Console(highlight=False)
-    return output if output.is_terminal else Console(highlight=False, width=100)
+    """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal.
+
+    Square brackets are printed as they are: names that come from data are no markup.
+    """
+    output = Console(highlight=False, markup=False)
+    return output if output.is_terminal else Console(highlight=False, markup=False, width=100)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON to standard output."""
+    typer.echo(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
