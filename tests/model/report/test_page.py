@@ -16,7 +16,8 @@ from model.bundle import Bundle
 from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
 from model.params import Params
-from model.report.page import LARGEST_PAGE, Sources, script_json, write_page
+from model.report.page import LARGEST_PAGE, Sources, write_page
+from model.report.render import script_json
 from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
 from pipeline.store import FeatureStore
@@ -150,17 +151,17 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, material: Material,
 
 
 def test_without_corpus_the_page_is_made_with_a_note(tmp_path: Path, material: Material) -> None:
-    elements = Elements(material.page(tmp_path, corpus=None))
+    elements = Elements(material.page(tmp_path, audio=None))
 
     assert elements.all("audio") == []
-    assert "The corpus was not at hand" in elements.text
+    assert "The corpus was not available" in elements.text
     assert len(elements.all("img")) >= 4
 
 
 def test_without_curves_and_validation_the_page_is_made_with_notes(tmp_path: Path, material: Material) -> None:
     text = Elements(material.page(tmp_path, training=tmp_path / "no", validation=tmp_path / "no")).text
 
-    assert "The training curves were not at hand" in text
+    assert "The training curves were not available" in text
     assert "The data validation was not at hand" in text
 
 
@@ -185,9 +186,9 @@ def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, 
     evaluate(store, material.bundle, material.params.evaluate, tmp_path / "evaluation")
     sources = replace(material.sources, evaluation=tmp_path / "evaluation")
 
-    outcome = write_page(store, material.bundle, material.params, sources, tmp_path / "index.html")
+    result = write_page(store, material.bundle, material.params, sources, tmp_path / "index.html")
 
-    assert outcome.verdict.startswith("On the clips that its settings were chosen on")
+    assert result.conclusion.startswith("On the clips that its settings were chosen on")
     assert "eval has no labels: its 24 clips got scores only" in Elements((tmp_path / "index.html").read_text()).text
 
 
@@ -214,8 +215,8 @@ def test_scores_of_other_clips_are_refused(tmp_path: Path, material: Material) -
 
 def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: str) -> None:
     sources = material.sources
-    corpus = sources.corpus
-    assert corpus is not None
+    audio = sources.audio
+    assert audio is not None
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(material.params.model_dump(mode="json")))
     write_manifest(
         tone_manifest(change=lambda row: {**row, "path": f"{row['utterance_id']}.flac"}), tmp_path / "manifest.parquet"
@@ -223,7 +224,7 @@ def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: s
     options = {
         "params": tmp_path / "params.yaml",
         "manifest": tmp_path / "manifest.parquet",
-        "root": corpus.root,
+        "root": audio.root,
         "store": material.store.storage.url,
         "model": sources.model,
         "evaluation": sources.evaluation,
