@@ -173,7 +173,7 @@ def _sample_size(main: Mapping[str, Any], split: str, validation: Mapping[str, A
 def _partial_fakes(window_s: float) -> Limit:
     return Limit(
         "Partial fakes",
-        f"The score is a mean over windows of {window_s:g} s. A few forged words in a long genuine recording hardly change "
+        f"The score is a mean over windows of {window_s:g}\u202fs. A few forged words in a long genuine recording hardly change "
         "it; such clips were not measured.",
         False,
     )

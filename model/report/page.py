@@ -192,9 +192,7 @@ def _audit(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]
             found[split] = {
                 "as_it_is": tables.value_of(values, "eer"),
                 "trimmed": tables.value_of(trimmed, "eer") if "eer" in trimmed else None,
-                "correlation": [
-                    (name.replace(".", ", ").replace("_", " "), value) for name, value in tables.flattened(correlation)
-                ],
+                "correlations": tables.correlations(correlation),
             }
     return found
 

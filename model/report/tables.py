@@ -102,6 +102,15 @@ class Measure:
     suspicious: bool
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """Correlation of the score with one plain property, in [-1, 1], within each class; None if it was not computed."""
+
+    title: str
+    bona_fide: float | None
+    spoof: float | None
+
+
 def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> list[Headline]:
     """Every headline metric that at least one split has."""
     rows = []
@@ -178,6 +187,14 @@ def measures(part: Mapping[str, Any]) -> list[Measure]:
         for name, eer in part["shortcut_eer"].items()
     ]
     return sorted(rows, key=lambda row: (row.eer, row.title))
+
+
+def correlations(found: Mapping[str, Mapping[str, float]]) -> list[Correlation]:
+    """The correlations of the shortcut audit of a split, from its values by property and class."""
+    return [
+        Correlation(MEASURES.get(name, name).partition(",")[0], by_class.get("bona_fide"), by_class.get("spoof"))
+        for name, by_class in found.items()
+    ]
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

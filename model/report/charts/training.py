@@ -1,7 +1,7 @@
 """The curves of the training, one chart per quantity."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from model.report.charts.traces import SPLIT_LINES, Chart, Trace, note, vertical
 from model.report.words import percent
@@ -14,6 +14,7 @@ _TITLES: Final = {
     "auc": "Area under the ROC curve",
     "accuracy": "Accuracy",
 }
+_FEW_EPOCHS: Final = 10
 _SHARES: Final = ("eer", "accuracy")
 
 
@@ -36,8 +37,12 @@ def _chart(name: str, by_split: Mapping[str, Points], best_epoch: int) -> Chart:
         for split, value in at_best.items()
         if value is not None
     )
+    epochs: dict[str, Any] = {"title": {"text": "epoch"}, "tickformat": "d"}
+    if last <= _FEW_EPOCHS:
+        # Plotly would put ticks at halves and round their labels.
+        epochs["dtick"] = 1
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "tickformat": "d"},
+        "xaxis": epochs,
         "yaxis": {"tickformat": ".0%" if shares else None, "rangemode": "tozero" if name == "loss" else "normal"},
         "shapes": [vertical(best_epoch, "dot")],
         "annotations": [note(best_epoch, f"kept: epoch {best_epoch}", "left" if 2 * best_epoch > last else "right")],

@@ -23,7 +23,7 @@ def test_the_limits_carry_the_numbers_of_the_run() -> None:
     assert "0.10 bit there and 0.97 bit on eval" in found["Probabilities taken at face value"].text
     assert "25\u202f% of the eval clips" in found["Unclear cases"].text
     assert "48 speakers" in found["Small numbers"].text
-    assert "windows of 2 s" in found["Partial fakes"].text
+    assert "windows of 2\u202fs" in found["Partial fakes"].text
     assert not found["Other channels and codecs"].measured
 
 

@@ -168,14 +168,15 @@ def test_without_curves_and_validation_the_page_is_made_with_notes(tmp_path: Pat
 def test_a_shortcut_audit_is_shown_where_there_is_one(tmp_path: Path, material: Material, elements: Elements) -> None:
     audit = {
         "trimmed": {"eer": 0.4321, "eer_ci95_low": 0.4, "eer_ci95_high": 0.5},
-        "correlation": {"silence": -0.62, "duration": 0.1, "level": 0.05},
+        "correlation": {"leading_silence_s": {"bona_fide": -0.62, "spoof": 0.1}, "level_db": {"spoof": 0.05}},
     }
 
     text = Elements(material.page(tmp_path, evaluation=changed_metrics(material, tmp_path, audit))).text
 
     assert "silence at both ends cut off" not in elements.text
     assert "43.2 %" in text
-    assert "−0.62" in text
+    assert "leading silence −0.62 +0.10" in text
+    assert "level – +0.05" in text
 
 
 def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, material: Material) -> None:
