@@ -1,8 +1,8 @@
-"""The features job on a Flink cluster against Beam's local runner, with the same number of worker processes, in one run.
+"""The features job on a Flink cluster and on Beam's local runner, with the same number of worker processes, in one run.
 
-Starts real clusters on this machine with 1 and 2 TaskManagers of 1 and 2 slots. Wall time is that of the whole run, from the
-plan to the closed store; a worker's rate counts only the time in which it works, so the difference between them is what
-starting, probing and waiting cost. The stores are compared byte by byte. Needs `make flink-cache` once.
+The benchmark starts real clusters on this machine, with 1 and 2 TaskManagers of 1 and 2 slots. The wall time is that of the whole
+run, from the plan to the closed store. The rate of a worker counts only the time in which it works; the difference is the cost
+of starting, preflight and waiting. The stores are compared byte by byte. It needs `make flink-cache` once.
 
     python benchmarks/bench_flink.py --copies 3
     python benchmarks/bench_flink.py --root PATH/TO/LA --copies 3 --repeats 2
@@ -30,7 +30,7 @@ CLUSTERS = ((1, 1), (1, 2), (2, 1))
 
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[list[str]]:
-    """Gives the flags of a local run."""
+    """The flags of a local run."""
     from pipeline.runners.run import pipeline_options
 
     yield pipeline_options("local", [], workers)
