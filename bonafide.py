@@ -1,7 +1,6 @@
-"""The console command `bonafide`: joins the commands of the pipeline and of the model.
+"""The console command `bonafide`: the commands of the pipeline and of the model.
 
-Imports nothing heavy: `bonafide --help` answers at once, and a cluster worker without TensorFlow has every command of the
-pipeline.
+It imports nothing heavy, so that `bonafide --help` is fast and the commands of the pipeline run without TensorFlow.
 """
 
 import os
@@ -16,7 +15,7 @@ from pipeline import cli as pipeline_cli
 _INTERRUPTED = 130
 
 app = typer.Typer(
-    help="Tell real speech from fake: from audio files to a trustworthy verdict, every step reproducible.",
+    help="Tell real speech from fake speech: from audio files to a verdict, every step reproducible.",
     epilog="Example: bonafide manifest && bonafide features && bonafide train && bonafide evaluate",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -38,17 +37,18 @@ def _options(
 def main() -> None:
     """Runs the command line; an error that a user can cause ends with its message and exit code, without a traceback."""
     try:
-        app()
+        # `python -m bonafide` is called `bonafide` in its help, too.
+        app(prog_name="bonafide")
     except (KeyboardInterrupt, SystemExit) as end:
-        # Typer turns an interrupt into this exit code.
+        # Typer ends with this exit code after an interrupt.
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
             raise
-        sys.stderr.write("interrupted; run the command again to go on, finished work is kept\n")
+        sys.stderr.write("interrupted; run the command again to continue, finished work is kept\n")
         sys.exit(_INTERRUPTED)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if isinstance(error, OSError) and code is None:
-            # No room, no permission, a folder where a file should be: the machine's answer says it best.
+            # Such as a full disk or a missing permission: the message of the operating system names the cause.
             code = 1
         if code is None or os.environ.get("BONAFIDE_DEBUG"):
             raise

@@ -1,4 +1,4 @@
-"""The features job on a Flink cluster against Beam's local runner, with the same number of worker processes, in one run.
+"""The features job on a Flink cluster and on Beam's local runner, with the same number of worker processes, in one run.
 
 Starts real clusters on this machine with 1 and 2 TaskManagers of 1 and 2 slots. Wall time is that of the whole run, from the
 plan to the closed store; a worker's rate counts only the time in which it works, so the difference between them is what

@@ -1,9 +1,9 @@
-"""Signal processing against librosa on the same clips in the same run: CPU time per clip, their ratio, and the difference.
+"""Signal processing compared with librosa on the same clips in the same run: CPU time per clip, its ratio, and the difference.
 
     python benchmarks/bench_front_end.py --audio data/sample/LA
 
-Both sides take turns clip by clip, so that a busy machine slows them alike. Times are CPU times of one thread, and a
-step's time is the mean over the clips of the median over the repeats.
+The two libraries alternate clip by clip, so that other load on the machine slows both equally. Times are CPU times of one
+thread; the time of a step is the mean over the clips of the median over the repeats.
 """
 
 import argparse

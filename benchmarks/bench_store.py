@@ -1,8 +1,8 @@
-"""Random access by id: `FeatureStore.get` against `np.load` of one file per clip, both warm, in one run.
+"""Random access by id: `FeatureStore.get` compared with `np.load` of one file per clip, both warm, in one run.
 
-Needs no corpus: the records are drawn, of 80 bins, 340 frames being the mean clip of ASVspoof 2019 LA. The same number of
-records is stored with short and with long clips: memory must not follow the data. It is measured in a process of its own per
-reader and store, so that one cannot hide the other's. Example: python benchmarks/bench_store.py --records 12000
+It needs no corpus: the records are random, with 80 bins; 340 frames are the mean of ASVspoof 2019 LA. The same number of records
+is stored with short and with long clips, because memory must not grow with the data. Each reader and store is measured in a
+process of its own. Example: python benchmarks/bench_store.py --records 12000
 """
 
 import argparse
@@ -67,7 +67,7 @@ def utterance_id(number: int) -> str:
 
 
 def own_memory_mib() -> float:
-    """Memory of this process that is no file of the page cache: anonymous resident pages, in MiB."""
+    """Memory of this process without files of the page cache: anonymous resident pages, in MiB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) / 1024
@@ -75,7 +75,7 @@ def own_memory_mib() -> float:
 
 
 def read(folder: Path, how: str, n_records: int, gets: int) -> dict[str, float]:
-    """Reads clips at random and gives rate and memory; runs in a process of its own."""
+    """Reads clips at random and gives rate and memory; it runs in a process of its own."""
     from pipeline.store import FeatureStore
 
     names = [utterance_id(number) for number in np.random.default_rng(7).integers(0, n_records, gets)]
@@ -84,7 +84,7 @@ def read(folder: Path, how: str, n_records: int, gets: int) -> dict[str, float]:
         get = lambda name: store.get(name).features  # noqa: E731
     else:
         get = lambda name: np.load(folder / "npy" / f"{name}.npy")  # noqa: E731
-    for number in range(n_records):  # warm: every file is in the page cache, the id table is made
+    for number in range(n_records):  # warm: every file is in the page cache, and the id table exists
         get(utterance_id(number))
     opened = own_memory_mib()
     total = 0.0

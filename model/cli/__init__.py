@@ -1,24 +1,26 @@
-"""The commands from feature store to verdict, one module per command group.
+"""The commands from feature store to verdict, one module per command.
 
-Every command imports what it needs when it runs, so that help is instant and the metrics never load TensorFlow.
+Each command imports what it needs when it runs, so that help is fast and `metrics` and `compare` never load TensorFlow.
 """
 
 import typer
 
+from model.cli.compare import compare
 from model.cli.evaluate import evaluate
-from model.cli.metrics import compare, metrics
+from model.cli.metrics import metrics
 from model.cli.report import report
 from model.cli.score import score
 from model.cli.train import train
+from pipeline.cli.examples import examples
 
 
 def register(app: typer.Typer) -> None:
     """Adds the model's commands to the console command."""
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
-    app.command(epilog="Examples: bonafide score call.wav | bonafide score --json recordings/ 'more/*.flac'")(score)
+    app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
     app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
-    app.command(epilog="Examples: bonafide compare a.txt b.txt --protocol cm.trl.txt | bonafide compare HEAD~1 HEAD")(
+    app.command(epilog=examples("bonafide compare a.txt b.txt --protocol cm.trl.txt", "bonafide compare HEAD~1 HEAD"))(
         compare
     )
     app.command(epilog="Example: bonafide report --output reports/index.html")(report)

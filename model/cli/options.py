@@ -1,27 +1,62 @@
-"""Options that several commands of the model share."""
+"""Options that several commands of the model share, and how they show warnings."""
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
+
+
+class Clusters(str, Enum):
+    """What a resample draws: single trials, or whole speakers or attacks."""
+
+    none = "none"
+    speaker = "speaker"
+    attack = "attack"
+
+    @property
+    def drawn(self) -> Literal["speaker", "attack"] | None:
+        """The `cluster` of `model.metrics.bootstrap`."""
+        return None if self is Clusters.none else self.value
+
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="Folder of the trained model.")]
 DEFAULT_PARAMS: Final = Path("params.yaml")
 
+ProtocolOption = Annotated[
+    Path | None,
+    typer.Option("--protocol", help="ASVspoof 2019 protocol; score files of four columns need none."),
+]
+AsvOption = Annotated[
+    Path | None, typer.Option("--asv-scores", help="ASV scores of the same corpus, for the t-DCF and t-EER.")
+]
+SameCorpusOption = Annotated[
+    bool,
+    typer.Option("--same-corpus", help="State that the ASV scores are of this corpus although their counts differ."),
+]
+DevProtocolOption = Annotated[
+    Path | None, typer.Option("--dev-protocol", help="Protocol of the dev scores; as --protocol.")
+]
+ClustersOption = Annotated[Clusters, typer.Option("--clusters", help="What a resample draws; none: single trials.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Shows the project's own warnings as one line on standard error, and none of the libraries'."""
+    """Shows the project's own warnings as one line on standard error, and hides those of the libraries."""
+    from rich.markup import escape
+
     from model.metrics import InvertedLabelsWarning
     from pipeline.cli.console import console
 
     def show(message: Warning | str, *_args: object, **_kwargs: object) -> None:
-        console.print(f"[yellow]warning: {message}[/yellow]")
+        console.print(f"[yellow]warning: {escape(str(message))}[/yellow]", soft_wrap=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,24 +1,24 @@
-"""The command `report`: what every other stage found, on one page for people."""
+"""The command `bonafide report`: the results of all stages on one page for people."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOption
+
 if TYPE_CHECKING:
-    from model.report.clips import Corpus
+    from model.report.clips import ClipAudio
 
 
 def report(
-    params: Annotated[Path, typer.Option("--params", help="Parameter file.")] = Path("params.yaml"),
+    params: ParamsOption = DEFAULT_PARAMS,
     manifest: Annotated[
-        Path, typer.Option("--manifest", help="Where each clip's audio is; without it no clip can be played.")
+        Path, typer.Option("--manifest", help="Names the audio of each clip; without it no clip can be played.")
     ] = Path("data/manifest.parquet"),
     root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
-    store: Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")] = (
-        "data/features"
-    ),
-    model: Annotated[Path, typer.Option("--model", help="Folder of the trained model.")] = Path("data/model"),
+    store: StoreOption = "data/features",
+    model: ModelOption = Path("data/model"),
     evaluation: Annotated[
         Path, typer.Option("--evaluation", help="Folder of scores, metrics and plots, made by `bonafide evaluate`.")
     ] = Path("reports/evaluation"),
@@ -30,7 +30,7 @@ def report(
     ] = Path("reports/data"),
     output: Annotated[Path, typer.Option("--output", help="Page to write.")] = Path("reports/index.html"),
 ) -> None:
-    """Write one self-contained HTML page: verdict, charts, attacks, hardest clips with sound, data card, limits."""
+    """Write one self-contained HTML page: conclusion, charts, attacks, hardest clips with sound, data card, limits."""
     from model.params import load_params
     from pipeline.cli.console import console, size
 
@@ -43,7 +43,7 @@ def report(
 
         bundle = load_bundle(model)
     with console.status("making the page"):
-        outcome = write_page(
+        result = write_page(
             FeatureStore.open(store),
             bundle,
             loaded,
@@ -52,22 +52,22 @@ def report(
                 training=train_report,
                 validation=data_report,
                 model=model,
-                corpus=_corpus(manifest, corpus),
+                audio=_audio(manifest, corpus),
                 project=params.resolve().parent,
             ),
             output,
         )
-    console.print(f"{output}: {outcome.verdict} ({size(outcome.n_bytes)})")
-    if outcome.n_audio < outcome.n_clips:
-        missing = outcome.n_clips - outcome.n_audio
+    console.print(f"{output}: {result.conclusion} ({size(result.n_bytes)})")
+    if result.n_audio < result.n_clips:
+        missing = result.n_clips - result.n_audio
         console.print(
-            f"[yellow]{missing} of the {outcome.n_clips} hardest clips have no sound: "
-            f"their audio is not in {corpus} as {manifest} has it[/yellow]"
+            f"[yellow]{missing} of the {result.n_clips} hardest clips have no sound: "
+            f"{corpus} does not have the audio that {manifest} names[/yellow]"
         )
 
 
-def _corpus(manifest: Path, root: Path) -> "Corpus | None":
-    from model.report.clips import Corpus
+def _audio(manifest: Path, root: Path) -> "ClipAudio | None":
+    from model.report.clips import ClipAudio
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
 
@@ -75,4 +75,4 @@ def _corpus(manifest: Path, root: Path) -> "Corpus | None":
         return None
     rows = read_manifest(manifest)
     paths = dict(zip(rows["utterance_id"].to_pylist(), rows["path"].to_pylist(), strict=True))
-    return Corpus(audio_root(root), paths)
+    return ClipAudio(audio_root(root), paths)

@@ -1,8 +1,8 @@
-"""Metrics of spoofing detection from scores, numpy only: nothing here knows audio, features or TensorFlow.
+"""Metrics of spoofing detection, computed from scores with numpy alone. Nothing here reads audio, features or models.
 
-A score is the log-odds for bona fide, higher = more genuine; labels are 1 = bona fide, 0 = spoof. Every metric takes the
-scores of both classes; its twin ending in `_of_curve` takes the DET curve, so that many metrics share one sort.
-`docs/metrics.md` explains each number.
+A score is the log-odds for bona fide: higher = more genuine. Labels are 1 = bona fide, 0 = spoof. Every metric takes the scores
+of both classes; the function of the same name that ends in `_of_curve` takes their DET curve, so that several metrics share one
+sort. `docs/metrics.md` explains each number.
 """
 
 from model.metrics.abstain import AbstainBand, abstain_band
@@ -14,19 +14,8 @@ from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, mi
 from model.metrics.errors import InvertedLabelsWarning, MetricsError
 from model.metrics.intervals import Difference, Interval, bootstrap, paired_bootstrap
 from model.metrics.rates import DetCurve, EqualErrorRate, det_curve, eer, rocch_eer
-from model.metrics.scores import (
-    Protocol,
-    ScoreFile,
-    ScoreTable,
-    format_scores,
-    join,
-    labelled_table,
-    parse_scores,
-    read_protocol,
-    read_score_table,
-    read_scores,
-    score_table,
-)
+from model.metrics.score_files import Protocol, ScoreFile, format_scores, parse_scores, read_protocol, read_scores
+from model.metrics.score_table import ScoreTable, join, labelled_table, read_score_table, score_table
 from model.metrics.summary import HEADLINES, MetricInfo, dev_threshold, headline_statistic, summarise
 from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
 

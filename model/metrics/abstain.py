@@ -1,4 +1,4 @@
-"""The range of scores in which an honest tool says "uncertain", chosen on dev for a stated error rate."""
+"""The range of scores for which the verdict is "uncertain", chosen on dev for a stated error rate."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ UNCERTAIN = -1
 
 @dataclass(frozen=True)
 class AbstainBand:
-    """Scores in [low, high) are uncertain; below is spoof, from `high` up is bona fide.
+    """Scores in [low, high) are uncertain; lower scores are spoof, and scores from `high` up are bona fide.
 
     Attributes:
-        low: Below it at most `error_rate` of the dev bona fide trials are found.
-        high: From it up at most `error_rate` of the dev spoof trials are found.
+        low: At most `error_rate` of the dev bona fide trials score below it.
+        high: At most `error_rate` of the dev spoof trials score at or above it.
         error_rate: The stated rate, per class.
         bonafide_uncertain: Share of dev bona fide trials in the band.
         spoof_uncertain: Share of dev spoof trials in the band.
@@ -40,15 +40,15 @@ class AbstainBand:
 def abstain_band(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, error_rate: float) -> AbstainBand:
     """The narrowest band that keeps both kinds of error within a stated rate on these scores.
 
-    Where the EER is within the rate already there is no band: low and high are both the EER threshold.
+    If the EER is not above the rate, there is no band: low and high are both the EER threshold.
 
     Args:
         bonafide: float64 [n], dev scores of bona fide trials.
         spoof: float64 [m], dev scores of spoof trials.
-        error_rate: Share of each class that may be called the other, in [0, 0.5). One below 1 / number of trials allows none.
+        error_rate: Share of each class that may be called the other, in [0, 0.5). Less than 1 / number of trials allows no error.
 
     Raises:
-        MetricsError: As `det_curve`, or the rate is out of range.
+        MetricsError: As in `det_curve`, or the rate is out of range.
     """
     return abstain_band_of_curve(det_curve(bonafide, spoof), error_rate)
 

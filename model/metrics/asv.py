@@ -1,7 +1,7 @@
 """Scores of a speaker verification (ASV) system on the same corpus, which the tandem costs need.
 
-ASV scores tell what a spoof that passes the countermeasure does next. Those of another corpus would give a plausible and wrong
-number, so they are checked against the protocol, and refused, never guessed.
+ASV scores tell whether a spoof that passes the countermeasure fools the ASV system, too. Scores of another corpus would give a
+plausible but wrong number, so they are checked against the trials of the countermeasure and refused where they do not match.
 """
 
 from collections.abc import Iterable
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
 from model.metrics.rates import FloatArray, check_scores, curve_of_checked, eer_of_curve
-from model.metrics.scores import NO_ATTACK, ScoreTable, read_fields
-
-StringArray = npt.NDArray[np.str_]
+from model.metrics.score_files import NO_VALUE, StringArray, read_fields
+from model.metrics.score_table import ScoreTable
 
 KEYS = ("target", "nontarget", "spoof")
 
@@ -29,8 +27,8 @@ class AsvScores:
         nontarget: float64 [u], bona fide trials of another speaker.
         spoof: float64 [v], spoof trials.
         spoof_attack_ids: str [v], the attack of each spoof trial.
-        spoof_utterance_ids: str [v], or None where the file does not tell.
-        source: Where they come from, for messages.
+        spoof_utterance_ids: str [v], or None for a file without utterance ids.
+        source: The file, for messages.
     """
 
     target: FloatArray
@@ -43,7 +41,7 @@ class AsvScores:
 
 @dataclass(frozen=True)
 class AsvErrorRates:
-    """What the ASV system does at its EER threshold, all fractions.
+    """Error rates of the ASV system at its EER threshold, as fractions.
 
     Attributes:
         threshold: The ASV score from which a claim is accepted.
@@ -61,10 +59,10 @@ class AsvErrorRates:
 
 
 def asv_error_rates(asv: AsvScores) -> AsvErrorRates:
-    """Error rates of the ASV system at the threshold of its target/nontarget EER, as both t-DCF versions ask.
+    """Error rates of the ASV system at the threshold of its target/nontarget EER, as both t-DCF versions define it.
 
-    The threshold is the highest score rejected at the EER, and a score equal to it is accepted. That one trial is ASVspoof's
-    convention, kept because it shows in the fourth digit of the published t-DCF.
+    The threshold is the highest score that is rejected at the EER, and a score equal to it is accepted. This is the convention
+    of ASVspoof; the one trial changes the fourth digit of the published t-DCF.
     """
     curve = curve_of_checked(asv.target, asv.nontarget)
     value, between = eer_of_curve(curve)
@@ -79,7 +77,7 @@ def asv_error_rates(asv: AsvScores) -> AsvErrorRates:
 
 
 def read_asv_scores(path: Path) -> AsvScores:
-    """Reads ASVspoof's ASV score file: `attack_id key score`, or the same after an utterance id.
+    """Reads an ASV score file of ASVspoof: `attack_id key score`, or `utterance_id attack_id key score`.
 
     Raises:
         MetricsError: A malformed line, a key other than target, nontarget or spoof, no trial of a key, a score that is
@@ -106,26 +104,26 @@ def read_asv_scores(path: Path) -> AsvScores:
 
 
 def refuse_other_corpus(asv: AsvScores, table: ScoreTable, *, stated_same: bool = False) -> None:
-    """Makes sure that ASV scores belong to the trials of a score table.
+    """Refuses ASV scores that do not belong to the trials of a score table.
 
-    They do when they name the same spoof utterances or, in files without utterance ids, when every attack has exactly as many
-    trials in both, as it has in ASVspoof's own files. Otherwise somebody has to state it.
+    They belong to it if they name the same spoof utterances. Files without utterance ids, such as ASVspoof's own, belong to it
+    if every attack has exactly as many trials in both. In any other case the caller has to state that they do.
 
     Args:
         asv: The ASV scores.
         table: The countermeasure's scores, labelled and with attack ids.
-        stated_same: Someone who knows says that it is the same corpus (say, scores of a part of it); only attacks that
-            the ASV scores do not know are refused then.
+        stated_same: The user states that it is the same corpus, for example because a part of it was scored. Then only
+            attacks that the ASV scores do not have are refused.
 
     Raises:
-        MetricsError: They belong to another corpus, or nothing shows that they don't.
+        MetricsError: They belong to another corpus, or nothing shows that they belong to this one.
     """
     spoof = table.labels == 0
     ours, theirs = _count(table.attack_ids[spoof]), _count(asv.spoof_attack_ids)
     advice = "Give the ASV scores made on this corpus and split, or leave them out: t-DCF is then absent"
-    if NO_ATTACK in ours:
+    if NO_VALUE in ours:
         raise MetricsError(
-            f"{table.source}: the attack of {ours[NO_ATTACK]:,} spoof trials is unknown (-), so nothing shows that {asv.source} "
+            f"{table.source}: the attack of {ours[NO_VALUE]:,} spoof trials is unknown (-), so nothing shows that {asv.source} "
             f"belongs to them. {advice}"
         )
     unknown = sorted(set(ours) - set(theirs))

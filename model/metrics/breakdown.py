@@ -1,7 +1,7 @@
-"""The same error rates for parts of the data: by attack, speaker, duration or any other property, the worst first.
+"""Error rates of parts of the data: by attack, speaker, duration or any other property, the worst part first.
 
-An average hides the attack that always gets through. Each part carries its counts and an interval, since small parts look bad or
-good by chance.
+An average hides an attack that is always accepted. Each part has its counts and an interval, because the error rate of a small
+part is uncertain.
 """
 
 import itertools
@@ -14,9 +14,8 @@ import numpy.typing as npt
 from model.metrics.errors import MetricsError
 from model.metrics.intervals import Interval, bootstrap, no_error_bound
 from model.metrics.rates import DetCurve, eer_of_curve
-from model.metrics.scores import NO_ATTACK, ScoreTable
-
-StringArray = npt.NDArray[np.str_]
+from model.metrics.score_files import NO_VALUE, StringArray
+from model.metrics.score_table import ScoreTable
 
 DURATION_EDGES_S = (1.0, 2.0, 3.0, 4.0, 6.0)
 
@@ -27,12 +26,12 @@ class Part:
 
     Attributes:
         name: The attack, speaker, bin, ...
-        n_bonafide: Bona fide trials the rates stand on.
-        n_spoof: Spoof trials the rates stand on.
-        eer: Equal error rate of the part, or None where it lacks a class.
-        eer_interval: Its 95 % interval, or None where none was asked for.
-        miss: Share of bona fide rejected at the threshold given, or None without one.
-        false_alarm: Share of spoof accepted at the threshold given, or None without one.
+        n_bonafide: Number of bona fide trials.
+        n_spoof: Number of spoof trials.
+        eer: Equal error rate of the part, or None if it lacks a class.
+        eer_interval: Its 95 % interval, or None without resamples.
+        miss: Share of bona fide rejected at the given threshold, or None without one.
+        false_alarm: Share of spoof accepted at the given threshold, or None without one.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Part:
 
     @property
     def worst_rate(self) -> float:
-        """What parts are ordered by: the EER, else the error rate of the class that is there."""
+        """The order of parts: the EER, or the error rate of the class that is present."""
         return self.eer if self.eer is not None else max(self.miss or 0.0, self.false_alarm or 0.0)
 
 
@@ -59,7 +58,7 @@ def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples:
         seed: Seed of the draws.
     """
     spoof = table.labels == 0
-    attacks = [name for name in np.unique(table.attack_ids[spoof]).tolist() if name != NO_ATTACK]
+    attacks = [name for name in np.unique(table.attack_ids[spoof]).tolist() if name != NO_VALUE]
     masks = [~spoof | (table.attack_ids == name) for name in attacks]
     return _worst_first(
         [_part(table, name, mask, threshold, n_resamples, seed) for name, mask in zip(attacks, masks, strict=True)]
@@ -121,7 +120,7 @@ def by_group(
     names = np.asarray(groups, dtype=np.str_)
     if names.shape != (len(table),):
         raise MetricsError(f"{table.source}: {names.shape} group names for {len(table):,} utterances")
-    known = [name for name in np.unique(names).tolist() if name != NO_ATTACK]
+    known = [name for name in np.unique(names).tolist() if name != NO_VALUE]
     return _worst_first([_part(table, name, names == name, threshold, n_resamples, seed) for name in known])
 
 
@@ -133,13 +132,7 @@ def _part(
     n_resamples: int,
     seed: int,
 ) -> Part:
-    part = ScoreTable(
-        table.utterance_ids[mask],
-        table.scores[mask],
-        table.labels[mask],
-        table.attack_ids[mask],
-        table.speaker_ids[mask],
-    )
+    part = table.select(mask)
     bonafide, spoof = part.bonafide, part.spoof
     eer, interval = None, None
     if len(bonafide) and len(spoof):
@@ -159,13 +152,13 @@ def _part(
 
 
 def widen_if_no_error(interval: Interval, eer: float, n_trials: int) -> Interval:
-    """Widens the interval of an EER of less than one trial of the smaller class, up to `no_error_bound`.
+    """Widens the interval of an EER of less than one trial of the smaller class to at least `no_error_bound`.
 
-    The bootstrap cannot draw an error that was not made and gives such an EER hardly any width.
+    The bootstrap cannot draw an error that was not made, so its interval of such an EER is too narrow.
 
     Args:
-        interval: The bootstrap's.
-        eer: The rate.
+        interval: The interval of the bootstrap.
+        eer: The equal error rate.
         n_trials: Trials of the smaller class.
     """
     return Interval(interval.low, max(interval.high, no_error_bound(n_trials))) if eer * n_trials < 1 else interval

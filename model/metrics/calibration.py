@@ -1,7 +1,7 @@
-"""Scores become log-likelihood ratios by an affine map fitted on dev, and how well that worked.
+"""Calibration: an affine map, fitted on dev, that turns scores into log-likelihood ratios, and a diagram that checks it.
 
-Logistic regression with class weights that stand for a stated prior: Platt, "Probabilistic outputs for support vector
-machines", 1999 (with his softened targets, so that separable scores give finite maps); Brümmer and du Preez, 2006.
+The map is fitted by logistic regression with the classes weighted to a stated prior. Sources: Platt, "Probabilistic outputs for
+support vector machines", 1999, whose softened targets give a finite map for separable scores; Brümmer and du Preez, 2006.
 """
 
 import math
@@ -23,9 +23,9 @@ class Calibration:
     """An affine map from scores to log-likelihood ratios: slope · score + intercept.
 
     Attributes:
-        slope: Above 0, so the order of scores and with it every EER, AUC and minimum cost stay as they are.
+        slope: Above 0. The order of scores does not change, and neither does any EER, AUC or minimum cost.
         intercept: In nats.
-        prior: Prior probability of bona fide that the fit weighted the classes by.
+        prior: Prior probability of bona fide to which the fit weighted the classes.
     """
 
     slope: float
@@ -39,7 +39,7 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityDiagram:
-    """Predicted probability of bona fide against what happened, per bin; arrays of length [bins].
+    """Predicted probability of bona fide and observed share of bona fide, per bin; arrays have the length [bins].
 
     Attributes:
         edges: float64 [bins + 1], bin edges from 0 to 1.
@@ -60,7 +60,7 @@ class ReliabilityDiagram:
 
 
 def probability(llr: npt.ArrayLike, prior: float = 0.5) -> FloatArray:
-    """Probability of bona fide from log-likelihood ratios at a stated prior: sigmoid(llr + log-odds of the prior)."""
+    """Probability of bona fide for log-likelihood ratios at a stated prior: sigmoid(llr + log-odds of the prior)."""
     log_odds = np.asarray(llr, dtype=np.float64) + _log_odds(prior)
     result: FloatArray = np.exp(-np.logaddexp(0, -log_odds))
     return result
@@ -72,14 +72,14 @@ def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float 
     Args:
         bonafide: float64 [n], dev scores of bona fide trials.
         spoof: float64 [m], dev scores of spoof trials.
-        prior: Prior probability of bona fide, in (0, 1); where the map shall be best.
+        prior: Prior probability of bona fide for which the map is optimised, in (0, 1).
 
     Raises:
         MetricsError: A class is missing, a score is not finite, all scores are equal, or the prior is out of range.
 
     Warns:
-        InvertedLabelsWarning: Higher scores do not mean more genuine. The slope is then a small positive one: ratios near
-            0, which is what such scores are worth, in their own order.
+        InvertedLabelsWarning: Higher scores do not mean more genuine. The slope is then small and positive, which gives
+            ratios near 0 in the order of the scores.
     """
     genuine, fake = check_scores(bonafide, "bona fide"), check_scores(spoof, "spoof")
     offset = _log_odds(prior)
@@ -96,7 +96,7 @@ def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float 
     if slope < MIN_RELATIVE_SLOPE:
         warnings.warn(
             "calibration: higher scores do not mean more genuine on the data it is fitted on. Labels may be inverted, or "
-            "the scores tell nothing; the ratios are set near 0",
+            "the scores carry no information; the ratios are set near 0",
             InvertedLabelsWarning,
             stacklevel=2,
         )
@@ -105,7 +105,7 @@ def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float 
 
 
 def _newton(inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset: float) -> tuple[float, float]:
-    """Minimises weighted cross-entropy of sigmoid(parameters · inputs + offset), halving steps that do not help."""
+    """Minimises the weighted cross-entropy of sigmoid(parameters · inputs + offset); a step that does not lower it is halved."""
 
     def loss(parameters: FloatArray) -> float:
         logits = parameters @ inputs + offset
@@ -131,13 +131,13 @@ def _newton(inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset
 def reliability_diagram(
     bonafide: npt.ArrayLike, spoof: npt.ArrayLike, *, prior: float = 0.5, n_bins: int = 10
 ) -> ReliabilityDiagram:
-    """Compares predicted probabilities with what happened, in bins of equal width.
+    """Compares predicted probabilities with observed shares, in bins of equal width.
 
     Args:
         bonafide: float64 [n], log-likelihood ratios of bona fide trials.
         spoof: float64 [m], log-likelihood ratios of spoof trials.
-        prior: Prior probability of bona fide at which probabilities are stated; classes are weighted to it, so the
-            diagram does not depend on how many trials of each there are.
+        prior: Prior probability of bona fide at which probabilities are stated. The classes are weighted to it, so the
+            diagram does not depend on the number of trials of each.
         n_bins: Number of bins.
 
     Raises:

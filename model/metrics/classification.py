@@ -1,6 +1,6 @@
-"""The measures every machine-learning reader knows: areas under curves, and accuracy and its kin at one threshold.
+"""Measures common in machine learning: areas under curves, and accuracy, precision, recall and F1 at one threshold.
 
-Bona fide is the positive class. All values are fractions in [0, 1], higher is better. The definitions are those of
+Bona fide is the positive class. All values are fractions in [0, 1]; higher is better. The definitions are those of
 scikit-learn (`roc_auc_score`, `average_precision_score`, `accuracy_score`, ..., with `zero_division=0`).
 """
 
@@ -14,7 +14,7 @@ from model.metrics.rates import DetCurve, det_curve
 
 @dataclass(frozen=True)
 class Classification:
-    """Decisions at one threshold, counted and summed up.
+    """Counts of decisions at one threshold, and the measures that follow from them.
 
     Attributes:
         threshold: Score from which a trial was called bona fide.
@@ -32,18 +32,18 @@ class Classification:
 
     @property
     def accuracy(self) -> float:
-        """Share of all trials called rightly; depends on the balance of classes."""
+        """Share of all trials called correctly; depends on the balance of the classes."""
         right = self.accepted_bonafide + self.rejected_spoof
         return right / (right + self.rejected_bonafide + self.accepted_spoof)
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean of the shares of both classes called rightly; 0.5 is chance."""
+        """Mean over both classes of the share called correctly; 0.5 is chance."""
         return (self.recall + self.rejected_spoof / (self.accepted_spoof + self.rejected_spoof)) / 2
 
     @property
     def precision(self) -> float:
-        """Share of trials called bona fide that are; 0 when none was."""
+        """Share of bona fide among the trials called bona fide; 0 if there are none."""
         accepted = self.accepted_bonafide + self.accepted_spoof
         return self.accepted_bonafide / accepted if accepted else 0.0
 
@@ -71,12 +71,12 @@ def classify_curve(curve: DetCurve, threshold: float) -> Classification:
 
 
 def auc(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
-    """Area under the ROC curve: how often a bona fide trial outscores a spoof one, ties counting half; 0.5 is chance."""
+    """Area under the ROC curve: probability that a bona fide trial scores above a spoof one, ties count half; 0.5 is chance."""
     return auc_of_curve(det_curve(bonafide, spoof))
 
 
 def auc_of_curve(curve: DetCurve) -> float:
-    """Area under the ROC curve by the trapezoid rule, which is exact for it."""
+    """Area under the ROC curve by the trapezoid rule, which is exact here."""
     hit = 1 - (curve.miss[:-1] + curve.miss[1:]) / 2
     return float(np.sum(curve.spoof_counts * hit)) / curve.n_spoof
 
@@ -87,7 +87,7 @@ def average_precision(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 
 
 def average_precision_of_curve(curve: DetCurve) -> float:
-    """Sum over distinct scores of precision from that score up × the recall it adds, not interpolated."""
+    """Sum over distinct scores of the precision from that score up × the recall that the score adds; not interpolated."""
     accepted_bonafide = (1 - curve.miss[:-1]) * curve.n_bonafide
     accepted_spoof = curve.false_alarm[:-1] * curve.n_spoof
     precision = accepted_bonafide / np.maximum(accepted_bonafide + accepted_spoof, 1.0)

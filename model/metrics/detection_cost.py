@@ -1,4 +1,4 @@
-"""Detection costs of ASVspoof 5: what errors cost at stated priors, and how good the scores are as log-likelihood ratios.
+"""Detection costs of ASVspoof 5: the cost of errors at stated priors, and the quality of scores as log-likelihood ratios.
 
 Source: "ASVspoof 5 Evaluation Plan" (2024), section on metrics, and Brümmer and du Preez, "Application-independent evaluation
 of speaker detection", Computer Speech and Language 20 (2006), for Cllr. Lower is better throughout.
@@ -15,7 +15,7 @@ from model.metrics.rates import DetCurve, FloatArray, det_curve
 
 @dataclass(frozen=True)
 class CostModel:
-    """Prior and costs of a countermeasure on its own; the defaults are ASVspoof 5's.
+    """Prior and costs of a countermeasure without an ASV system; the defaults are those of ASVspoof 5.
 
     Attributes:
         p_spoof: Prior probability of a spoof trial.
@@ -39,7 +39,7 @@ class CostModel:
 
     @property
     def bayes_threshold(self) -> float:
-        """The log-likelihood ratio from which accepting is the cheaper decision: log of the weights' ratio."""
+        """The log-likelihood ratio from which accepting costs less: log(false_alarm_weight / miss_weight)."""
         return math.log(self.false_alarm_weight / self.miss_weight)
 
 
@@ -47,7 +47,7 @@ ASVSPOOF5 = CostModel()
 
 
 def min_dcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, model: CostModel = ASVSPOOF5) -> float:
-    """Normalised detection cost at the best threshold, in [0, 1]; 1 is a detector that always says the same."""
+    """Normalised detection cost at the best threshold, in [0, 1]; 1 is the cost of always giving the same answer."""
     return min_dcf_of_curve(det_curve(bonafide, spoof), model)
 
 
@@ -60,7 +60,7 @@ def min_dcf_of_curve(curve: DetCurve, model: CostModel = ASVSPOOF5) -> float:
 def act_dcf(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, model: CostModel = ASVSPOOF5) -> float:
     """Normalised detection cost at the Bayes threshold, 0 or more; meaningful for log-likelihood ratios only.
 
-    Never below `min_dcf`; the difference is what bad calibration costs.
+    Never below `min_dcf`; the difference is the cost of poor calibration.
     """
     return act_dcf_of_curve(det_curve(bonafide, spoof), model)
 
@@ -73,7 +73,7 @@ def act_dcf_of_curve(curve: DetCurve, model: CostModel = ASVSPOOF5) -> float:
 
 
 def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
-    """Cost of the log-likelihood ratios, in bits, 0 or more; 1 is what scores of 0 for everything cost.
+    """Cost of the log-likelihood ratios, in bits, 0 or more; 1 is the cost of a score of 0 for every trial.
 
     Cllr = ½ · (mean of log2(1 + e^−s) over bona fide + mean of log2(1 + e^s) over spoof).
     """
@@ -81,12 +81,12 @@ def cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 
 
 def cllr_of_curve(curve: DetCurve, losses: tuple[FloatArray, FloatArray] | None = None) -> float:
-    """Cllr from counts per score; `losses` are `log_losses(curve.scores)` where the caller already has them."""
+    """Cllr from counts per score; `losses` is `log_losses(curve.scores)` if the caller has computed it already."""
     bonafide_loss, spoof_loss = losses or log_losses(curve.scores)
     bonafide_part = float(np.sum(curve.bonafide_counts * bonafide_loss)) / curve.n_bonafide
     return (bonafide_part + float(np.sum(curve.spoof_counts * spoof_loss)) / curve.n_spoof) / 2
 
 
 def log_losses(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """What each log-likelihood ratio costs if the trial is bona fide, and if it is spoof: two float64 [k], in bits."""
+    """Cost of each log-likelihood ratio if the trial is bona fide, and if it is spoof: two float64 [k], in bits."""
     return np.logaddexp(0, -scores) / math.log(2), np.logaddexp(0, scores) / math.log(2)

@@ -1,8 +1,8 @@
 """Confidence intervals and paired significance by the bootstrap.
 
-Trials are drawn again with replacement, within each class (so the class sizes stay) or in clusters: whole speakers or whole
-attacks. Draws become counts per distinct score, so a resample costs no sorting. Intervals are percentile intervals: Efron and
-Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 16.
+Trials are drawn with replacement, either within each class, which keeps the class sizes, or in clusters: whole speakers or
+whole attacks. A resample is kept as counts per distinct score and needs no sorting. Intervals are percentile intervals. Source:
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 16.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
 from model.metrics.rates import DetCurve, FloatArray
-from model.metrics.scores import NO_ATTACK, ScoreTable
+from model.metrics.score_files import NO_VALUE
+from model.metrics.score_table import ScoreTable
 
 Cluster = Literal["speaker", "attack"]
 Statistic = Callable[[DetCurve], Mapping[str, float]]
@@ -38,7 +39,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """How one metric differs between two systems on the same trials.
+    """Difference of one metric between two systems on the same trials.
 
     Attributes:
         a: Value of the first system.
@@ -46,7 +47,7 @@ class Difference:
         difference: b − a.
         low: Lower end of the 95 % interval of the difference.
         high: Upper end.
-        p_value: How often a difference as large as this would show if there were none, two-sided, in (0, 1].
+        p_value: Probability of a difference at least this large if the systems did not differ; two-sided, in (0, 1].
     """
 
     a: float
@@ -72,13 +73,14 @@ def bootstrap(
         table: The scores.
         statistic: Metrics by name, computed from a DET curve whose counts may be zero.
         n_resamples: Number of resamples.
-        cluster: Draw whole speakers (both classes with them), or whole attacks (bona fide trials singly); None draws trials.
-            Use it to ask how the result would vary with other speakers or attacks, not only other clips of the same ones.
+        cluster: "speaker" draws whole speakers with both classes, "attack" draws whole attacks and single bona fide trials,
+            None draws single trials. Clusters tell how the result varies with other speakers or attacks; single trials tell
+            how it varies with other clips of the same ones.
         seed: Seed of the draws.
         level: Coverage, in (0, 1).
 
     Raises:
-        MetricsError: Clusters are unknown, or there is but one.
+        MetricsError: The cluster of a trial is unknown, or there is only one cluster.
     """
     layout = _Layout(table)
     weights = _resamples(table, n_resamples, cluster, np.random.default_rng(seed))
@@ -98,15 +100,15 @@ def paired_bootstrap(
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, Difference]:
-    """Differences between two systems that scored the same utterances, each resample drawing the same trials for both.
+    """Differences between two systems that scored the same utterances; a resample draws the same trials for both.
 
-    The p-value counts resamples whose difference, shifted to a mean difference of none, is at least as far from 0 as the one
-    observed.
+    The p-value is the share of resamples whose difference, shifted to a mean of 0, is at least as far from 0 as the observed
+    difference.
 
     Args:
         a: Scores of the first system.
         b: Scores of the second; the same utterances, in any order.
-        statistic_a: Metrics of the first system by name (its threshold may be its own).
+        statistic_a: Metrics of the first system by name; its threshold may differ from that of the second.
         statistic_b: The same metrics of the second.
         n_resamples: Number of resamples.
         cluster: As in `bootstrap`.
@@ -156,9 +158,7 @@ def aligned(a: ScoreTable, b: ScoreTable) -> ScoreTable:
         raise MetricsError(
             f"{a.source} and {b.source} contradict each other on the label of {enumerate_some(differing)}"
         )
-    return ScoreTable(
-        b.utterance_ids[order], b.scores[order], b.labels[order], b.attack_ids[order], b.speaker_ids[order], b.source
-    )
+    return b.select(order)
 
 
 def percentile_interval(values: npt.ArrayLike, level: float = LEVEL) -> Interval:
@@ -229,9 +229,9 @@ def _whole_speakers(table: ScoreTable, n_resamples: int, rng: np.random.Generato
 
 
 def _cluster_index(names: npt.NDArray[np.str_], what: str, source: str) -> npt.NDArray[np.intp]:
-    if np.any(names == NO_ATTACK):
+    if np.any(names == NO_VALUE):
         raise MetricsError(
-            f"{source}: the {what} of {int(np.sum(names == NO_ATTACK)):,} trials is unknown (-), so intervals cannot be "
+            f"{source}: the {what} of {int(np.sum(names == NO_VALUE)):,} trials is unknown (-), so intervals cannot be "
             f"clustered by {what}. Give a protocol that names it, or draw single trials"
         )
     distinct, index = np.unique(names, return_inverse=True)

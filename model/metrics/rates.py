@@ -1,7 +1,7 @@
-"""Miss and false-alarm rates over all thresholds, and the equal error rates read off that curve.
+"""Miss and false-alarm rates at all thresholds (the DET curve), and the equal error rates of that curve.
 
 Scores are log-odds for bona fide (higher = more genuine); a trial is accepted when its score is at or above the threshold.
-Equal scores are one step of the curve, so no result depends on the order of trials.
+Equal scores are one step of the curve, so the order of trials changes no result.
 """
 
 import warnings
@@ -21,10 +21,10 @@ MIN_DISTINCT_SCORES = 3
 
 @dataclass(frozen=True, eq=False)
 class DetCurve:
-    """The detection error trade-off of one set of trials, kept as counts per distinct score.
+    """The detection error trade-off of one set of trials, as counts per distinct score.
 
-    Point `i` of the curve accepts every score from `scores[i]` up; the last point accepts none. Counts may be the
-    weights of a resample, in which case some are zero.
+    Point `i` of the curve accepts every score from `scores[i]` up; the last point accepts none. Counts may be the weights of
+    a resample; some of them are then zero.
 
     Attributes:
         scores: float64 [k], distinct, increasing.
@@ -75,7 +75,7 @@ class DetCurve:
     def threshold(self, point: int) -> float:
         """A finite threshold for one point of the curve: midway to the next lower score.
 
-        Midway, because a threshold that equals a score would depend on the digits the score was written with.
+        A threshold that equals a score would depend on the digits with which the score was written.
         """
         if point == 0:
             return float(self.scores[0])
@@ -86,7 +86,7 @@ class DetCurve:
         return middle if lower < middle else upper
 
     def point(self, threshold: float) -> int:
-        """The point of the curve that a threshold stands for."""
+        """Index of the first score that is at least the threshold: the point of the curve with its decisions."""
         return int(np.searchsorted(self.scores, threshold, side="left"))
 
     def rates(self, threshold: float) -> tuple[float, float]:
@@ -96,7 +96,7 @@ class DetCurve:
 
 
 class EqualErrorRate(NamedTuple):
-    """Where misses and false alarms are equally frequent.
+    """Error rate and threshold at which misses and false alarms are equally frequent.
 
     Attributes:
         value: The rate, in [0, 1]; lower is better, 0.5 is chance.
@@ -124,7 +124,7 @@ def det_curve(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> DetCurve:
 
 
 def curve_of_checked(bonafide: FloatArray, spoof: FloatArray) -> DetCurve:
-    """The DET curve of scores known to be finite and of both classes; small groups may hold fewer than three scores."""
+    """The DET curve of scores that are finite and of both classes; fewer than three distinct scores are accepted."""
     scores, index = np.unique(np.concatenate((bonafide, spoof)), return_inverse=True)
     n = len(bonafide)
     return DetCurve(
@@ -169,7 +169,7 @@ def eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> EqualErrorRate:
         spoof: float64 [m], scores of spoof trials.
 
     Raises:
-        MetricsError: As `det_curve`.
+        MetricsError: As in `det_curve`.
 
     Warns:
         InvertedLabelsWarning: The rate is above 50 %.
@@ -191,11 +191,11 @@ def warn_if_inverted(value: float, where: str = "") -> None:
 
 
 def eer_of_curve(curve: DetCurve) -> EqualErrorRate:
-    """Where the DET curve crosses miss = false alarm.
+    """Equal error rate of a DET curve, where miss = false alarm.
 
-    The field's convention: the mean of the two rates at the threshold where they are closest. Where the curve crosses
-    within a group of tied trials no threshold comes close, and the crossing is interpolated along the group (its trials
-    taken in random order). Either way the value is within half a trial of the interpolated crossing.
+    The value is the mean of the two rates at the threshold where they are closest, as is usual in the field. If the curve
+    crosses within a group of tied trials, no threshold comes close, and the crossing is interpolated along the group, as if its
+    trials came in random order. In both cases the value is within half a trial of the interpolated crossing.
     """
     gap = curve.miss - curve.false_alarm
     after = int(np.searchsorted(gap, 0.0))
@@ -216,11 +216,12 @@ def rocch_eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
 
 
 def rocch_eer_of_curve(curve: DetCurve) -> float:
-    """Where the lower convex hull of the DET curve crosses miss = false alarm.
+    """Equal error rate of the lower convex hull of a DET curve, where miss = false alarm.
 
-    The hull is what the best monotone recalibration of the scores, or a coin between two thresholds, can reach (Brümmer and
-    de Villiers, "The BOSARIS Toolkit", 2011). Only the edge that crosses the diagonal is needed: starting from the chord
-    between the two ends, the curve's point farthest below the chord becomes a new end until none is below.
+    The hull has the error rates that the best monotone recalibration of the scores, or a random choice between two thresholds,
+    can reach (Brümmer and de Villiers, "The BOSARIS Toolkit", 2011). Only the edge that crosses the diagonal is computed: the
+    search starts with the chord between both ends of the curve, and the point farthest below the chord becomes a new end until
+    no point is below.
     """
     miss, false_alarm = curve.miss, curve.false_alarm
     left, right = 0, len(miss) - 1

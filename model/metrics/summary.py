@@ -1,4 +1,4 @@
-"""Every number of one split in one dictionary of scalars, under the names that metrics.json uses and docs/metrics.md explains."""
+"""Every metric of one split as a dictionary of scalars; metrics.json uses its names, and docs/metrics.md explains them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from model.metrics.classification import auc_of_curve, average_precision_of_curv
 from model.metrics.detection_cost import act_dcf_of_curve, cllr_of_curve, log_losses, min_dcf_of_curve
 from model.metrics.intervals import Cluster, bootstrap
 from model.metrics.rates import DetCurve, eer_of_curve, rocch_eer_of_curve, warn_if_inverted
-from model.metrics.scores import ScoreTable
+from model.metrics.score_table import ScoreTable
 from model.metrics.tandem import min_tdcf_2019_of_curve, min_tdcf_2021_of_curve, t_eer_of_curve
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """How a headline metric reads.
+    """Title, unit and direction of a headline metric.
 
     Attributes:
         title: Name for people.
         unit: "%" for fractions shown in per cent, "bit", or "" for a normalised cost or an area.
-        lower_is_better: Its direction.
-        needs_llr: True where it means something for log-likelihood ratios only.
+        lower_is_better: True if a lower value is better.
+        needs_llr: True if the metric is meaningful for log-likelihood ratios only.
     """
 
     title: str
@@ -52,12 +52,12 @@ HEADLINES: Mapping[str, MetricInfo] = {
 def headline_statistic(
     table: ScoreTable, threshold: float, asv: AsvErrorRates | None = None
 ) -> Callable[[DetCurve], dict[str, float]]:
-    """A function that computes every headline metric from a DET curve of this table or of a resample of it.
+    """Makes a function that computes every headline metric from a DET curve of a table or of its resamples.
 
     Args:
-        table: The scores; those of the curves passed later are the same.
+        table: The scores; the function accepts only DET curves with these scores.
         threshold: Score from which a trial is called bona fide, from dev.
-        asv: ASV error rates, for the t-DCF; they stay fixed in resamples.
+        asv: ASV error rates, for the t-DCF; they are the same for every resample.
     """
     losses = log_losses(table.curve.scores)
 
@@ -86,7 +86,7 @@ def headline_statistic(
 
 
 def dev_threshold(dev: ScoreTable) -> float:
-    """The threshold that dev decides on: the score at its EER, from which a trial is called bona fide.
+    """The threshold chosen on dev: the score at its EER, from which a trial is called bona fide.
 
     Warns:
         InvertedLabelsWarning: The EER is above 50 %.
@@ -110,21 +110,21 @@ def summarise(
 
     Args:
         table: The scores.
-        threshold: Score from which a trial is called bona fide, from dev. None takes the EER threshold of these very scores,
-            which is right for dev itself and flatters any other split.
-        asv: ASV scores of the same corpus, for the t-DCF and t-EER; without them those are absent.
+        threshold: Score from which a trial is called bona fide, from dev. None takes the EER threshold of these
+            scores, which is right for dev and too optimistic for any other split.
+        asv: ASV scores of the same corpus; without them the t-DCF and the t-EER are absent.
         same_corpus: As `stated_same` of `refuse_other_corpus`.
         n_resamples: Resamples for the 95 % intervals; 0 = none.
-        cluster: Draw whole speakers or attacks; see `bootstrap`. Intervals per attack always draw single trials.
+        cluster: As in `bootstrap`. Intervals per attack always draw single trials.
         seed: Seed of the draws.
 
     Returns:
-        Scalars: the names of `HEADLINES`, each with `…_ci95_low` and `…_ci95_high` where intervals were asked for;
-        `eer_threshold`, `threshold`, `n_bonafide`, `n_spoof`, `n_trials`; `asv_eer` and `t_eer` with ASV scores;
-        and `per_attack`: the same for the `eer` of each attack.
+        Scalars: the names of `HEADLINES`, each with `…_ci95_low` and `…_ci95_high` if there are resamples;
+        `eer_threshold`, `threshold`, `n_bonafide`, `n_spoof`, `n_trials`; `asv_eer` and `t_eer` if there are ASV scores;
+        and `per_attack`: `eer`, `false_alarm` and `n_spoof` of each attack.
 
     Raises:
-        MetricsError: The ASV scores belong to another corpus, or the clusters are unknown.
+        MetricsError: The ASV scores belong to another corpus, or the cluster of a trial is unknown.
 
     Warns:
         InvertedLabelsWarning: The EER is above 50 %.

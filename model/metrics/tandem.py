@@ -1,7 +1,7 @@
 """Costs of a countermeasure (CM) that guards a speaker verification (ASV) system.
 
-A tandem accepts a trial when both accept it. t-DCF and t-EER ask how well that works; a-DCF rates any system that gives one score
-for "the claimed speaker, and genuine". The two versions of t-DCF are different numbers. Lower is better throughout.
+A tandem accepts a trial if both systems accept it. t-DCF and t-EER rate the tandem; a-DCF rates any system with one score that is
+high only for the genuine voice of the claimed speaker. The two versions of t-DCF are different numbers. Lower is better.
 """
 
 from dataclasses import dataclass
@@ -16,56 +16,40 @@ from model.metrics.rates import DetCurve, FloatArray, check_scores, det_curve
 
 @dataclass(frozen=True)
 class TandemCostModel:
-    """Priors and costs of both t-DCF versions; the defaults are those of ASVspoof 2019 and 2021.
+    """Priors and costs of trials of a voice login.
 
     Attributes:
         p_target: Prior of a target speaker.
-        p_nontarget: Prior of a zero-effort impostor.
+        p_nontarget: Prior of another speaker who makes no effort to sound like the target.
         p_spoof: Prior of a spoofing attack.
-        c_miss: Cost of rejecting a target (by the ASV system or by the CM).
+        c_miss: Cost of rejecting a target, by the ASV system or by the CM.
         c_false_alarm: Cost of accepting a nontarget.
         c_false_alarm_spoof: Cost of accepting a spoof.
     """
 
-    p_target: float = 0.9405
-    p_nontarget: float = 0.0095
-    p_spoof: float = 0.05
-    c_miss: float = 1.0
-    c_false_alarm: float = 10.0
-    c_false_alarm_spoof: float = 10.0
+    p_target: float
+    p_nontarget: float
+    p_spoof: float
+    c_miss: float
+    c_false_alarm: float
+    c_false_alarm_spoof: float
 
 
-ASVSPOOF2019 = TandemCostModel()
+ASVSPOOF2019 = TandemCostModel(
+    p_target=0.9405, p_nontarget=0.0095, p_spoof=0.05, c_miss=1.0, c_false_alarm=10.0, c_false_alarm_spoof=10.0
+)
+"""Of both t-DCF versions, in ASVspoof 2019 and 2021."""
 
-
-@dataclass(frozen=True)
-class ArchitectureAgnosticCostModel:
-    """Priors and costs of a-DCF; the defaults are those of Shim et al. 2024.
-
-    Attributes:
-        p_target: Prior of a target speaker.
-        p_nontarget: Prior of a zero-effort impostor.
-        p_spoof: Prior of a spoofing attack.
-        c_miss: Cost of rejecting a target.
-        c_false_alarm: Cost of accepting a nontarget.
-        c_false_alarm_spoof: Cost of accepting a spoof.
-    """
-
-    p_target: float = 0.9
-    p_nontarget: float = 0.05
-    p_spoof: float = 0.05
-    c_miss: float = 1.0
-    c_false_alarm: float = 10.0
-    c_false_alarm_spoof: float = 20.0
-
-
-SHIM2024 = ArchitectureAgnosticCostModel()
+SHIM2024 = TandemCostModel(
+    p_target=0.9, p_nontarget=0.05, p_spoof=0.05, c_miss=1.0, c_false_alarm=10.0, c_false_alarm_spoof=20.0
+)
+"""Of a-DCF, in Shim et al. 2024."""
 
 
 def min_tdcf_2019(
     bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019
 ) -> float:
-    """Minimum normalised t-DCF of ASVspoof 2019, in [0, 1]; 1 is a CM that always says the same."""
+    """Minimum normalised t-DCF of ASVspoof 2019, in [0, 1]; 1 is the cost of always giving the same answer."""
     return min_tdcf_2019_of_curve(det_curve(bonafide, spoof), asv, model)
 
 
@@ -73,7 +57,7 @@ def min_tdcf_2019_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCos
     """Minimum over thresholds of (C1 · P_miss + C2 · P_fa) / min(C1, C2).
 
     C1 = p_target · c_miss · (1 − P_miss_asv) − p_nontarget · c_fa · P_fa_asv; C2 = c_fa_spoof · p_spoof · P_fa_spoof_asv.
-    What the ASV system costs by itself is left out. Source: Kinnunen et al., "t-DCF: a detection cost function for the
+    The cost of the ASV system alone is left out. Source: Kinnunen et al., "t-DCF: a detection cost function for the
     tandem assessment of spoofing countermeasures and automatic speaker verification", Odyssey 2018; ASVspoof 2019
     evaluation plan.
 
@@ -92,7 +76,7 @@ def min_tdcf_2019_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCos
 def min_tdcf_2021(
     bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019
 ) -> float:
-    """Minimum normalised t-DCF of ASVspoof 2021, in (0, 1]; not 0 for a perfect CM, since the ASV system errs too."""
+    """Minimum normalised t-DCF of ASVspoof 2021, in (0, 1]; a perfect CM does not reach 0, since the ASV system errs, too."""
     return min_tdcf_2021_of_curve(det_curve(bonafide, spoof), asv, model)
 
 
@@ -120,23 +104,24 @@ def t_eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvScores) -> floa
 
 
 def t_eer_of_curve(curve: DetCurve, asv: AsvScores) -> float | None:
-    """Error rate at the pair of thresholds where tandem misses, accepted nontargets and accepted spoofs are equally frequent.
+    """Error rate at the pair of thresholds at which misses, accepted nontargets and accepted spoofs are equally frequent.
 
-    It needs neither priors nor costs. CM and ASV scores are taken as independent within a kind of trial:
+    It needs no priors and no costs. CM and ASV scores are taken as independent within a kind of trial:
     P_miss = P_miss_cm + (1 − P_miss_cm) · P_miss_asv; P_fa_nontarget = (1 − P_miss_cm) · P_fa_asv;
     P_fa_spoof = P_fa_cm · P_fa_spoof_asv. Source: Kinnunen et al., "t-EER: parameter-free tandem evaluation of countermeasures
     and biometric comparators", IEEE TPAMI 2023.
 
     Returns:
-        The rate, or None where no pair of thresholds makes the three equal (say, an ASV system that resists spoofs by itself
-        better than it resists impostors).
+        The rate, or None if no pair of thresholds makes the three equal, for example with an ASV system that accepts fewer
+        spoofs than nontargets.
     """
     thresholds = np.unique(np.concatenate((asv.target, asv.nontarget, asv.spoof)))
     asv_miss = _fraction_below(asv.target, thresholds)
     asv_false_alarm = 1 - _fraction_below(asv.nontarget, thresholds)
     asv_spoof = 1 - _fraction_below(asv.spoof, thresholds)
 
-    # For every ASV threshold, the CM threshold that balances misses against spoofs, by bisection: one rises with it, one falls.
+    # For every ASV threshold, bisection finds the CM threshold at which misses and accepted spoofs are equally frequent:
+    # misses rise with the CM threshold, accepted spoofs fall.
     possible = asv_miss <= asv_spoof
     if not possible.any():
         return None
@@ -171,14 +156,14 @@ def a_dcf(
     target: npt.ArrayLike,
     nontarget: npt.ArrayLike,
     spoof: npt.ArrayLike,
-    model: ArchitectureAgnosticCostModel = SHIM2024,
+    model: TandemCostModel = SHIM2024,
 ) -> float:
     """Minimum normalised architecture-agnostic detection cost, in [0, 1].
 
-    For one score that is high only for the claimed speaker's genuine voice: min over thresholds of
-    (c_miss · p_target · P_miss + c_fa · p_nontarget · P_fa + c_fa_spoof · p_spoof · P_fa_spoof), divided by the cheaper of
-    accepting or rejecting everything. Source: Shim et al., "a-DCF: an architecture agnostic metric with application to
-    spoofing-robust speaker verification", Odyssey 2024.
+    The score is high only for the genuine voice of the claimed speaker. Minimum over thresholds of
+    (c_miss · p_target · P_miss + c_fa · p_nontarget · P_fa + c_fa_spoof · p_spoof · P_fa_spoof), divided by the lower of
+    the costs of accepting everything and of rejecting everything. Source: Shim et al., "a-DCF: an architecture agnostic
+    metric with application to spoofing-robust speaker verification", Odyssey 2024.
 
     Args:
         target: float64 [t], scores of the claimed speaker's genuine trials.

@@ -1,16 +1,15 @@
-"""The hardest clips: which they are, their audio as a data URI, and their spectrogram with the evidence laid over it.
+"""The hardest clips: which they are, with their audio, their spectrogram and the evidence in it.
 
-A clip is shown from its start and for `EXCERPT_S` at most, in sound and picture alike, so that the page stays small whatever
-the corpus holds. Audio that is gone or has changed leaves a note in its place, never an error.
+Sound and picture of a clip begin at its start and last `EXCERPT_S` at most, which limits the size of the page for any corpus.
+Audio that is missing or has changed is replaced by a note; it is not an error.
 """
 
-import base64
 import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from model.bundle import Bundle
 from model.metrics import ScoreTable, probability
 from model.report.gradcam import grad_cam
+from model.report.pictures import data_uri, evidence_picture, png_uri, spectrogram_picture
 from pipeline.audio.decode import decode_bytes
 from pipeline.errors import AudioError
 from pipeline.params import FeatureParams
@@ -25,14 +25,7 @@ from pipeline.store import FeatureStore
 
 EXCERPT_S: Final = 12.0
 LARGEST_FILE: Final = 400_000
-"""A FLAC file of more bytes than this is shortened to its excerpt; ten clips then stay below 6 MB in base64."""
-
-_DYNAMIC_RANGE_DB: Final = 70.0
-_OVERLAY_STRENGTH: Final = 0.72
-_BONA_FIDE_RGB: Final = (0, 114, 178)
-_SPOOF_RGB: Final = (213, 94, 0)
-
-ByteArray = npt.NDArray[np.uint8]
+"""Bytes up to which a FLAC file is used whole; ten clips are then below 6 MB in base64."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,11 @@ class HardClip:
         score: Log-likelihood ratio for bona fide.
         probability: Of bona fide, at the stated prior.
         duration_s: Of the whole clip.
-        shown_s: Of what is heard and seen.
+        shown_s: Duration of sound and pictures, at most `EXCERPT_S`.
         audio: `data:` URI, or None.
         audio_note: Why there is no audio, or "".
         spectrogram: `data:` URI of a grey picture, time from left to right, low bands at the bottom.
-        evidence: `data:` URI of a picture of the same size, transparent where nothing spoke for the verdict.
+        evidence: `data:` URI of a picture of the same size, transparent where nothing was evidence for the verdict.
     """
 
     utterance_id: str
@@ -67,8 +60,8 @@ class HardClip:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Where the audio is.
+class ClipAudio:
+    """The audio files of a corpus.
 
     Attributes:
         root: Folder that the paths start from.
@@ -80,12 +73,12 @@ class Corpus:
 
 
 def hardest(table: ScoreTable, threshold: float, count: int) -> tuple[list[int], list[int]]:
-    """The worst errors.
+    """The errors with the most extreme scores.
 
     Args:
         table: The scores.
         threshold: Score from which a clip is called bona fide.
-        count: At most this many of each.
+        count: At most this many of each kind.
 
     Returns:
         Places in the table: spoof accepted, the highest score first, and bona fide rejected, the lowest first; equal scores
@@ -104,18 +97,18 @@ def hard_clips(
     table: ScoreTable,
     store: FeatureStore,
     bundle: Bundle,
-    corpus: Corpus | None,
+    audio: ClipAudio | None,
     prior: float,
 ) -> list[HardClip]:
-    """Everything the page shows of some clips.
+    """Everything that the page shows of some clips.
 
     Args:
-        places: In the table.
+        places: Places of the clips in the table.
         table: The scores.
-        store: With the clips' spectrograms.
-        bundle: The model that scored them.
-        corpus: Where the audio is, or None where there is none.
-        prior: Probability of bona fide beforehand.
+        store: The feature store with the spectrograms.
+        bundle: The model that scored the clips.
+        audio: The audio files, or None if there are none.
+        prior: Probability of bona fide before the clip is heard.
     """
     result = []
     for place in places:
@@ -125,7 +118,7 @@ def hard_clips(
         accepted = score >= bundle.threshold
         evidence = grad_cam(bundle.network, features, for_bona_fide=accepted)
         n_shown = _excerpt_frames(len(features), bundle.features)
-        audio, note = clip_audio(name, row["sha256"], corpus, bundle.features)
+        sound, note = clip_audio(name, row["sha256"], audio, bundle.features)
         result.append(
             HardClip(
                 utterance_id=name,
@@ -135,7 +128,7 @@ def hard_clips(
                 probability=float(probability(score, prior)),
                 duration_s=row["duration_s"],
                 shown_s=min(row["duration_s"], EXCERPT_S),
-                audio=audio,
+                audio=sound,
                 audio_note=note,
                 spectrogram=png_uri(spectrogram_picture(features[:n_shown])),
                 evidence=png_uri(evidence_picture(evidence[:n_shown], for_bona_fide=accepted)),
@@ -144,24 +137,26 @@ def hard_clips(
     return result
 
 
-def clip_audio(utterance_id: str, sha256: str, corpus: Corpus | None, params: FeatureParams) -> tuple[str | None, str]:
+def clip_audio(
+    utterance_id: str, sha256: str, audio: ClipAudio | None, params: FeatureParams
+) -> tuple[str | None, str]:
     """The audio of a clip as a `data:` URI, or None and the reason.
 
-    A small FLAC file is taken as it is; any other format, and the excerpt of a longer clip, becomes 16-bit mono FLAC at the
-    front end's sample rate.
+    A small FLAC file is used as it is. Any other file is decoded, and its excerpt becomes 16-bit mono FLAC at the sample rate
+    of the front end.
 
     Args:
         utterance_id: The clip.
-        sha256: Of the file that was scored, hexadecimal.
-        corpus: Where the audio is, or None where there is none.
+        sha256: Checksum of the file that was scored, hexadecimal.
+        audio: The audio files, or None if there are none.
         params: Front end.
     """
-    if corpus is None or utterance_id not in corpus.paths:
-        return None, "no audio: the corpus was not at hand when this page was made"
+    if audio is None or utterance_id not in audio.paths:
+        return None, "no audio: the corpus was not available when this page was made"
     try:
-        data = (corpus.root / corpus.paths[utterance_id]).read_bytes()
+        data = (audio.root / audio.paths[utterance_id]).read_bytes()
     except OSError:
-        return None, "no audio: its file was not at hand when this page was made"
+        return None, "no audio: its file was not available when this page was made"
     if hashlib.sha256(data).hexdigest() != sha256:
         return None, "no audio: its file has changed since it was scored"
     if not (data.startswith(b"fLaC") and len(data) <= LARGEST_FILE):
@@ -174,49 +169,6 @@ def clip_audio(utterance_id: str, sha256: str, corpus: Corpus | None, params: Fe
     return data_uri("audio/flac", data), ""
 
 
-def spectrogram_picture(features: npt.NDArray[np.floating[Any]]) -> ByteArray:
-    """A spectrogram in grey, loud is dark, as phoneticians print it.
-
-    Args:
-        features: [frames, n_bins] in dB.
-
-    Returns:
-        uint8 [n_bins, frames, 4], RGBA, the lowest band in the last row.
-    """
-    values = features.astype(np.float64)
-    top = float(np.quantile(values, 0.999))
-    loudness = ((values - top) / _DYNAMIC_RANGE_DB + 1).clip(0, 1)
-    grey = np.round(255 * (1 - loudness)).astype(np.uint8).T[::-1]
-    return np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
-
-
-def evidence_picture(evidence: npt.NDArray[np.floating[Any]], *, for_bona_fide: bool) -> ByteArray:
-    """A map of evidence in the colour of the class it speaks for.
-
-    Args:
-        evidence: [frames, n_bins] in [0, 1].
-        for_bona_fide: The class.
-
-    Returns:
-        uint8 [n_bins, frames, 4], RGBA, transparent where there is no evidence.
-    """
-    picture = np.empty((*evidence.T.shape, 4), dtype=np.uint8)
-    picture[..., :3] = _BONA_FIDE_RGB if for_bona_fide else _SPOOF_RGB
-    # Steps of four: the last digit of a float must not change the file.
-    picture[..., 3] = (np.round(evidence.T[::-1] * _OVERLAY_STRENGTH * 255 / 4) * 4).astype(np.uint8)
-    return picture
-
-
-def png_uri(picture: ByteArray) -> str:
-    """A picture, uint8 [height, width, 4] RGBA, as a `data:` URI."""
-    from matplotlib.image import imsave
-
-    file = io.BytesIO()
-    # Without the library's version in it, a picture changes when what it shows does.
-    imsave(file, picture, format="png", metadata={"Software": ""})
-    return data_uri("image/png", file.getvalue())
-
-
 def _excerpt_frames(n_frames: int, params: FeatureParams) -> int:
     return min(n_frames, 1 + round(EXCERPT_S * params.sample_rate / params.hop_length))
 
@@ -227,8 +179,3 @@ def _flac(waveform: npt.NDArray[np.float32], sample_rate: int) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, waveform, sample_rate, "PCM_16", format="FLAC")
     return file.getvalue()
-
-
-def data_uri(kind: str, data: bytes) -> str:
-    """Bytes of a media type as a `data:` URI."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,8 +1,8 @@
-"""Grad-CAM: which parts of a spectrogram spoke for a verdict.
+"""Grad-CAM: the parts of a spectrogram that were evidence for a verdict.
 
-After Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017: the
-feature maps of the last convolutional block, weighted by the mean gradient of the output with respect to each, negative sums
-set to zero. The map says where the evidence was found, not what it was, and only as finely as that block sees.
+Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017. The
+map is the sum of the feature maps of the last convolutional block, each weighted by the mean gradient of the output with
+respect to it; negative sums become zero. It shows the place of the evidence, not its reason, with the resolution of that block.
 """
 
 from typing import Any
@@ -21,15 +21,15 @@ FloatArray = npt.NDArray[np.float32]
 def grad_cam(network: keras.Model, features: npt.NDArray[np.floating[Any]], *, for_bona_fide: bool) -> FloatArray:
     """The evidence map of one clip.
 
-    The clip is cut into windows as for its score; where windows overlap their maps are averaged.
+    The clip is cut into windows as for its score; where windows overlap, their maps are averaged.
 
     Args:
         network: From float32 [batch, n_frames, n_bins] to the logit for bona fide, float32 [batch, 1].
         features: [frames, n_bins] in dB, at least one frame.
-        for_bona_fide: True maps the evidence for bona fide, False that for spoof.
+        for_bona_fide: True for the evidence for bona fide, False for the evidence for spoof.
 
     Returns:
-        float32 [frames, n_bins] in [0, 1], relative to the clip's strongest evidence; all zeros where there is none.
+        float32 [frames, n_bins] in [0, 1], relative to the strongest evidence of the clip; all zeros if there is none.
 
     Raises:
         ModelError: The network has no convolutional block.
@@ -49,7 +49,7 @@ def grad_cam(network: keras.Model, features: npt.NDArray[np.floating[Any]], *, f
 
 
 def last_block(network: keras.Model) -> keras.Layer:
-    """The last activation that still has a time and a frequency axis.
+    """The last activation of the network that has a time and a frequency axis.
 
     Raises:
         ModelError: There is none.
@@ -57,11 +57,11 @@ def last_block(network: keras.Model) -> keras.Layer:
     for layer in reversed(network.layers):
         if isinstance(layer, keras.layers.ReLU) and len(layer.output.shape) == 4:
             return layer
-    raise ModelError(f"the network {network.name!r} has no convolutional block with a ReLU: no Grad-CAM can be drawn")
+    raise ModelError(f"the network {network.name!r} has no convolutional block with a ReLU, which Grad-CAM needs")
 
 
 def _window_maps(network: keras.Model, windows: tf.Tensor, sign: float) -> FloatArray:
-    """Grad-CAM of each window on the grid of the last block, [windows, rows, columns], at least 0."""
+    """Grad-CAM of each window on the grid of the last block: float32 [windows, rows, columns], 0 or more."""
     both = keras.Model(network.inputs, [last_block(network).output, network.output])
     with tf.GradientTape() as tape:
         maps, logits = both(windows, training=False)
@@ -72,8 +72,9 @@ def _window_maps(network: keras.Model, windows: tf.Tensor, sign: float) -> Float
 
 
 def _stretched(maps: FloatArray, n_frames: int, n_bins: int) -> FloatArray:
-    """The maps on the grid of the input, [windows, n_frames, n_bins], interpolated."""
-    # Every reduction halves and rounds up, so a cell covers a power of two of frames and the last one may reach beyond.
+    """The maps interpolated to the grid of the input: float32 [windows, n_frames, n_bins]."""
+    # Each pooling halves the grid and rounds up, so a cell covers a power of two of frames, and the last cell may be longer
+    # than the rest of the window.
     rows, columns = maps.shape[1:]
     size = (rows * _power_of_two(n_frames / rows), columns * _power_of_two(n_bins / columns))
     stretched: FloatArray = tf.image.resize(maps[..., np.newaxis], size)[..., 0].numpy()

@@ -1,6 +1,6 @@
-"""What the other stages wrote, read and joined: metrics, curves, scores, data validation, training curves, revision.
+"""Reads what the other stages wrote: metrics, plot data, scores, data validation, training curves, and the git revision.
 
-The evaluation is needed; the data validation and the training curves may be absent, and their sections say so.
+The evaluation is required. The data validation and the training curves may be absent; their sections of the page say so then.
 """
 
 import csv
@@ -26,12 +26,12 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluatedSplit:
     """One labelled split of the evaluation.
 
     Attributes:
         split: "dev" or "eval".
-        metrics: Its part of metrics.json.
+        metrics: Its metrics, from metrics.json.
         plots: Records by name of the plot.
         table: Its scores.
     """
@@ -43,26 +43,26 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The evaluation as the page needs it.
+class EvaluationFiles:
+    """The files of the evaluation.
 
     Attributes:
         splits: The labelled splits by name; dev before eval.
-        unlabelled: Clips per split that has scores only.
+        unlabelled: Number of clips of each split without labels.
         abstain_band: Lowest and highest score of the uncertain band, or None.
     """
 
-    splits: dict[str, Evaluated]
+    splits: dict[str, EvaluatedSplit]
     unlabelled: dict[str, int]
     abstain_band: tuple[float, float] | None
 
     @property
-    def main(self) -> Evaluated:
-        """The split that the verdict is about: eval where it is labelled, else dev."""
+    def main(self) -> EvaluatedSplit:
+        """The split of the conclusion: eval if it has labels, else dev."""
         return self.splits.get("eval") or self.splits["dev"]
 
 
-def read_evaluation(folder: Path, store: FeatureStore) -> Evaluation:
+def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
     """Reads metrics, plot data and scores, and joins the scores to the store's clips.
 
     Raises:
@@ -85,14 +85,14 @@ def read_evaluation(folder: Path, store: FeatureStore) -> Evaluation:
                 "run `bonafide evaluate` again"
             )
         plots = {name: _read_json(folder / PLOTS_FOLDER / split / f"{name}.json") for name in _PLOTS}
-        splits[split] = Evaluated(split, metrics[split], plots, labelled_scores(trials, scores, file.source))
+        splits[split] = EvaluatedSplit(split, metrics[split], plots, labelled_scores(trials, scores, file.source))
     unlabelled = {split: metrics[split]["n_trials"] for split in SPLITS if split in metrics and split not in labelled}
     band = metrics.get("abstain_band")
-    return Evaluation(splits, unlabelled, None if band is None else (band["low"], band["high"]))
+    return EvaluationFiles(splits, unlabelled, None if band is None else (band["low"], band["high"]))
 
 
 def read_validation(folder: Path) -> dict[str, Any] | None:
-    """The content of the data validation, or None where there is none.
+    """The content of the data validation, or None if there is none.
 
     Raises:
         ModelError: It is damaged.
@@ -108,7 +108,7 @@ def read_validation(folder: Path) -> dict[str, Any] | None:
 
 
 def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """The training curves: by name, then by "train" and "dev", (epoch, value) pairs; empty where there are none.
+    """The training curves: by name, then by "train" and "dev", (epoch, value) pairs; empty if there are none.
 
     Raises:
         ModelError: A file is damaged.
@@ -129,12 +129,12 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
 
 
 def git_revision(folder: Path) -> str | None:
-    """The last commit that touched code or parameters of the project in `folder`; None outside git or before there is one.
+    """The last commit of code or parameters of the project in `folder`; None outside git or before the first commit.
 
-    Not HEAD: a commit of results alone would make the same run another page, and the lock file another one.
+    HEAD would not do: with it, a commit of results would change the page of the same run, and with the page the lock file.
 
     Returns:
-        The commit, marked where code or parameters differ from it.
+        The commit, with a remark if code or parameters differ from it.
     """
     revision = _git(folder, "log", "-1", "--format=%H", "--", *_DECISIVE)
     if not revision:

@@ -1,27 +1,26 @@
-"""Gathers what the page shows and renders it: one HTML file with its style, script, charts, pictures and sound inside.
+"""Collects everything that the page shows, and writes the page.
 
-The same inputs at the same revision give the same bytes. Everything that comes from data is escaped, and a content security
-policy in the page forbids every request.
+The same inputs at the same git revision give the same bytes.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
-from markupsafe import Markup
-
 from model.bundle import BUNDLE_FILE, Bundle
 from model.errors import ModelError
-from model.metrics import Interval
 from model.params import Params
-from model.report import charts, tables, words
-from model.report.clips import Corpus, data_uri, hard_clips, hardest
+from model.report import charts, tables
+from model.report.clips import ClipAudio, hard_clips, hardest
+from model.report.conclusion import conclude
 from model.report.gradcam import last_block
-from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
+from model.report.inputs import EvaluationFiles, git_revision, read_curves, read_evaluation, read_validation
+from model.report.limits import limits
+from model.report.pictures import data_uri
+from model.report.render import render
+from model.report.words import error_rates
 from model.training.network_plot import PICTURE_FILE
 from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write
@@ -30,55 +29,54 @@ from pipeline.store import FeatureStore
 LARGEST_PAGE: Final = 15 * 2**20
 CLIPS_PER_ERROR: Final = 5
 _SPEAKERS_SHOWN: Final = 10
-_FOLDER: Final = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the page's contents come from.
+    """Where the content of the page comes from.
 
     Attributes:
-        evaluation: Folder that `evaluate` wrote.
+        evaluation: Folder of the evaluation.
         training: Folder of the training curves; may be absent.
         validation: Folder of the data validation; may be absent.
         model: Folder of the model bundle.
-        corpus: The audio, or None where it is not at hand.
-        project: Folder whose git revision is stated.
+        audio: The audio files, or None if there are none.
+        project: Folder of which the page states the git revision.
     """
 
     evaluation: Path
     training: Path
     validation: Path
     model: Path
-    corpus: Corpus | None
+    audio: ClipAudio | None
     project: Path
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was made.
+class PageResult:
+    """Facts about the page that was written.
 
     Attributes:
         n_bytes: Size of the page.
-        verdict: Its first sentence.
-        n_clips: Hard clips shown.
-        n_audio: Of these, how many can be heard.
+        conclusion: Its first sentence.
+        n_clips: Number of hard clips on it.
+        n_audio: Number of these clips with audio.
     """
 
     n_bytes: int
-    verdict: str
+    conclusion: str
     n_clips: int
     n_audio: int
 
 
-def write_page(store: FeatureStore, bundle: Bundle, params: Params, sources: Sources, output: Path) -> Outcome:
-    """Makes the page.
+def write_page(store: FeatureStore, bundle: Bundle, params: Params, sources: Sources, output: Path) -> PageResult:
+    """Writes the page.
 
     Args:
         store: The feature store that was evaluated.
         bundle: The model that was evaluated.
-        params: All parameters; the prior is used, the rest is shown.
-        sources: Where the rest comes from.
+        params: All parameters; the page uses the prior and lists the others.
+        sources: Where everything else comes from.
         output: The HTML file.
 
     Raises:
@@ -94,7 +92,7 @@ def write_page(store: FeatureStore, bundle: Bundle, params: Params, sources: Sou
             "run `bonafide evaluate` again"
         )
     accepted, rejected = (
-        hard_clips(places, main.table, store, bundle, sources.corpus, params.evaluate.prior)
+        hard_clips(places, main.table, store, bundle, sources.audio, params.evaluate.prior)
         for places in hardest(main.table, bundle.threshold, CLIPS_PER_ERROR)
     )
     content = _content(store, bundle, params, sources, evaluation)
@@ -105,83 +103,25 @@ def write_page(store: FeatureStore, bundle: Bundle, params: Params, sources: Sou
         raise ModelError(f"{output}: the page would have {n_bytes:,} bytes, more than {LARGEST_PAGE:,}")
     atomic_write(output, page)
     shown = [*accepted, *rejected]
-    return Outcome(n_bytes, content["verdict"].sentence, len(shown), sum(clip.audio is not None for clip in shown))
-
-
-def render(content: Mapping[str, Any]) -> str:
-    """The page from its content, everything in it escaped but the page's own style and scripts."""
-    from plotly.offline import get_plotlyjs
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return PageResult(
+        n_bytes=n_bytes,
+        conclusion=content["conclusion"].sentence,
+        n_clips=len(shown),
+        n_audio=sum(clip.audio is not None for clip in shown),
     )
-    environment.filters |= {
-        "percent": words.percent,
-        "figure": figure,
-        "interval": interval,
-        "script_json": script_json,
-        "parameter": parameter,
-        "quantity": quantity,
-        "signed": words.signed,
-    }
-    page: str = environment.get_template("template.html.j2").render(
-        **content,
-        style=_inline("style", (_FOLDER / "style.css").read_text(encoding="utf-8")),
-        script=_inline("script", (_FOLDER / "page.js").read_text(encoding="utf-8")),
-        plotly=_inline("script", get_plotlyjs()),
-    )
-    return page
-
-
-def figure(value: float, unit: str = "", digits: int = 3) -> str:
-    """A number for people: fractions with unit "%" in per cent, "bit" with its unit, anything else as it is."""
-    if unit == "%":
-        return words.percent(value)
-    return f"{value:.{digits}f}\u202f{unit}" if unit else f"{value:.{digits}f}"
-
-
-def interval(ends: Interval | None, unit: str = "", digits: int = 3) -> str:
-    """A 95 % interval, or a dash."""
-    if ends is None:
-        return "–"
-    low = f"{100 * ends.low:.1f}" if unit == "%" else f"{ends.low:.{digits}f}"
-    return f"{low} to {figure(ends.high, unit, digits)}"
-
-
-def quantity(value: float) -> str:
-    """A measured quantity for people: no decimals from 100 on, two below."""
-    return (f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}").replace("-", "\u2212")
-
-
-def parameter(value: Any) -> str:
-    """A parameter as YAML writes it."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def script_json(value: Any) -> Markup:
-    """JSON for a script element: nothing in it can end the element."""
-    text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
 
 
 def _content(
-    store: FeatureStore, bundle: Bundle, params: Params, sources: Sources, evaluation: Evaluation
+    store: FeatureStore, bundle: Bundle, params: Params, sources: Sources, evaluation: EvaluationFiles
 ) -> dict[str, Any]:
     validation = read_validation(sources.validation)
     metrics = {split: found.metrics for split, found in evaluation.splits.items()}
     main, prior = evaluation.main, params.evaluate.prior
     originals = store.select(split=main.split, copy=0).index
     durations_s = dict(zip(originals["utterance_id"].to_pylist(), originals["duration_s"].to_pylist(), strict=True))
-    heard = frozenset(store.select(split="train", label=0).index["attack_id"].to_pylist()) - {None}
+    trained = frozenset(store.select(split="train", label=0).index["attack_id"].to_pylist()) - {None}
     tested = frozenset(metrics["eval"]["per_attack"]) if "eval" in metrics else frozenset()
-    unseen = tested - heard
+    unseen = tested - trained
     speakers, n_speakers = tables.worst_speakers(main.table, bundle.threshold, _SPEAKERS_SHOWN)
     window_s = bundle.network.input_shape[1] * bundle.features.hop_length / bundle.features.sample_rate
     rows = tables.headlines(metrics)
@@ -189,8 +129,8 @@ def _content(
     return {
         "split": main.split,
         "metrics": main.metrics,
-        "error_rates": words.error_rates(main.metrics),
-        "verdict": words.verdict(main.metrics, main.split, bool(tested) and not tested & heard),
+        "error_rates": error_rates(main.metrics),
+        "conclusion": conclude(main.metrics, main.split, bool(tested) and not tested & trained),
         "tiles": [row for name in tables.TILES for row in rows if row.name == name and main.split in row.values],
         "headlines": rows,
         "splits": sorted(evaluation.splits, key=lambda split: split != main.split),
@@ -198,7 +138,7 @@ def _content(
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
         "network_picture": _network_picture(sources.training / PICTURE_FILE),
-        "attacks": {split: tables.attacks(figures, heard) for split, figures in metrics.items()},
+        "attacks": {split: tables.attacks(found, trained) for split, found in metrics.items()},
         "speakers": speakers,
         "n_speakers": n_speakers,
         "fewest_per_class": tables.FEWEST_PER_CLASS,
@@ -206,13 +146,13 @@ def _content(
         "validation": validation,
         "measures": _measures(validation, main.split),
         "audit": _audit(metrics),
-        "limits": words.limits(metrics, validation, window_s, prior, unseen),
+        "limits": limits(metrics, validation, window_s, prior, unseen),
         "features": bundle.features,
         "prior": prior,
         "threshold": bundle.threshold,
         "window_s": window_s,
         "evidence_s": evidence_s,
-        "has_corpus": sources.corpus is not None,
+        "has_audio": sources.audio is not None,
         "parameters": list(tables.flattened(params.model_dump(mode="json"))),
         "versions": _versions(store, sources.model),
         "fingerprint": store.config_fingerprint,
@@ -221,7 +161,7 @@ def _content(
     }
 
 
-def _evaluation_charts(evaluation: Evaluation, threshold: float, prior: float) -> dict[str, charts.Chart]:
+def _evaluation_charts(evaluation: EvaluationFiles, threshold: float, prior: float) -> dict[str, charts.Chart]:
     metrics = {split: found.metrics for split, found in evaluation.splits.items()}
 
     def plots(name: str) -> dict[str, Any]:
@@ -246,15 +186,13 @@ def _measures(validation: Mapping[str, Any] | None, main: str) -> dict[str, list
 def _audit(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The shortcut audit of each split that has one."""
     found: dict[str, dict[str, Any]] = {}
-    for split, figures in metrics.items():
-        trimmed, correlation = figures.get("trimmed", {}), figures.get("correlation", {})
+    for split, values in metrics.items():
+        trimmed, correlation = values.get("trimmed", {}), values.get("correlation", {})
         if "eer" in trimmed or correlation:
             found[split] = {
-                "as_it_is": tables.value_of(figures, "eer"),
+                "as_it_is": tables.value_of(values, "eer"),
                 "trimmed": tables.value_of(trimmed, "eer") if "eer" in trimmed else None,
-                "correlation": [
-                    (name.replace(".", ", ").replace("_", " "), value) for name, value in tables.flattened(correlation)
-                ],
+                "correlations": tables.correlations(correlation),
             }
     return found
 
@@ -269,10 +207,3 @@ def _versions(store: FeatureStore, model: Path) -> dict[str, str]:
 
 def _network_picture(path: Path) -> str | None:
     return data_uri("image/svg+xml", path.read_bytes()) if path.exists() else None
-
-
-def _inline(element: str, text: str) -> Markup:
-    """The page's own text for a `script` or `style` element, made sure not to end it."""
-    if re.search(rf"</{element}|<!--", text, re.IGNORECASE):
-        raise ValueError(f"text for a {element} element would end it")
-    return Markup(text)

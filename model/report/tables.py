@@ -1,17 +1,19 @@
-"""The rows of the page's tables: headline numbers, error rates of parts of the data, the data card, parameters.
+"""The rows of the page's tables: headline metrics, error rates of parts of the data, the data card, parameters.
 
-Values stay numbers until the template formats them; what is absent is None.
+Values are numbers, and the template formats them; an absent value is None.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from model.evaluation.data_validation import FEWEST_CLIPS, MEASURES, SHORTCUT_EER
 from model.metrics import HEADLINES, Interval, MetricInfo, Part, ScoreTable, by_duration, by_speaker
 
 TILES: Final = ("eer", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
-"""The numbers shown large, in this order, where they exist."""
+"""The metrics in large type, in this order, as far as they exist."""
 
 MEANINGS: Final = {
     "eer": "how often it is wrong when both errors are equally frequent",
@@ -31,7 +33,7 @@ MEANINGS: Final = {
 }
 
 FEWEST_PER_CLASS: Final = 5
-"""With fewer clips of a class, a speaker's error rate says nothing about the speaker."""
+"""Fewest clips of each class for which the error rate of a speaker is shown."""
 
 _RESAMPLES: Final = 200
 _SEED: Final = 0
@@ -39,7 +41,7 @@ _SEED: Final = 0
 
 @dataclass(frozen=True)
 class Value:
-    """A number with its interval, which is None where it was not computed."""
+    """A metric with its interval, which is None if it was not computed."""
 
     value: float
     interval: Interval | None
@@ -50,10 +52,10 @@ class Headline:
     """A metric on each split.
 
     Attributes:
-        name: In metrics.json.
-        info: How it reads.
-        meaning: In plain words.
-        values: By split.
+        name: Its name in metrics.json.
+        info: Title, unit and direction.
+        meaning: Explanation in plain words.
+        values: Values by split.
     """
 
     name: str
@@ -68,22 +70,30 @@ class Attack:
 
     Attributes:
         name: Its id.
-        eer: With interval.
+        eer: Equal error rate with interval.
         false_alarm: Share of its clips accepted at the threshold from dev.
-        n_spoof: Its clips.
-        heard: True where training had it.
+        n_spoof: Number of its clips.
+        in_training: True if the training data had it.
     """
 
     name: str
     eer: Value
     false_alarm: float
     n_spoof: int
-    heard: bool
+    in_training: bool
 
 
 @dataclass(frozen=True)
 class Measure:
-    """What the data validation says of one plain property on one split; medians and 5-95 % ranges per class."""
+    """The shortcut probe of one plain property on one split.
+
+    Attributes:
+        title: Name and unit of the property.
+        bona_fide: Its `median`, `p05` and `p95` among bona fide clips.
+        spoof: The same among spoof clips.
+        eer: Equal error rate of the property as a score.
+        suspicious: True if the property tells the classes apart too well.
+    """
 
     title: str
     bona_fide: Mapping[str, float]
@@ -92,38 +102,47 @@ class Measure:
     suspicious: bool
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """Correlation of the score with one plain property, in [-1, 1], within each class; None if it was not computed."""
+
+    title: str
+    bona_fide: float | None
+    spoof: float | None
+
+
 def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> list[Headline]:
-    """Every headline metric that some split has."""
+    """Every headline metric that at least one split has."""
     rows = []
     for name, info in HEADLINES.items():
-        values = {split: value_of(figures, name) for split, figures in metrics.items() if name in figures}
+        values = {split: value_of(found, name) for split, found in metrics.items() if name in found}
         if values:
             rows.append(Headline(name, info, MEANINGS[name], values))
     return rows
 
 
-def value_of(figures: Mapping[str, Any], name: str) -> Value:
-    """A metric with its interval, where it has one."""
-    low, high = figures.get(f"{name}_ci95_low"), figures.get(f"{name}_ci95_high")
-    return Value(figures[name], None if low is None or high is None else Interval(low, high))
+def value_of(metrics: Mapping[str, Any], name: str) -> Value:
+    """A metric with its interval, if it has one."""
+    low, high = metrics.get(f"{name}_ci95_low"), metrics.get(f"{name}_ci95_high")
+    return Value(metrics[name], None if low is None or high is None else Interval(low, high))
 
 
-def attacks(figures: Mapping[str, Any], heard: frozenset[str]) -> list[Attack]:
+def attacks(metrics: Mapping[str, Any], trained: frozenset[str]) -> list[Attack]:
     """The attacks of a split, the most successful first.
 
     Args:
-        figures: Metrics of the split.
-        heard: Attacks of the training data.
+        metrics: Metrics of the split.
+        trained: Attacks of the training data.
     """
     rows = [
-        Attack(name, value_of(found, "eer"), found["false_alarm"], found["n_spoof"], name in heard)
-        for name, found in figures["per_attack"].items()
+        Attack(name, value_of(found, "eer"), found["false_alarm"], found["n_spoof"], name in trained)
+        for name, found in metrics["per_attack"].items()
     ]
     return sorted(rows, key=lambda row: (-row.eer.value, row.name))
 
 
 def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[list[Part], int]:
-    """The speakers with the highest EER, and how many could be judged.
+    """The speakers with the highest EER, and the number of speakers with enough clips.
 
     Args:
         table: The scores.
@@ -136,8 +155,9 @@ def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[lis
         if min(part.n_bonafide, part.n_spoof) >= FEWEST_PER_CLASS
     ]
     names = [part.name for part in parts[:count]]
-    # Intervals for those shown alone: a corpus may have thousands of speakers.
-    shown = by_speaker(_only(table, names), threshold=threshold, n_resamples=_RESAMPLES, seed=_SEED) if names else []
+    # Intervals only for the speakers on the page: a corpus may have thousands.
+    clips = table.select(np.isin(table.speaker_ids, names))
+    shown = by_speaker(clips, threshold=threshold, n_resamples=_RESAMPLES, seed=_SEED)
     return shown, len(parts)
 
 
@@ -154,7 +174,7 @@ def durations(table: ScoreTable, durations_s: Mapping[str, float], threshold: fl
 
 
 def measures(part: Mapping[str, Any]) -> list[Measure]:
-    """The plain properties of a split that has both classes, the most telling first."""
+    """The shortcut probe of a split with both classes, the lowest EER first."""
     enough = min(part["bona_fide"], part["spoof"]) >= FEWEST_CLIPS
     rows = [
         Measure(
@@ -169,25 +189,19 @@ def measures(part: Mapping[str, Any]) -> list[Measure]:
     return sorted(rows, key=lambda row: (row.eer, row.title))
 
 
+def correlations(found: Mapping[str, Mapping[str, float]]) -> list[Correlation]:
+    """The correlations of the shortcut audit of a split, from its values by property and class."""
+    return [
+        Correlation(MEASURES.get(name, name).partition(",")[0], by_class.get("bona_fide"), by_class.get("spoof"))
+        for name, by_class in found.items()
+    ]
+
+
 def flattened(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted names and values, in their order."""
+    """The values of nested mappings with their dotted names, in order."""
     for key, item in value.items():
         name = f"{prefix}{key}"
         if isinstance(item, Mapping):
             yield from flattened(item, f"{name}.")
         else:
             yield name, item
-
-
-def _only(table: ScoreTable, speakers: Sequence[str]) -> ScoreTable:
-    import numpy as np
-
-    kept = np.isin(table.speaker_ids, speakers)
-    return ScoreTable(
-        table.utterance_ids[kept],
-        table.scores[kept],
-        table.labels[kept],
-        table.attack_ids[kept],
-        table.speaker_ids[kept],
-        table.source,
-    )

@@ -1,7 +1,7 @@
-"""Scores of clips: log-likelihood ratios for bona fide from spectrograms or from audio files.
+"""Scores of audio files: log-likelihood ratio for bona fide, probability and verdict.
 
-A clip is cut into windows of the length that the network was trained on, and its score is the calibrated mean of their
-logits, so it depends neither on the other clips nor on how many are scored at once.
+A file goes through the front end and the windows that the model was trained with, and its score is the calibrated mean logit of
+its windows. The score depends neither on the other files nor on the batch size.
 """
 
 import glob
@@ -26,15 +26,15 @@ _VERDICTS: Final = {BONA_FIDE: label_name(BONA_FIDE), SPOOF: label_name(SPOOF), 
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the tool says about one file.
+class FileScore:
+    """Score and verdict of one file.
 
     Attributes:
         path: The file as given.
-        score: Log-likelihood ratio for bona fide; None where the file cannot be used.
-        probability: Of bona fide, at the stated prior.
+        score: Log-likelihood ratio for bona fide; None for a file that cannot be scored.
+        probability: Of bona fide, at the stated prior; None without a score.
         threshold: Score from which a clip counts as bona fide, from dev.
-        verdict: "bona fide", "spoof" or "uncertain".
+        verdict: "bona fide", "spoof" or "uncertain"; None without a score.
         problem: Why the file has no score, else None.
     """
 
@@ -52,40 +52,49 @@ class Verdict:
 
 def score_files(
     bundle: Bundle, paths: Iterable[Path], prior: float, abstain_error_rate: float, batch_size: int
-) -> Iterator[Verdict]:
+) -> Iterator[FileScore]:
     """Scores audio files one by one, through the front end that the model was trained with.
 
     Args:
         bundle: The model.
-        paths: Files that libsndfile decodes.
-        prior: Probability of bona fide before hearing the clip.
-        abstain_error_rate: Error rate per class, on dev, that verdicts outside the uncertain band keep.
-        batch_size: Windows at once.
+        paths: Audio files.
+        prior: Probability of bona fide before the clip is heard.
+        abstain_error_rate: Error rate per class on dev of the verdicts outside the uncertain band.
+        batch_size: Windows per batch.
 
     Yields:
-        One verdict per file, in order; a file that cannot be used has a `problem` and stops nothing.
+        One record per file, in order. A file that cannot be scored has a `problem`; the others are still scored.
     """
     scorer = ClipScorer(bundle.network)
     front_end = LogMel(bundle.features)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
     for path in paths:
+        score = problem = None
         try:
-            # As stored: the same file gets the same score here and in the evaluation.
+            # float16, as in the feature store: a file gets the same score here and in the evaluation.
             features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
+            score = float(bundle.calibration.apply(scorer.logit(features, batch_size)))
         except AudioError as error:
-            yield Verdict(str(path), None, None, bundle.threshold, None, str(error))
-            continue
-        score = float(bundle.calibration.apply(scorer.logit(features, batch_size)))
-        verdict = _VERDICTS[int(band.verdicts(score))]
-        yield Verdict(str(path), score, float(probability(score, prior)), bundle.threshold, verdict, None)
+            problem = str(error)
+        yield FileScore(
+            path=str(path),
+            score=score,
+            probability=None if score is None else float(probability(score, prior)),
+            threshold=bundle.threshold,
+            verdict=None if score is None else _VERDICTS[int(band.verdicts(score))],
+            problem=problem,
+        )
 
 
 def find_files(arguments: Sequence[str]) -> list[Path]:
-    """The files that the arguments name: files, folders (searched in full for FLAC and WAV) and glob patterns.
+    """The files that the arguments name: files, folders and glob patterns.
+
+    Args:
+        arguments: A folder stands for its FLAC and WAV files at any depth.
 
     Returns:
         Each file once, in the order of the arguments, sorted within a folder or pattern. A named file that does not
-        exist is kept, to be reported like any other that cannot be used.
+        exist is kept, so that it is reported like any other file that cannot be scored.
 
     Raises:
         ModelError: A folder or a pattern holds no audio file.

@@ -56,7 +56,7 @@ def duration(seconds: float) -> str:
 
 
 def results() -> Console:
-    """The console for what a command was asked for: standard output, 100 columns wide if it is no terminal.
+    """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal.
 
     Square brackets are printed as they are: names that come from data are no markup.
     """

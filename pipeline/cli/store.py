@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.examples import examples
+
 if TYPE_CHECKING:
     from pipeline.store import FeatureStore
 
@@ -134,8 +136,10 @@ def get(
 
 
 @store_app.command(
-    epilog="Examples: bonafide store select --split train --label bonafide | "
-    "bonafide store select --attack A17 --attack A18 --csv hard.csv"
+    epilog=examples(
+        "bonafide store select --split train --label bonafide",
+        "bonafide store select --attack A17 --attack A18 --csv hard.csv",
+    )
 )
 def select(
     path: StoreOption = _DEFAULT,

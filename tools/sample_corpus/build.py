@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Build the sample corpus in the ASVspoof 2019 LA layout from packaged recordings of human speech.
 
-One half of each speaker's recordings becomes bona fide clips; the other half is what copy-synthesis and voice conversion
-start from. The plan and every clip follow from one seed: a stopped run goes on where it was, and makes the same clips.
+One half of each speaker's recordings becomes bona fide clips; the other half is the source of copy-synthesis and voice
+conversion. The plan and every clip depend on one seed: a run that was stopped continues with the missing clips and makes the
+same ones.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Clip:
 
 
 def rng_of(*names: str) -> np.random.Generator:
-    """A generator of its own for each purpose."""
+    """The random generator of one purpose."""
     return np.random.default_rng([SEED, *(zlib.crc32(name.encode()) for name in names)])
 
 
@@ -159,7 +160,7 @@ class Recordings:
                 group, total = [], 0.0
 
     def unit(self, pool: str, index: int) -> list[Path]:
-        """The files of a unit; where a pool has fewer units than asked for, they come round again."""
+        """The files of a unit; a pool with fewer units starts again with the first."""
         units = self._units[pool]
         while len(units) <= index:
             following = next(self._iterators[pool], None)
@@ -182,12 +183,12 @@ class Recordings:
         return pieces[0] if len(pieces) == 1 else join(pieces, rng_of("join", *(path.name for path in files)))
 
     def names(self, pool: str, index: int) -> str:
-        """A unit's files, as they stand in the package."""
+        """The paths of a unit's files in the package."""
         return ";".join(str(path.relative_to(self.root)) for path in self.unit(pool, index))
 
     @cached_property
     def held_out(self) -> list[Audio]:
-        """Recordings that no bona fide clip shows: what a target voice and a channel are learned from."""
+        """Recordings of no bona fide clip, from which the target voice and the channel are computed."""
         return [self.read("spoof", i) for i in range(self.count("spoof", TARGET_RECORDINGS))]
 
     @cached_property
@@ -205,7 +206,7 @@ class Recordings:
 
 
 def deal(speakers: list[Speaker], n: int, rng: np.random.Generator) -> list[Speaker]:
-    """Draw `n` speakers, each as often as its share of the bona fide clips, as evenly as can be."""
+    """Draw `n` speakers, each as often as its share of the bona fide clips, as evenly as possible."""
     dealt: list[Speaker] = []
     while len(dealt) < n:
         deck = [speaker for speaker in speakers for _ in range(speaker.n_bonafide)]
@@ -214,7 +215,7 @@ def deal(speakers: list[Speaker], n: int, rng: np.random.Generator) -> list[Spea
 
 
 def make_plan(recordings: dict[str, Recordings]) -> list[Clip]:
-    """All clips of all splits, in the order of their ids; ids are dealt at random, so that they tell nothing."""
+    """All clips of all splits, in the order of their ids; ids are drawn at random, so that they carry no information."""
     plan: list[Clip] = []
     for split in SPLITS:
         rng = rng_of("plan", split.name)
@@ -322,14 +323,14 @@ def render(clip: Clip, recordings: dict[str, Recordings]) -> tuple[Any, dict[str
     waveform = np.asarray(waveform, dtype=np.float64)
     if not np.isfinite(waveform).all() or np.abs(waveform).max() < 1e-4:
         raise ValueError(f"{clip.id}: {clip.attack} gave no usable audio")
-    # Missing margins get the clip's own noise, or the speaker's where the clip has no quiet moment.
+    # Missing margins are filled with the clip's own noise, or the speaker's if the clip has no quiet frame.
     noise = np.minimum(mean_psd(waveform, "quiet"), 4 * target.channel[1] + 1e-12)
     facts |= {"source_package": package, "source_version": version, "licence": licence}
     return finish(waveform, noise, rng), facts
 
 
 def make_clip(clip: Clip, root: Path, work: Path, cache: dict[str, Recordings]) -> str:
-    """Render a clip into the work folder, unless it is there; the facts, written last, say that it is."""
+    """Render a clip into the work folder, unless it is there; its facts are written last and mark it as complete."""
     audio, facts_file = work / f"{clip.id}.flac", work / f"{clip.id}.json"
     planned = asdict(clip)
     if facts_file.is_file() and json.loads(facts_file.read_text(encoding="utf-8"))["plan"] == planned:
@@ -356,7 +357,7 @@ def _work(clip: Clip, root: Path, work: Path) -> str:
 
 
 def write_corpus(plan: list[Clip], work: Path, out: Path) -> int:
-    """Lay out the rendered clips, the protocols and the provenance; gives the bytes of audio."""
+    """Write the rendered clips, the protocols and the provenance into the layout; gives the bytes of audio."""
     rows = []
     for split in SPLITS:
         folder = out / f"ASVspoof2019_LA_{split.name}" / "flac"
@@ -411,7 +412,7 @@ def main() -> None:
     if args.plan:
         return
     args.work.mkdir(parents=True, exist_ok=True)
-    # Neighbours in this order share a speaker, whose statistics a worker then has at hand.
+    # Neighbours in this order share a speaker, whose statistics a worker has computed already.
     ordered = sorted(plan, key=lambda clip: (clip.speaker, clip.attack, clip.id))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(args.jobs) as pool:

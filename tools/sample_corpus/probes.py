@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from treatment import SAMPLE_RATE, Audio, active_rms, frame_level_db, mean_psd, speech_bounds, speech_mask
 
 PROTOCOLS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
-# What the corpus promises to hide: of these, no single value and no regression may separate the classes.
+# Probes that must not tell the classes apart, neither by a single value nor by a regression.
 GUARDED = ("duration", "lead and tail", "level", "band edges")
 
 
@@ -54,13 +54,13 @@ def band_edges(clip: Audio) -> list[float]:
 
 
 def pauses(clip: Audio) -> list[float]:
-    """Share of pauses between the first and the last sound."""
+    """Share of pauses between the beginning and the end of the speech."""
     on = np.flatnonzero(speech_mask(clip))
     return [1 - len(on) / (on[-1] - on[0] + 1) if len(on) else 0.0]
 
 
 def noise_floor(clip: Audio) -> list[float]:
-    """Level of the quietest frames, and how far the loud ones rise above it, in dB."""
+    """Level of the quietest frames, and that of the loud frames above it, in dB."""
     frames = frame_level_db(clip)
     return [float(np.percentile(frames, 5)), float(np.percentile(frames, 95) - np.percentile(frames, 10))]
 
@@ -86,7 +86,7 @@ def read_protocols(root: Path) -> dict[str, list[tuple[str, bool]]]:
 
 
 def equal_error_rate(scores: npt.NDArray[np.float64], bonafide: npt.NDArray[np.bool_]) -> float:
-    """Where misses equal false alarms, in [0, 1]; higher scores are taken for bona fide. Tied scores share a threshold."""
+    """Equal error rate, in [0, 1]; higher scores are taken as bona fide, and tied scores share a threshold."""
     thresholds = np.concatenate([[-np.inf], np.unique(scores)])
     miss = np.array([np.mean(scores[bonafide] <= t) for t in thresholds])
     false_alarm = np.array([np.mean(scores[~bonafide] > t) for t in thresholds])

@@ -1,7 +1,7 @@
 """Where the recordings come from: packages, licences, speakers, and the phrases that the synthesisers speak.
 
-A speaker is one voice of one package. Everything recorded for one language by one community stays in one split, so that
-a contributor to two packages can never be on both sides.
+A speaker is one voice of one package. All recordings of one language by one community are in one split, so that a contributor
+to two packages is never in two splits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILLETS = "usr/share/games/fillets-ng/sound"
 
 @dataclass(frozen=True)
 class Package:
-    """A Debian package of recordings: its name, the version read, and the licence of its recordings."""
+    """A Debian package of recordings: its name, the version that was used, and the licence of its recordings."""
 
     name: str
     version: str
@@ -39,7 +39,7 @@ class Speaker:
             (Creative Commons share-alike and GPL) do not allow a common derivative.
         pattern: regular expression that a file name must match.
         n_bonafide: bona fide clips to make.
-        joined: several recordings make one clip (single letters and words are too short alone).
+        joined: several recordings make one clip, because single letters and words are too short.
     """
 
     key: str

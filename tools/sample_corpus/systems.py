@@ -1,7 +1,7 @@
 """The spoofing systems: copy-synthesis vocoders, voice conversion and text-to-speech.
 
-Vocoders and converters map float64 audio at 16 kHz to the same; synthesisers map a phrase to such audio. Random draws come
-from the generator given, neural engines are seeded from it, so a clip comes out the same whenever it is made again.
+Vocoders and converters map float64 audio at 16 kHz to float64 audio at 16 kHz; synthesisers map a phrase to such audio. Random
+draws come from the given generator, which also seeds the neural engines, so that a clip is the same each time it is made.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def copy_world(waveform: Audio, rng: np.random.Generator) -> Audio:
 
 
 def copy_griffinlim(waveform: Audio, rng: np.random.Generator) -> Audio:
-    """80 mel bands, pseudo-inverted and given a phase by 60 rounds of Griffin-Lim."""
+    """80 mel bands, inverted by the pseudo-inverse, with a phase from 60 iterations of Griffin-Lim."""
     n_fft, hop_length = 1024, 256
     mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=n_fft, n_mels=80)
     magnitude = np.abs(librosa.stft(waveform, n_fft=n_fft, hop_length=hop_length))
@@ -157,7 +157,7 @@ def convert_nearest(waveform: Audio, target: TargetVoice, rng: np.random.Generat
 
 
 def _away_from_one(factor: float, least: float, rng: np.random.Generator) -> float:
-    """A factor too close to 1 would convert nothing: take a clear step to a drawn side instead."""
+    """The factor, or one farther from 1 to a drawn side if it is so close to 1 that it would convert nothing."""
     if abs(factor - 1) >= least:
         return factor
     return 1 + 1.4 * least * (1 if rng.random() < 0.5 else -1)

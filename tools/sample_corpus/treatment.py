@@ -1,7 +1,7 @@
 """The treatment that bona fide and spoofed clips share: margins, band, level, dither.
 
-A clip's class must not be readable from how it was cut, filtered or scaled, so both classes pass through `finish` and draw
-their margins and level from the same distributions. All audio is float64 [samples] at 16 kHz, in [-1, 1], until `finish`
+Cutting, filtering and scaling must not reveal the class of a clip, so both classes pass through `finish` and draw their margins
+and level from the same distributions. All audio is float64 [samples] at 16 kHz, in [-1, 1], until `finish`
 makes it int16.
 """
 
@@ -16,7 +16,7 @@ HOP_LENGTH = 160
 N_FFT = 1024
 
 # Raised-cosine edges of the band that every clip keeps, in Hz. The narrowest source (G.722) ends at 7 kHz; below 100 Hz
-# rumble and what LPC and PSOLA leave there would tell the classes apart (probe: 32 % EER with an edge at 60 Hz).
+# rumble and remains of LPC and PSOLA would tell the classes apart (probe: 32 % EER with an edge at 60 Hz).
 LOW_EDGE_HZ = (100.0, 160.0)
 HIGH_EDGE_HZ = (6500.0, 6800.0)
 MARGIN_S = (0.09, 0.24)
@@ -96,7 +96,7 @@ def shaped_noise(n_samples: int, psd: Audio, rng: np.random.Generator) -> Audio:
 
 
 def limit_band(waveform: Audio) -> Audio:
-    """Keep the common band, whatever the clip's history."""
+    """Filter a clip to the band that all clips share."""
     pad = 2048
     frequency = np.fft.rfftfreq(len(waveform) + 2 * pad, 1 / SAMPLE_RATE)
     low = np.clip((frequency - LOW_EDGE_HZ[0]) / (LOW_EDGE_HZ[1] - LOW_EDGE_HZ[0]), 0, 1)

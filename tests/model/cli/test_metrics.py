@@ -2,65 +2,35 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from model.cli.metrics import register
-from model.metrics import MetricsError, format_scores
+from tests.support.score_files import N_PER_CLASS, make_scores
 
-app = typer.Typer()
-register(app)
-N = 120
-
-
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def make_scores(seed: int, distance: float = 2.0) -> str:
-    """Systems made with different seeds share most of their noise, as systems do."""
-    labels = np.repeat([1, 0], N)
-    noise = np.random.default_rng(0).normal(0, 1, 2 * N) + np.random.default_rng(seed).normal(0, 0.2, 2 * N)
-    attacks = ["-"] * N + ["A01", "A02"] * (N // 2)
-    return format_scores([f"u{i}" for i in range(2 * N)], noise + distance * labels, attacks, labels.tolist())
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "a.txt").write_text(make_scores(1))
-    (tmp_path / "b.txt").write_text(make_scores(2, distance=3.0))
-    rows = [line.split() for line in make_scores(1).splitlines()]
-    (tmp_path / "two.txt").write_text("".join(f"{row[0]} {row[3]}\n" for row in rows))
-    protocol = [f"s{i % 5} {row[0]} - {row[1]} {row[2]}\n" for i, row in enumerate(rows)]
-    (tmp_path / "protocol.txt").write_text("".join(protocol))
-    spoof = [f"{row[1]} spoof {i % 7}\n" for i, row in enumerate(rows) if row[2] == "spoof"]
-    genuine = [f"bonafide target {5 + i % 3}\nbonafide nontarget {i % 6 - 4}\n" for i in range(50)]
-    (tmp_path / "asv.txt").write_text("".join(genuine + spoof))
-    return tmp_path
+Run = Callable[..., str]
 
 
 @pytest.mark.parametrize("command", ["metrics", "compare"])
-def test_help_has_an_example(command: str) -> None:
+def test_help_has_an_example(command: str, run: Run) -> None:
     assert f"bonafide {command}" in run(command, "--help")
 
 
-def test_two_and_four_columns_give_the_same_numbers(folder: Path) -> None:
+def test_two_and_four_columns_give_the_same_numbers(folder: Path, run: Run) -> None:
     four = json.loads(run("metrics", "--scores", folder / "a.txt", "--json"))
     two = json.loads(run("metrics", "--scores", folder / "two.txt", "--protocol", folder / "protocol.txt", "--json"))
     assert two == four
-    assert (four["n_bonafide"], four["n_spoof"], sorted(four["per_attack"])) == (N, N, ["A01", "A02"])
+    assert (four["n_bonafide"], four["n_spoof"], sorted(four["per_attack"])) == (
+        N_PER_CLASS,
+        N_PER_CLASS,
+        ["A01", "A02"],
+    )
     assert 0.05 < four["eer"] < 0.3
 
 
-def test_the_table_tells_values_units_intervals_and_where_the_threshold_is_from(folder: Path) -> None:
+def test_the_table_tells_values_units_intervals_and_where_the_threshold_is_from(folder: Path, run: Run) -> None:
     text = run(
         *("metrics", "--scores", folder / "two.txt", "--protocol", folder / "protocol.txt", "--by", "speaker"),
         *("--asv-scores", folder / "asv.txt", "--sasv-scores", folder / "asv.txt", "--intervals", 20),
@@ -81,89 +51,35 @@ def test_the_table_tells_values_units_intervals_and_where_the_threshold_is_from(
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_without_asv_scores_a_note_says_why_t_dcf_is_absent(folder: Path) -> None:
+def test_without_asv_scores_a_note_says_why_t_dcf_is_absent(folder: Path, run: Run) -> None:
     assert "No t-DCF: it needs ASV scores of the same corpus" in run("metrics", "--scores", folder / "a.txt")
 
 
-def test_inverted_scores_are_pointed_out(folder: Path) -> None:
+def test_inverted_scores_are_pointed_out(folder: Path, run: Run) -> None:
     rows = [line.split() for line in make_scores(1).splitlines()]
     (folder / "inverted.txt").write_text("".join(f"{row[0]} {-float(row[3])}\n" for row in rows))
-    arguments = ["metrics", "--scores", folder / "inverted.txt", "--protocol", folder / "protocol.txt"]
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 0
-    assert "Labels may be inverted" in result.output
+    text = run("metrics", "--scores", folder / "inverted.txt", "--protocol", folder / "protocol.txt")
+    assert "Labels may be inverted" in text
 
 
-def test_speakers_need_a_protocol(folder: Path) -> None:
-    with pytest.raises(MetricsError, match="does not tell speakers: give the protocol"):
-        run("metrics", "--scores", folder / "a.txt", "--by", "speaker")
+def test_speakers_need_a_protocol(folder: Path, run_bonafide: Callable[..., tuple[int, str]]) -> None:
+    code, text = run_bonafide("metrics", "--scores", folder / "a.txt", "--by", "speaker")
+    assert code == 1
+    assert "does not tell speakers: give the protocol" in text
 
 
-def test_a_dev_protocol_without_dev_scores_is_a_usage_error(folder: Path) -> None:
-    arguments = ["metrics", "--scores", str(folder / "a.txt"), "--dev-protocol", str(folder / "protocol.txt")]
-    assert CliRunner().invoke(app, arguments).exit_code == 2
-
-
-def test_compare_tells_differences_and_flipped_verdicts(folder: Path) -> None:
-    text = run("compare", folder / "a.txt", folder / "b.txt", "--intervals", 100, "--flips", 3)
-    assert "verdicts flip" in text
-    assert "Flipped verdicts, 3 of" in text
-    found = json.loads(run("compare", folder / "a.txt", folder / "b.txt", "--intervals", 100, "--json"))
-    assert found["eer"]["difference"] == pytest.approx(found["eer"]["b"] - found["eer"]["a"])
-    assert found["eer"]["high"] < 0
-    assert found["eer"]["p_value"] < 0.05
-    scores = {row[0]: float(row[3]) for row in (line.split() for line in make_scores(1).splitlines())}
-    assert found["flips"]
-    for row in found["flips"]:
-        assert row["score_a"] == scores[row["utterance_id"]]
-        assert (row["score_a"] >= found["threshold_a"]) != (row["score_b"] >= found["threshold_b"])
-        assert row[f"verdict_{row['right']}"] == row["label"]
-
-
-def test_compare_takes_thresholds_from_dev_and_t_dcf_from_asv_scores(folder: Path) -> None:
-    found = json.loads(
-        run(
-            *("compare", folder / "a.txt", folder / "b.txt", "--dev-a", folder / "b.txt", "--dev-b", folder / "b.txt"),
-            *("--asv-scores", folder / "asv.txt", "--intervals", 20, "--json"),
-        )
-    )
-    assert found["threshold_a"] == found["threshold_b"]
-    assert found["min_tdcf_2021"]["b"] < found["min_tdcf_2021"]["a"]
-
-
-def test_compare_reads_the_scores_of_git_revisions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
-
-    git("init", "-q", ".")
-    git("commit", "-q", "--allow-empty", "-m", "nothing yet")
-    git("tag", "empty")
-    committed = folder / "reports" / "evaluation" / "scores"
-    committed.mkdir(parents=True)
-    for name, seed, distance in (("old", 1, 2.0), ("new", 2, 3.0)):
-        (committed / "eval.txt").write_text(make_scores(seed, distance))
-        (committed / "dev.txt").write_text(make_scores(seed + 10, distance))
-        git("add", "reports")
-        git("commit", "-q", "-m", name)
-        git("tag", name)
-    found = json.loads(run("compare", "old", "new", "--intervals", 50, "--json"))
-    files = json.loads(run("compare", "a.txt", "b.txt", "--intervals", 50, "--json"))
-    assert found["eer"] == files["eer"]
-    assert found["threshold_a"] != files["threshold_a"]
-    assert "from its dev scores" in run("compare", "old", "b.txt", "--intervals", 20)
-    with pytest.raises(MetricsError, match="neither a score file nor a git revision"):
-        run("compare", "nowhere", "new")
-    with pytest.raises(MetricsError, match=r"empty: this revision has no reports/evaluation/scores/eval\.txt"):
-        run("compare", "empty", "new")
+def test_a_dev_protocol_without_dev_scores_is_a_usage_error(
+    folder: Path, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    code, _ = run_bonafide("metrics", "--scores", folder / "a.txt", "--dev-protocol", folder / "protocol.txt")
+    assert code == 2
 
 
 MEASURE = """
 import sys
 from typer import Typer
-from model.cli.metrics import compare, metrics
+from model.cli.compare import compare
+from model.cli.metrics import metrics
 assert "numpy" not in sys.modules, "importing the commands must be cheap"
 app = Typer()
 app.command()(metrics)

@@ -13,7 +13,7 @@ from model.bundle import Bundle, load_bundle
 from model.evaluation.data_validation import validate, write_report
 from model.evaluation.evaluate import evaluate
 from model.params import Params
-from model.report.clips import Corpus
+from model.report.clips import ClipAudio
 from model.report.page import Sources, write_page
 from pipeline.store import FeatureStore
 
@@ -76,7 +76,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Mate
         training=trained.report,
         validation=folder / "data",
         model=trained.model,
-        corpus=Corpus(folder / "corpus", paths),
+        audio=ClipAudio(folder / "corpus", paths),
         project=folder,
     )
     return Material(store, bundle, trained.params, sources)

@@ -137,4 +137,5 @@ def test_the_kept_epoch_is_marked_and_its_values_are_told(all_charts: dict[str, 
     chart = all_charts["training-loss"]
 
     assert chart.figure["layout"]["shapes"][0]["x0"] == 2
+    assert chart.figure["layout"]["xaxis"]["dtick"] == 1, "no tick between two epochs"
     assert chart.caption == "Epoch 2 was kept, with 0.400 on train and 0.600 on dev."

@@ -11,12 +11,9 @@ from model.metrics import score_table
 from model.report.clips import (
     EXCERPT_S,
     LARGEST_FILE,
-    Corpus,
+    ClipAudio,
     clip_audio,
-    evidence_picture,
     hardest,
-    png_uri,
-    spectrogram_picture,
 )
 from pipeline.params import FeatureParams, Params
 
@@ -28,10 +25,10 @@ def features(tone_params: Params) -> FeatureParams:
 
 def write_clip(
     folder: Path, name: str, seconds: float, rate: int = 16000, subtype: str = "PCM_16"
-) -> tuple[Corpus, str]:
+) -> tuple[ClipAudio, str]:
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, round(seconds * rate))
     soundfile.write(folder / name, noise, rate, subtype)
-    return Corpus(folder, {"clip": name}), hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    return ClipAudio(folder, {"clip": name}), hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
 def decoded(uri: str) -> tuple[np.ndarray, int]:
@@ -57,9 +54,9 @@ def test_without_errors_there_are_no_hard_clips() -> None:
 
 
 def test_a_small_flac_file_is_taken_byte_by_byte(tmp_path: Path, features: FeatureParams) -> None:
-    corpus, sha256 = write_clip(tmp_path, "clip.flac", 1.0)
+    audio, sha256 = write_clip(tmp_path, "clip.flac", 1.0)
 
-    uri, note = clip_audio("clip", sha256, corpus, features)
+    uri, note = clip_audio("clip", sha256, audio, features)
 
     assert uri is not None
     assert base64.b64decode(uri.partition(",")[2]) == (tmp_path / "clip.flac").read_bytes()
@@ -67,9 +64,9 @@ def test_a_small_flac_file_is_taken_byte_by_byte(tmp_path: Path, features: Featu
 
 
 def test_another_format_becomes_flac(tmp_path: Path, features: FeatureParams) -> None:
-    corpus, sha256 = write_clip(tmp_path, "clip.wav", 1.5, rate=8000, subtype="FLOAT")
+    audio, sha256 = write_clip(tmp_path, "clip.wav", 1.5, rate=8000, subtype="FLOAT")
 
-    uri, _ = clip_audio("clip", sha256, corpus, features)
+    uri, _ = clip_audio("clip", sha256, audio, features)
 
     assert uri is not None
     samples, rate = decoded(uri)
@@ -78,10 +75,10 @@ def test_another_format_becomes_flac(tmp_path: Path, features: FeatureParams) ->
 
 
 def test_a_long_clip_is_cut_to_its_start(tmp_path: Path, features: FeatureParams) -> None:
-    corpus, sha256 = write_clip(tmp_path, "clip.flac", 30.0)
+    audio, sha256 = write_clip(tmp_path, "clip.flac", 30.0)
     assert (tmp_path / "clip.flac").stat().st_size > LARGEST_FILE
 
-    uri, _ = clip_audio("clip", sha256, corpus, features)
+    uri, _ = clip_audio("clip", sha256, audio, features)
 
     assert uri is not None
     samples, rate = decoded(uri)
@@ -90,45 +87,15 @@ def test_a_long_clip_is_cut_to_its_start(tmp_path: Path, features: FeatureParams
 
 
 def test_audio_that_is_gone_or_has_changed_leaves_a_reason(tmp_path: Path, features: FeatureParams) -> None:
-    corpus, sha256 = write_clip(tmp_path, "clip.flac", 0.5)
+    audio, sha256 = write_clip(tmp_path, "clip.flac", 0.5)
 
-    def reason(name: str, checksum: str, place: Corpus | None) -> str:
+    def reason(name: str, checksum: str, place: ClipAudio | None) -> str:
         uri, note = clip_audio(name, checksum, place, features)
         assert uri is None
         return note
 
-    assert "corpus was not at hand" in reason("clip", sha256, None)
-    assert "corpus was not at hand" in reason("another", sha256, corpus)
-    assert "has changed since it was scored" in reason("clip", "0" * 64, corpus)
+    assert "corpus was not available" in reason("clip", sha256, None)
+    assert "corpus was not available" in reason("another", sha256, audio)
+    assert "has changed since it was scored" in reason("clip", "0" * 64, audio)
     (tmp_path / "clip.flac").unlink()
-    assert "file was not at hand" in reason("clip", sha256, corpus)
-
-
-def test_time_runs_to_the_right_and_frequency_upwards() -> None:
-    values = np.full((50, 16), -100.0, np.float16)
-    values[40:45, 1] = 0.0
-
-    spectrogram = spectrogram_picture(values)
-    evidence = evidence_picture((values == 0).astype(np.float32), for_bona_fide=True)
-
-    assert spectrogram.shape == evidence.shape == (16, 50, 4)
-    assert np.argwhere(spectrogram[..., 0] < 50).tolist() == [[14, frame] for frame in range(40, 45)]
-    assert np.argwhere(evidence[..., 3] > 0).tolist() == [[14, frame] for frame in range(40, 45)]
-
-
-def test_the_colour_of_evidence_tells_the_class_it_speaks_for() -> None:
-    evidence = np.ones((2, 2), np.float32)
-
-    blue, orange = (evidence_picture(evidence, for_bona_fide=flag)[0, 0] for flag in (True, False))
-
-    assert blue[2] > blue[0]
-    assert orange[0] > orange[2]
-
-
-def test_a_picture_is_a_png_of_the_same_bytes_each_time() -> None:
-    picture = spectrogram_picture(np.random.default_rng(1).normal(-50, 20, (30, 16)))
-
-    uri = png_uri(picture)
-
-    assert base64.b64decode(uri.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
-    assert png_uri(picture) == uri
+    assert "file was not available" in reason("clip", sha256, audio)

@@ -16,7 +16,8 @@ from model.bundle import Bundle
 from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
 from model.params import Params
-from model.report.page import LARGEST_PAGE, Sources, script_json, write_page
+from model.report.page import LARGEST_PAGE, Sources, write_page
+from model.report.render import script_json
 from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
 from pipeline.store import FeatureStore
@@ -150,31 +151,32 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, material: Material,
 
 
 def test_without_corpus_the_page_is_made_with_a_note(tmp_path: Path, material: Material) -> None:
-    elements = Elements(material.page(tmp_path, corpus=None))
+    elements = Elements(material.page(tmp_path, audio=None))
 
     assert elements.all("audio") == []
-    assert "The corpus was not at hand" in elements.text
+    assert "The corpus was not available" in elements.text
     assert len(elements.all("img")) >= 4
 
 
 def test_without_curves_and_validation_the_page_is_made_with_notes(tmp_path: Path, material: Material) -> None:
     text = Elements(material.page(tmp_path, training=tmp_path / "no", validation=tmp_path / "no")).text
 
-    assert "The training curves were not at hand" in text
+    assert "The training curves were not available" in text
     assert "The data validation was not at hand" in text
 
 
 def test_a_shortcut_audit_is_shown_where_there_is_one(tmp_path: Path, material: Material, elements: Elements) -> None:
     audit = {
         "trimmed": {"eer": 0.4321, "eer_ci95_low": 0.4, "eer_ci95_high": 0.5},
-        "correlation": {"silence": -0.62, "duration": 0.1, "level": 0.05},
+        "correlation": {"leading_silence_s": {"bona_fide": -0.62, "spoof": 0.1}, "level_db": {"spoof": 0.05}},
     }
 
     text = Elements(material.page(tmp_path, evaluation=changed_metrics(material, tmp_path, audit))).text
 
     assert "silence at both ends cut off" not in elements.text
     assert "43.2 %" in text
-    assert "−0.62" in text
+    assert "leading silence −0.62 +0.10" in text
+    assert "level – +0.05" in text
 
 
 def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, material: Material) -> None:
@@ -185,9 +187,9 @@ def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, 
     evaluate(store, material.bundle, material.params.evaluate, tmp_path / "evaluation")
     sources = replace(material.sources, evaluation=tmp_path / "evaluation")
 
-    outcome = write_page(store, material.bundle, material.params, sources, tmp_path / "index.html")
+    result = write_page(store, material.bundle, material.params, sources, tmp_path / "index.html")
 
-    assert outcome.verdict.startswith("On the clips that its settings were chosen on")
+    assert result.conclusion.startswith("On the clips that its settings were chosen on")
     assert "eval has no labels: its 24 clips got scores only" in Elements((tmp_path / "index.html").read_text()).text
 
 
@@ -214,8 +216,8 @@ def test_scores_of_other_clips_are_refused(tmp_path: Path, material: Material) -
 
 def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: str) -> None:
     sources = material.sources
-    corpus = sources.corpus
-    assert corpus is not None
+    audio = sources.audio
+    assert audio is not None
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(material.params.model_dump(mode="json")))
     write_manifest(
         tone_manifest(change=lambda row: {**row, "path": f"{row['utterance_id']}.flac"}), tmp_path / "manifest.parquet"
@@ -223,7 +225,7 @@ def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: s
     options = {
         "params": tmp_path / "params.yaml",
         "manifest": tmp_path / "manifest.parquet",
-        "root": corpus.root,
+        "root": audio.root,
         "store": material.store.storage.url,
         "model": sources.model,
         "evaluation": sources.evaluation,

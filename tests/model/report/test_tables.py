@@ -16,8 +16,8 @@ def test_attacks_are_sorted_by_their_success_and_marked_where_training_had_them(
 
     worst, other = attacks(figures, frozenset({"A07"}))
 
-    assert (worst.name, worst.eer.interval, worst.heard) == ("A08", Interval(0.3, 0.5), False)
-    assert (other.name, other.eer.interval, other.heard) == ("A07", None, True)
+    assert (worst.name, worst.eer.interval, worst.in_training) == ("A08", Interval(0.3, 0.5), False)
+    assert (other.name, other.eer.interval, other.in_training) == ("A07", None, True)
 
 
 def test_a_metric_that_no_split_has_is_left_out() -> None:

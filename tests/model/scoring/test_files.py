@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -6,10 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
-import typer
-from typer.testing import CliRunner, Result
 
-from model import cli
 from model.bundle import Bundle, load_bundle
 from model.dataset import scoring_batches
 from model.errors import ModelError
@@ -18,6 +16,8 @@ from model.scoring.files import find_files, score_files
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone
+
+Run = Callable[..., tuple[int, str]]
 
 
 class Trained(Protocol):
@@ -41,14 +41,8 @@ def recordings(tmp_path: Path) -> Path:
     return folder
 
 
-def run(*arguments: str) -> Result:
-    app = typer.Typer()
-    cli.register(app)
-    return CliRunner().invoke(app, ["score", *arguments])
-
-
-def by_file(result: Result) -> dict[str, dict[str, Any]]:
-    return {Path(verdict["path"]).name: verdict for verdict in json.loads(result.stdout)}
+def by_file(output: str) -> dict[str, dict[str, Any]]:
+    return {Path(file["path"]).name: file for file in json.loads(output)}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -102,19 +96,19 @@ def test_files_get_the_scores_that_the_evaluation_gives_their_clips(
     scorer = ClipScorer(bundle.network)
     logits = scorer.logits(scoring_batches(trained.store, "eval", scorer.n_frames, 8))
 
-    for verdict in score_files(bundle, find_files([str(recordings)]), 0.5, 0.05, 8):
-        expected = float(bundle.calibration.apply(logits[Path(verdict.path).stem]))
-        assert verdict.score == pytest.approx(expected, abs=1e-5)
+    for file in score_files(bundle, find_files([str(recordings)]), 0.5, 0.05, 8):
+        expected = float(bundle.calibration.apply(logits[Path(file.path).stem]))
+        assert file.score == pytest.approx(expected, abs=1e-5)
 
 
 def test_probability_is_that_of_the_stated_prior(bundle: Bundle, recordings: Path) -> None:
     path = recordings / "LA_E_0000003.flac"
 
     for prior in (0.5, 0.01):
-        (verdict,) = score_files(bundle, [path], prior, 0.05, 8)
-        assert verdict.score is not None
-        odds = np.exp(verdict.score) * prior / (1 - prior)
-        assert verdict.probability == pytest.approx(odds / (1 + odds))
+        (file,) = score_files(bundle, [path], prior, 0.05, 8)
+        assert file.score is not None
+        odds = np.exp(file.score) * prior / (1 - prior)
+        assert file.probability == pytest.approx(odds / (1 + odds))
 
 
 def test_the_verdict_follows_the_abstain_band_of_dev(bundle: Bundle, recordings: Path) -> None:
@@ -122,41 +116,43 @@ def test_the_verdict_follows_the_abstain_band_of_dev(bundle: Bundle, recordings:
 
     for rate in (0.0, 0.05, 0.4):
         band = abstain_band(bundle.development.bonafide, bundle.development.spoof, rate)
-        for verdict in score_files(bundle, paths, 0.5, rate, 8):
-            expected = {1: "bona fide", 0: "spoof", -1: "uncertain"}[int(band.verdicts(verdict.score))]
-            assert verdict.verdict == expected
+        for file in score_files(bundle, paths, 0.5, rate, 8):
+            expected = {1: "bona fide", 0: "spoof", -1: "uncertain"}[int(band.verdicts(file.score))]
+            assert file.verdict == expected
 
 
-def test_it_tells_the_tones_apart(trained: Trained, recordings: Path) -> None:
-    result = run(str(recordings), "--model", str(trained.model), "--abstain-error-rate", "0.4", "--json")
+def test_it_tells_the_tones_apart(trained: Trained, recordings: Path, run_bonafide: Run) -> None:
+    code, output = run_bonafide("score", recordings, "--model", trained.model, "--abstain-error-rate", "0.4", "--json")
 
-    verdicts = by_file(result)
-    assert result.exit_code == 0
-    assert list(verdicts) == ["LA_E_0000003.flac", "LA_E_0000004.wav"], "notes.txt is none of its business"
-    assert verdicts["LA_E_0000003.flac"]["verdict"] == "bona fide"
-    assert verdicts["LA_E_0000004.wav"]["verdict"] == "spoof"
-    assert verdicts["LA_E_0000003.flac"]["score"] > verdicts["LA_E_0000003.flac"]["threshold"]
+    files = by_file(output)
+    assert code == 0
+    assert list(files) == ["LA_E_0000003.flac", "LA_E_0000004.wav"], "notes.txt is left out"
+    assert files["LA_E_0000003.flac"]["verdict"] == "bona fide"
+    assert files["LA_E_0000004.wav"]["verdict"] == "spoof"
+    assert files["LA_E_0000003.flac"]["score"] > files["LA_E_0000003.flac"]["threshold"]
 
 
-def test_a_bad_file_is_reported_and_the_others_are_scored(trained: Trained, recordings: Path) -> None:
+def test_a_bad_file_is_reported_and_the_others_are_scored(
+    trained: Trained, recordings: Path, run_bonafide: Run
+) -> None:
     good, bad, gone = recordings / "LA_E_0000003.flac", recordings / "notes.txt", recordings / "gone.wav"
 
-    result = run(str(bad), str(good), str(gone), "--model", str(trained.model), "--json")
+    code, output = run_bonafide("score", bad, good, gone, "--model", trained.model, "--json")
 
-    verdicts = by_file(result)
-    assert result.exit_code == 1
-    assert verdicts["notes.txt"]["score"] is None
-    assert verdicts["notes.txt"]["problem"].startswith("unsupported_format")
-    assert verdicts["gone.wav"]["problem"].startswith("missing")
-    assert verdicts[good.name]["score"] is not None
-    assert verdicts[good.name]["problem"] is None
+    files = by_file(output)
+    assert code == 1
+    assert files["notes.txt"]["score"] is None
+    assert files["notes.txt"]["problem"].startswith("unsupported_format")
+    assert files["gone.wav"]["problem"].startswith("missing")
+    assert files[good.name]["score"] is not None
+    assert files[good.name]["problem"] is None
 
 
-def test_the_table_for_people_names_files_and_verdicts(trained: Trained, recordings: Path) -> None:
-    result = run(str(recordings / "more"), "--model", str(trained.model), "--abstain-error-rate", "0.4")
+def test_the_table_for_people_names_files_and_verdicts(trained: Trained, recordings: Path, run_bonafide: Run) -> None:
+    _, output = run_bonafide("score", recordings / "more", "--model", trained.model, "--abstain-error-rate", "0.4")
 
-    assert "spoof" in result.stdout
-    assert "%" in result.stdout
+    assert "spoof" in output
+    assert "%" in output
 
 
 def test_folders_patterns_and_files_can_be_mixed(recordings: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures of the pipeline's tests."""
+"""Fixtures that run the console command."""
 
 import sys
 from collections.abc import Callable

@@ -1,0 +1,71 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.score_files import make_scores
+
+Run = Callable[..., str]
+
+
+def test_compare_tells_differences_and_flipped_verdicts(folder: Path, run: Run) -> None:
+    text = run("compare", folder / "a.txt", folder / "b.txt", "--intervals", 100, "--flips", 3)
+    assert "verdicts flip" in text
+    assert "Flipped verdicts, 3 of" in text
+    assert "Cllr [bit]" in text, "brackets are no markup"
+    found = json.loads(run("compare", folder / "a.txt", folder / "b.txt", "--intervals", 100, "--json"))
+    assert found["eer"]["difference"] == pytest.approx(found["eer"]["b"] - found["eer"]["a"])
+    assert found["eer"]["high"] < 0
+    assert found["eer"]["p_value"] < 0.05
+    scores = {row[0]: float(row[3]) for row in (line.split() for line in make_scores(1).splitlines())}
+    assert found["flips"]
+    for row in found["flips"]:
+        assert row["score_a"] == scores[row["utterance_id"]]
+        assert (row["score_a"] >= found["threshold_a"]) != (row["score_b"] >= found["threshold_b"])
+        assert row[f"verdict_{row['right']}"] == row["label"]
+
+
+def test_compare_takes_thresholds_from_dev_and_t_dcf_from_asv_scores(folder: Path, run: Run) -> None:
+    found = json.loads(
+        run(
+            *("compare", folder / "a.txt", folder / "b.txt", "--dev-a", folder / "b.txt", "--dev-b", folder / "b.txt"),
+            *("--asv-scores", folder / "asv.txt", "--intervals", 20, "--json"),
+        )
+    )
+    assert found["threshold_a"] == found["threshold_b"]
+    assert found["min_tdcf_2021"]["b"] < found["min_tdcf_2021"]["a"]
+
+
+def test_compare_reads_the_scores_of_git_revisions(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    monkeypatch.chdir(folder)
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    git("init", "-q", ".")
+    git("commit", "-q", "--allow-empty", "-m", "nothing yet")
+    git("tag", "empty")
+    committed = folder / "reports" / "evaluation" / "scores"
+    committed.mkdir(parents=True)
+    for name, seed, distance in (("old", 1, 2.0), ("new", 2, 3.0)):
+        (committed / "eval.txt").write_text(make_scores(seed, distance))
+        (committed / "dev.txt").write_text(make_scores(seed + 10, distance))
+        git("add", "reports")
+        git("commit", "-q", "-m", name)
+        git("tag", name)
+    found = json.loads(run("compare", "old", "new", "--intervals", 50, "--json"))
+    files = json.loads(run("compare", "a.txt", "b.txt", "--intervals", 50, "--json"))
+    assert found["eer"] == files["eer"]
+    assert found["threshold_a"] != files["threshold_a"]
+    assert "from its dev scores" in run("compare", "old", "b.txt", "--intervals", 20)
+    code, text = run_bonafide("compare", "nowhere", "new")
+    assert code == 1
+    assert "neither a score file nor a git revision" in text
+    code, text = run_bonafide("compare", "empty", "new")
+    assert code == 1
+    assert "empty: this revision has no reports/evaluation/scores/eval.txt" in text

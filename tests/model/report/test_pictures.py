@@ -1,0 +1,35 @@
+import base64
+
+import numpy as np
+
+from model.report.pictures import evidence_picture, png_uri, spectrogram_picture
+
+
+def test_time_runs_to_the_right_and_frequency_upwards() -> None:
+    values = np.full((50, 16), -100.0, np.float16)
+    values[40:45, 1] = 0.0
+
+    spectrogram = spectrogram_picture(values)
+    evidence = evidence_picture((values == 0).astype(np.float32), for_bona_fide=True)
+
+    assert spectrogram.shape == evidence.shape == (16, 50, 4)
+    assert np.argwhere(spectrogram[..., 0] < 50).tolist() == [[14, frame] for frame in range(40, 45)]
+    assert np.argwhere(evidence[..., 3] > 0).tolist() == [[14, frame] for frame in range(40, 45)]
+
+
+def test_the_colour_of_evidence_tells_the_class_it_speaks_for() -> None:
+    evidence = np.ones((2, 2), np.float32)
+
+    blue, orange = (evidence_picture(evidence, for_bona_fide=flag)[0, 0] for flag in (True, False))
+
+    assert blue[2] > blue[0]
+    assert orange[0] > orange[2]
+
+
+def test_a_picture_is_a_png_of_the_same_bytes_each_time() -> None:
+    picture = spectrogram_picture(np.random.default_rng(1).normal(-50, 20, (30, 16)))
+
+    uri = png_uri(picture)
+
+    assert base64.b64decode(uri.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    assert png_uri(picture) == uri
