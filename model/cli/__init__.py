@@ -10,10 +10,12 @@ from model.cli.metrics import compare, metrics
 from model.cli.report import report
 from model.cli.score import score
 from model.cli.train import train
+from model.cli.validate import validate
 
 
 def register(app: typer.Typer) -> None:
     """Adds the model's commands to the console command."""
+    app.command(epilog="Example: bonafide validate --store data/features --output reports/data")(validate)
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
     app.command(epilog="Examples: bonafide score call.wav | bonafide score --json recordings/ 'more/*.flac'")(score)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.artifacts import EVALUATION_FOLDER, scores_file
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from model.metrics import AsvScores, Difference, Part, ScoreTable
 
-REPORTED_SCORES = "reports/evaluation/scores"
 PAPER_WIDTH = 100
 
 
@@ -249,7 +250,7 @@ def _at_revision(revision: str, split: str, *, required: bool) -> str:
     known = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if known.returncode:
         raise MetricsError(f"{revision}: neither a score file nor a git revision of this folder")
-    path = f"./{REPORTED_SCORES}/{split}.txt"
+    path = f"./{EVALUATION_FOLDER}/{scores_file(split)}"
     shown = git("show", f"{known.stdout.strip()}:{path}")
     if shown.returncode:
         if not required:

@@ -14,7 +14,8 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from model.bundle import BUNDLE_FILE, Bundle
+from model.artifacts import BUNDLE_FILE, NETWORK_PICTURE
+from model.bundle import Bundle
 from model.errors import ModelError
 from model.metrics import Interval
 from model.params import Params
@@ -22,7 +23,6 @@ from model.report import charts, tables, words
 from model.report.clips import Corpus, data_uri, hard_clips, hardest
 from model.report.gradcam import last_block
 from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
-from model.training.network_plot import PICTURE_FILE
 from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write
 from pipeline.store import FeatureStore
@@ -197,7 +197,7 @@ def _content(
         "unlabelled": evaluation.unlabelled,
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
-        "network_picture": _network_picture(sources.training / PICTURE_FILE),
+        "network_picture": _network_picture(sources.training / NETWORK_PICTURE),
         "attacks": {split: tables.attacks(figures, heard) for split, figures in metrics.items()},
         "speakers": speakers,
         "n_speakers": n_speakers,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model.evaluation.data_validation import FEWEST_CLIPS, MEASURES, SHORTCUT_EER
+from model.evaluation.data_validation import FEWEST_CLIPS, SHORTCUT_EER
 from model.metrics import HEADLINES, Interval, MetricInfo, Part, ScoreTable, by_duration, by_speaker
+from pipeline.store.describe import MEASURES
 
 TILES: Final = ("eer", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
 """The numbers shown large, in this order, where they exist."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from dvclive import Live
 
+from model.artifacts import NETWORK_PICTURE
 from model.bundle import Bundle, save_bundle
 from model.dataset import count_classes, crop_frames, scoring_batches, steps_per_epoch, training_batches
 from model.errors import ModelError
@@ -24,7 +25,7 @@ from model.networks.cnn import build_network
 from model.params import TrainParams
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from model.training.devices import _HALF_PRECISION, precision_policy, replica_devices
-from model.training.network_plot import PICTURE_FILE, draw_network
+from model.training.network_plot import draw_network
 from pipeline.errors import ParamsError
 from pipeline.store import FeatureStore
 
@@ -197,7 +198,7 @@ def train(
         store_fingerprint=store.config_fingerprint,
     )
     save_bundle(bundle, output)
-    return Outcome(best, epoch.number, threshold, draw_network(network, report / PICTURE_FILE))
+    return Outcome(best, epoch.number, threshold, draw_network(network, report / NETWORK_PICTURE))
 
 
 class _Trainer:

