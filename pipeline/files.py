@@ -1,6 +1,7 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Writing files so that a reader sees the old content or the new, never half of it; and their checksum."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -43,6 +44,11 @@ def atomic_write(target: Path, content: bytes | str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Writes `value` as JSON for people and DVC: sorted keys, two spaces, a newline at the end, no NaN."""
     atomic_write(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits; the file is read as a whole."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _umask() -> int:

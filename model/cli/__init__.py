@@ -6,6 +6,7 @@ Every command imports what it needs when it runs, so that help is instant and th
 import typer
 
 from model.cli.evaluate import evaluate
+from model.cli.export import export
 from model.cli.metrics import compare, metrics
 from model.cli.report import report
 from model.cli.score import score
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide validate --store data/features --output reports/data")(validate)
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
+    app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog="Examples: bonafide score call.wav | bonafide score --json recordings/ 'more/*.flac'")(score)
     app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
     app.command(epilog="Examples: bonafide compare a.txt b.txt --protocol cm.trl.txt | bonafide compare HEAD~1 HEAD")(
