@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: $(READY)  ## run the main job: manifest, features, train, evaluate, report
+repro: $(READY)  ## run the main job: manifest, features, validate, train, evaluate, export, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 test: $(READY)  ## lint, types, and every test that is not marked slow

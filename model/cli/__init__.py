@@ -1,6 +1,7 @@
-"""The commands from feature store to verdict, one module per command group.
+"""The commands from feature store to verdict, one module for each, and their registry.
 
-Every command imports what it needs when it runs, so that help is instant and the metrics never load TensorFlow.
+Every command imports what it needs when it runs, so that help is instant and the metrics never load TensorFlow. What a
+command computes is in the other packages of `model`.
 """
 
 import typer

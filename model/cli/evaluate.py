@@ -11,7 +11,7 @@ from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOp
 if TYPE_CHECKING:
     from model.evaluation.shortcut_audit import Audio
 
-# A detector that loses more than this without the silence has learnt from it.
+# A detector whose EER rises by more than this without the silence relies on it.
 SUSPICIOUS_EER_CHANGE: Final = 0.03
 
 
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _audio(manifest: Path, corpus: Path) -> "Audio | None":
-    """The clips, or None where the store came here without them."""
+    """The clips, or None where the manifest or the corpus is missing."""
     from model.evaluation.shortcut_audit import Audio
     from pipeline.corpus.manifest import read_manifest
 
@@ -79,7 +79,7 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
         change = trimmed["eer_change"]
         style = "yellow" if change > SUSPICIOUS_EER_CHANGE else ""
         text = f"with the silence at both ends cut off, the EER on eval is {trimmed['eer']:.2%} ({change * 100:+.2f} points)"
-        console.print(text + (": the detector listens to silence" if style else ""), style=style)
+        console.print(text + (": the detector relies on silence" if style else ""), style=style)
     if not any("min_tdcf_2019" in figures for figures in metrics.values()):
         console.print("no t-DCF: evaluate.asv_scores names no scores of a speaker verification system")
 

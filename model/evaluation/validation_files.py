@@ -16,11 +16,11 @@ import pyarrow as pa
 from model.artifacts import DISTRIBUTIONS_FILE, DISTRIBUTIONS_PICTURE, VALIDATION_FILE
 from model.evaluation.data_validation import shortcuts_of
 from pipeline.corpus.schema import SPLITS
-from pipeline.files import atomic_path, atomic_write, write_json
-from pipeline.store.describe import MEASURES, measured
+from pipeline.files import atomic_write, write_json
+from pipeline.store.describe import CLASSES, MEASURES, measured
+from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
 
 _DIGITS: Final = 6
-_COLOURS: Final = {"bona_fide": "#0072b2", "spoof": "#d55e00"}
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -57,8 +57,7 @@ def write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> No
     values = measured(index)
     for measure in MEASURES:
         atomic_write(plots / f"{measure}.csv", _quantile_table(values, measure))
-    with atomic_path(folder / DISTRIBUTIONS_PICTURE) as path:
-        _draw(values, report, path)
+    _draw(values, report, folder / DISTRIBUTIONS_PICTURE)
 
 
 def _balance(report: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
@@ -96,33 +95,21 @@ def _csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _draw(values: Mapping[tuple[str, str], pa.Table], report: Mapping[str, Any], path: Path) -> None:
     """Histograms of every measure, a column per split, both classes laid over each other."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     splits = [split for split in SPLITS if any(key[0] == split for key in values)]
-    figure = Figure(figsize=(4 * max(1, len(splits)), 2.1 * len(MEASURES)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4 * max(1, len(splits)), 2.1 * len(MEASURES))
     axes = figure.subplots(len(MEASURES), max(1, len(splits)), squeeze=False, sharex="row")
     warned = {(shortcut.split, shortcut.measure) for shortcut in shortcuts_of(report)}
     for row, (measure, title) in enumerate(MEASURES.items()):
-        everything = np.concatenate([part[measure].to_numpy() for part in values.values()] or [np.zeros(1)])
-        low, high = np.quantile(everything, [0.005, 0.995])
-        edges = np.linspace(low, high if high > low else low + 1, 41)
-        for column, split in enumerate(splits):
-            axis = axes[row][column]
-            for name, colour in _COLOURS.items():
-                if (split, name) in values:
-                    part = values[split, name][measure].to_numpy().clip(edges[0], edges[-1])
-                    weights = np.full(len(part), 1 / len(part))
-                    axis.hist(part, edges, weights=weights, color=colour, alpha=0.25)
-                    axis.hist(part, edges, weights=weights, color=colour, histtype="step", label=name.replace("_", " "))
+        columns = {key: part[measure].to_numpy() for key, part in values.items()}
+        edges = histogram_edges(np.concatenate([*columns.values(), []]))
+        for axis, split in zip(axes[row], splits, strict=False):
+            draw_histograms(axis, {name: columns[split, name] for name in CLASSES if (split, name) in columns}, edges)
             eer = report[split]["shortcut_eer"].get(measure)
             text = split if eer is None else f"{split}: EER {eer:.1%}"
             axis.set_title(text, fontsize=9, color="#b00000" if (split, measure) in warned else "black")
             axis.set_xlabel(title, fontsize=9)
             axis.tick_params(labelsize=8)
-            if column == 0:
-                axis.set_ylabel("share of clips", fontsize=9)
+        axes[row][0].set_ylabel("share of clips", fontsize=9)
     if splits:
         axes[0][0].legend(fontsize=8)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    save_png(figure, path)

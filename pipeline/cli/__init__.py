@@ -1,6 +1,7 @@
-"""The commands from audio to feature store, one module per command group: `download`, `manifest`, `features`, `store`, `plan`.
+"""The commands from audio to feature store, one module for each, and their registry.
 
-Every command imports what it needs when it runs, so that help is instant. What a command computes stands in the packages below.
+Every command imports what it needs when it runs, so that help is instant. What a command computes is in the other packages of
+`pipeline`; `console` has what commands print.
 """
 
 import typer
