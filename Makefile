@@ -23,7 +23,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: $(READY)  ## run the main job: manifest, features, train, evaluate, report
+repro: $(READY)  ## run the main job: manifest, features, validate, train, evaluate, export, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
 test: $(READY)  ## lint, types, and every test that is not marked slow
@@ -56,7 +56,7 @@ flink: flink-cache  ## run the features job on a real Flink cluster on this mach
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bonafide manifest --output $(FLINK)/manifest.parquet
 	rm -rf $(FLINK)/store
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/flink/local_cluster.py run -- bonafide features --on flink \
-	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store --report $(FLINK)/report
+	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store
 
 worker-package: $(READY)  ## put the wheel and the locked requirements of a cluster's workers into dist
 	mkdir -p dist

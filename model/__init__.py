@@ -1,4 +1,7 @@
-"""Feature store to verdict: training, scoring, evaluation and the report."""
+"""Feature store to verdict: training, scoring, evaluation, export and the report.
+
+The only package that imports TensorFlow; `metrics`, the data validation and their commands do without it.
+"""
 
 import os
 

@@ -1,13 +1,9 @@
-"""The model bundle: a folder that holds all that is needed to score raw audio, and the model that takes a waveform.
+"""The model bundle: a folder with weights, dev scores and a description, all that is needed to score raw audio.
 
-The archives are normalised, with no dates and no memory addresses in them, so that equal weights are equal bytes.
-`bundle.json` is written last and knows the checksum of every other file: a bundle that opens is whole.
+`bundle.json` is written last and holds the checksum of every other file: a bundle that opens is complete.
 """
 
-import hashlib
 import json
-import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -16,21 +12,18 @@ from typing import Any, Final
 
 import keras
 
+from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, NETWORK_FILE
 from model.errors import ModelError
+from model.keras_archive import save_normalised
 from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
 from model.params import TrainParams
-from pipeline.files import atomic_path, atomic_write, write_json
+from pipeline.files import atomic_write, sha256_of, write_json
 from pipeline.frontends.log_mel import FRONT_END_VERSION
 from pipeline.params import FeatureParams
 from pipeline.store import FeatureStore
 
 BUNDLE_VERSION: Final = 1
-BUNDLE_FILE: Final = "bundle.json"
-NETWORK_FILE: Final = "model.keras"
-SERVING_FILE: Final = "serving.keras"
-DEV_SCORES_FILE: Final = "dev_scores.txt"
 _VERSIONED: Final = ("keras", "numpy", "tensorflow", "tensorflow-io")
-_ZIP_DATE: Final = (1980, 1, 1, 0, 0, 0)
 # What decides the values of a spectrogram; the rest of FeatureParams decides which clips are refused.
 _SPECTRAL: Final = ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "f_min", "f_max", "floor_db")
 
@@ -78,12 +71,8 @@ class Bundle:
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
     """Writes a bundle; an older one in the folder stops counting before its first file is replaced."""
-    # Imported here, since the serving model is made of a bundle.
-    from model.export.serving import serving_model
-
     (folder / BUNDLE_FILE).unlink(missing_ok=True)
     save_normalised(bundle.network, folder / NETWORK_FILE)
-    save_normalised(serving_model(bundle), folder / SERVING_FILE)
     table = bundle.development
     scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())
     atomic_write(folder / DEV_SCORES_FILE, scores)
@@ -101,7 +90,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "training": {"parameters": bundle.train.model_dump(mode="json"), "epoch": bundle.epoch},
         "store_fingerprint": bundle.store_fingerprint,
         "versions": {name: version(name) for name in _VERSIONED},
-        "sha256": {name: _sha256(folder / name) for name in (NETWORK_FILE, SERVING_FILE, DEV_SCORES_FILE)},
+        "sha256": {name: sha256_of(folder / name) for name in (NETWORK_FILE, DEV_SCORES_FILE)},
     }
     write_json(folder / BUNDLE_FILE, description)
 
@@ -142,39 +131,10 @@ def load_bundle(folder: Path) -> Bundle:
         raise ModelError(f"{folder} cannot be read: {error}; train again with `bonafide train`") from error
 
 
-def save_normalised(model: keras.Model, path: Path) -> None:
-    """Saves a model as `.keras` archive whose bytes depend on its architecture and weights alone.
-
-    Keras writes the date into the metadata and the zip's entries, and memory addresses into the configuration.
-    """
-    with atomic_path(path) as temporary:
-        model.save(temporary)
-        with zipfile.ZipFile(temporary) as archive:
-            members = {name: archive.read(name) for name in sorted(archive.namelist())}
-        metadata = json.loads(members["metadata.json"])
-        del metadata["date_saved"]
-        members["metadata.json"] = json.dumps(metadata, sort_keys=True).encode()
-        members["config.json"] = _without_addresses(members["config.json"].decode()).encode()
-        # Stored, not deflated: another zlib would give other bytes.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name, content in members.items():
-                archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), content)
-
-
-def _without_addresses(config: str) -> str:
-    """Numbers the shared objects of a Keras configuration in order of appearance."""
-    numbers: dict[str, int] = {}
-
-    def number(match: re.Match[str]) -> str:
-        return f"{match[1]}{numbers.setdefault(match[2], len(numbers) + 1)}"
-
-    return re.sub(r'("shared_object_id": )(\d+)', number, config)
-
-
 def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
     for name, expected in checksums.items():
         try:
-            found = _sha256(folder / name)
+            found = sha256_of(folder / name)
         except OSError as error:
             raise ModelError(
                 f"{folder / name} cannot be read: {error.strerror}; train again with `bonafide train`"
@@ -184,7 +144,3 @@ def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
                 f"{folder / name} is not the file that {BUNDLE_FILE} describes (its checksum differs); "
                 "restore it, with `dvc checkout` for one, or train again with `bonafide train`"
             )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

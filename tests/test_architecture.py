@@ -1,105 +1,214 @@
-"""The arrows between the packages, as CONTRIBUTING.md draws them, and what the lock file may hold."""
+"""The arrows between the packages, what each may import from elsewhere, their size, and what the lock file may hold."""
 
 import ast
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-EVERY_DEPENDENCY_OF_METRICS = {"model.metrics", "numpy"}
+import bonafide
+from tests.support.imports import REPOSITORY, imports, modules, project_imports, reached, source
 
+# What each package imports from the others, types included. The order is that of the layers: every arrow points to an
+# entry above.
+PIPELINE = {
+    "errors": "",
+    "files": "",
+    "section": "",
+    "params": "errors section",
+    "audio": "errors params",
+    "corpus": "audio errors files",
+    "frontends": "audio params",
+    "augmentation": "audio params",
+    "storage": "errors",
+    "store": "audio corpus errors files frontends params storage",
+    "runners": "errors",
+    "job": "audio augmentation corpus errors frontends params runners storage store",
+    "cli": "corpus errors files job params runners store",
+}
+# The same for the model: what is imported from it, and what from the pipeline.
+MODEL = {
+    "artifacts": ("", ""),
+    "errors": ("", "errors"),
+    "metrics": ("", ""),
+    "params": ("", "params section"),
+    "keras_archive": ("", "files"),
+    "bundle": ("artifacts errors keras_archive metrics params", "files frontends params store"),
+    "scoring": ("bundle errors metrics", "audio errors frontends store"),
+    "dataset": ("params scoring", "corpus errors params store"),
+    "networks": ("params", "store"),
+    "training": ("artifacts bundle dataset errors metrics networks params scoring", "errors files store"),
+    "evaluation": (
+        "artifacts bundle dataset errors metrics params scoring",
+        "audio corpus errors files frontends store",
+    ),
+    "export": ("artifacts bundle keras_archive scoring", "files frontends params"),
+    "report": ("artifacts bundle errors evaluation metrics params scoring", "audio corpus errors files params store"),
+    "cli": (
+        "artifacts bundle evaluation export metrics params report scoring training",
+        "cli corpus store",
+    ),
+}
+ARROWS = {
+    f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()
+} | {
+    f"model.{name}": {f"model.{other}" for other in ours.split()} | {f"pipeline.{other}" for other in theirs.split()}
+    for name, (ours, theirs) in MODEL.items()
+}
 
-def modules(package: str) -> list[Path]:
-    found = sorted((REPOSITORY / package).rglob("*.py"))
-    assert found, f"no modules in {package}"
-    return found
+TENSORFLOW = {"tensorflow", "tensorflow_io", "keras", "dvclive"}
+WITHOUT_TENSORFLOW = ("pipeline", "model.metrics", "model.artifacts", "model.evaluation.data_validation")
+# Run on a machine with the base dependencies alone.
+BASE_COMMANDS = ("download", "manifest", "features", "plan", "validate", "metrics", "compare")
+HEAVY = {"apache_beam", "tensorflow", "keras", "pyarrow", "numba", "scipy", "matplotlib", "numpy", "soundfile"}
 
-
-def imports(path: Path) -> Iterator[str]:
-    """Dotted names that a module imports, at its top or inside functions; relative imports made absolute."""
-    package = path.relative_to(REPOSITORY).parent.parts
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package[: len(package) - node.level + 1]) + "." if node.level else ""
-            name = (base + (node.module or "")).rstrip(".")
-            # `from model import metrics` imports model.metrics.
-            yield from (f"{name}.{alias.name}" for alias in node.names)
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 60
+GENERATED = ("pipeline.store.example_pb2",)
 
 
 def is_of(name: str, package: str) -> bool:
-    return name == package or name.startswith(package + ".")
+    return name == package or name.startswith(f"{package}.")
 
 
-def users(packages: tuple[str, ...], *imported: str) -> dict[str, list[str]]:
-    """The modules of some packages that import something, and what."""
-    found: dict[str, list[str]] = {}
-    for package in packages:
-        for path in modules(package):
-            names = sorted({name for name in imports(path) if any(is_of(name, target) for target in imported)})
-            if names:
-                found[path.relative_to(REPOSITORY).as_posix()] = names
-    return found
+def package_of(name: str) -> str:
+    return ".".join(name.split(".")[:2])
+
+
+def roots(name: str) -> set[str]:
+    """The top-level packages that a module imports."""
+    return {imported.partition(".")[0] for imported in imports(modules()[name])}
+
+
+def users_of(*foreign: str) -> set[str]:
+    """The modules of the project that import one of some top-level packages."""
+    return {name for name in modules() if roots(name) & set(foreign)}
+
+
+def command_modules() -> dict[str, str]:
+    return {command.callback.__name__: command.callback.__module__ for command in bonafide.app.registered_commands}
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
-    assert "pipeline.corpus.protocol.read_corpus" in set(imports(REPOSITORY / "pipeline" / "cli" / "manifest.py"))
+    path = modules()["pipeline.cli.manifest"]
+    assert "pipeline.corpus.protocol.read_corpus" in imports(path)
+    assert "pipeline.corpus.protocol.read_corpus" not in imports(path, inside_functions=False)
+    assert "pyarrow" in imports(path)
+    assert "pyarrow" not in imports(path, for_types=False)
+
+
+def test_no_module_is_imported_by_a_name_that_reading_the_source_does_not_show() -> None:
+    texts = {name: (REPOSITORY / path).read_text(encoding="utf-8") for name, path in modules().items()}
+    assert [name for name, text in texts.items() if "import_module(" in text or "__import__(" in text] == []
+
+
+def test_each_package_imports_what_the_table_of_arrows_says_and_no_more() -> None:
+    found: dict[str, set[str]] = {package: set() for package in ARROWS}
+    for name in modules().keys() - {"pipeline", "model"}:
+        arrows = {package_of(other) for other in project_imports(name) if "." in other} - {package_of(name)}
+        found.setdefault(package_of(name), set()).update(arrows)
+    wrong = {
+        package: {
+            "not in the table": sorted(arrows - ARROWS.get(package, set())),
+            "unused": sorted(ARROWS.get(package, set()) - arrows),
+        }
+        for package, arrows in found.items()
+        if arrows != ARROWS.get(package)
+    }
+    assert wrong == {}
+
+
+def test_arrows_point_to_the_layers_below_so_there_are_no_circles() -> None:
+    layers = list(ARROWS)
+    assert {
+        package: arrows for package, arrows in ARROWS.items() if arrows - set(layers[: layers.index(package)])
+    } == {}
+
+
+def test_the_pipeline_never_imports_the_model() -> None:
+    pipeline = {name for name in modules() if is_of(name, "pipeline")}
+    assert {name for name in pipeline if "model" in roots(name)} == set()
+
+
+def test_no_module_imports_itself_in_a_circle_while_it_is_loaded() -> None:
+    graph = {
+        # A package is being loaded already when a module in it is.
+        name: {
+            other for other in project_imports(name, for_types=False, inside_functions=False) if not is_of(name, other)
+        }
+        for name in modules()
+    }
+    TopologicalSorter(graph).prepare()
 
 
 def test_the_pipeline_never_imports_tensorflow() -> None:
-    assert users(("pipeline",), "tensorflow", "tensorflow_io", "keras", "dvclive") == {}
+    assert {name for name in users_of(*TENSORFLOW) if is_of(name, "pipeline")} == set()
 
 
-def test_the_pipeline_imports_of_the_model_only_the_data_validation_for_now() -> None:
-    found = users(("pipeline",), "model")
-    assert all(is_of(name, "model.evaluation.data_validation") for names in found.values() for name in names)
+def test_tensorflow_stays_out_of_metrics_and_of_what_a_base_installation_runs() -> None:
+    users = users_of(*TENSORFLOW)
+    assert {name for name in users if any(is_of(name, package) for package in WITHOUT_TENSORFLOW)} == set()
+    found = {command_modules()[command] for command in BASE_COMMANDS} | {"pipeline.cli.store"}
+    for module in found:
+        assert reached(module, ("pipeline.cli", "model.cli")) & users == set(), module
 
 
 def test_metrics_import_numpy_and_the_standard_library_alone() -> None:
-    foreign = {
-        path.name: names
-        for path in modules("model/metrics")
-        if (
-            names := sorted(
-                name
-                for name in imports(path)
-                if not any(is_of(name, allowed) for allowed in EVERY_DEPENDENCY_OF_METRICS)
-                and name.partition(".")[0] not in sys.stdlib_module_names
-            )
-        )
-    }
-    assert foreign == {}
+    foreign: dict[str, set[str]] = defaultdict(set)
+    for name, path in modules().items():
+        if is_of(name, "model.metrics"):
+            foreign[name] = {
+                imported
+                for imported in imports(path)
+                if not any(is_of(imported, allowed) for allowed in ("model.metrics", "numpy"))
+                and imported.partition(".")[0] not in sys.stdlib_module_names
+            }
+    assert len(foreign) > 5
+    assert {name: found for name, found in foreign.items() if found} == {}
 
 
 def test_one_module_alone_imports_tensorflow_io() -> None:
-    assert len(users(("pipeline", "model"), "tensorflow_io")) <= 1
+    assert len(users_of("tensorflow_io")) <= 1
 
 
 def test_the_console_command_imports_nothing_heavy_at_its_top() -> None:
-    heavy = {"apache_beam", "tensorflow", "keras", "pyarrow", "numba", "scipy", "matplotlib", "numpy", "soundfile"}
-    for path in (REPOSITORY / "bonafide.py", *REPOSITORY.glob("*/cli/*.py")):
-        top = ast.parse(path.read_text(encoding="utf-8")).body
-        names = {
-            name.partition(".")[0]
-            for node in top
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
-        }
-        assert names & heavy == set(), path.name
+    commands = [path for name, path in modules().items() if is_of(name, "pipeline.cli") or is_of(name, "model.cli")]
+    for path in (Path("bonafide.py"), *commands):
+        names = {name.partition(".")[0] for name in imports(path, for_types=False, inside_functions=False)}
+        assert names & HEAVY == set(), path
 
 
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
-        path.relative_to(REPOSITORY).as_posix()
-        for package in ("pipeline", "model")
-        for path in modules(package)
-        if path.name not in ("__init__.py", "example_pb2.py") and not ast.get_docstring(ast.parse(path.read_text()))
+        path.as_posix()
+        for name, path in modules().items()
+        if name not in GENERATED and not ast.get_docstring(source(path))
     ]
     assert silent == []
+
+
+def test_no_module_is_longer_than_300_lines_and_no_function_than_60() -> None:
+    long = {}
+    for name, path in modules().items():
+        if name in GENERATED:
+            continue
+        n_lines = len((REPOSITORY / path).read_text(encoding="utf-8").splitlines())
+        if n_lines > LONGEST_MODULE:
+            long[path.as_posix()] = n_lines
+        long |= {f"{path.as_posix()}:{function}": n for function, n in functions(source(path)) if n > LONGEST_FUNCTION}
+    assert long == {}
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Name and number of lines of every function, decorators not counted."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            yield node.name, node.end_lineno - node.lineno + 1
 
 
 @pytest.fixture(scope="module")

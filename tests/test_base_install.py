@@ -84,6 +84,8 @@ def test_the_pipeline_runs_without_tensorflow(base: Path, tmp_path: Path, reposi
         "eval": 3,
     }
     succeed(base / "bonafide", "store", "verify", "data/features", cwd=tmp_path)
+    succeed(base / "bonafide", "validate", cwd=tmp_path)
+    assert json.loads((tmp_path / "reports" / "data" / "validation.json").read_text())["train"]["bona_fide"] > 0
 
 
 def test_the_metrics_of_a_score_file_need_no_tensorflow(base: Path, tmp_path: Path) -> None:

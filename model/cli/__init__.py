@@ -7,17 +7,21 @@ import typer
 
 from model.cli.compare import compare
 from model.cli.evaluate import evaluate
+from model.cli.export import export
 from model.cli.metrics import metrics
 from model.cli.report import report
 from model.cli.score import score
 from model.cli.train import train
+from model.cli.validate import validate
 from pipeline.cli.examples import examples
 
 
 def register(app: typer.Typer) -> None:
     """Adds the model's commands to the console command."""
+    app.command(epilog="Example: bonafide validate --store data/features --output reports/data")(validate)
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
+    app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
     app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
     app.command(epilog=examples("bonafide compare a.txt b.txt --protocol cm.trl.txt", "bonafide compare HEAD~1 HEAD"))(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from model.artifacts import EVALUATION_FOLDER, scores_file
 from model.cli.options import (
     AsvOption,
     Clusters,
@@ -27,7 +28,6 @@ from model.cli.options import (
 if TYPE_CHECKING:
     from model.metrics import AsvScores, Difference, ScoreTable
 
-REPORTED_SCORES: Final = "reports/evaluation/scores"
 _SIGNIFICANT_P: Final = 0.05
 
 
@@ -138,7 +138,7 @@ def _committed_scores(revision: str, split: str, *, required: bool) -> str:
     known = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if known.returncode:
         raise MetricsError(f"{revision}: neither a score file nor a git revision of this folder")
-    path = f"./{REPORTED_SCORES}/{split}.txt"
+    path = f"./{EVALUATION_FOLDER}/{scores_file(split)}"
     shown = git("show", f"{known.stdout.strip()}:{path}")
     if shown.returncode:
         if not required:

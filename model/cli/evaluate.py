@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from model.artifacts import EVALUATED_SPLITS
 from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOption, warnings_as_notes
 
 if TYPE_CHECKING:
     from model.evaluation.shortcut_audit import Audio
 
-
-# A detector that loses more than this without the silence has learnt from it.
+# A detector whose EER rises by more than this without the silence relies on it.
 SUSPICIOUS_EER_CHANGE: Final = 0.03
 
 
@@ -37,13 +37,13 @@ def evaluate(
     with warnings_as_notes(), progress_bar("splits") as bar:
         task = bar.add_task("Scoring", total=None, note="loading TensorFlow")
         from model.bundle import load_bundle
-        from model.evaluation import evaluate as evaluation
+        from model.evaluation.evaluate import evaluate as evaluate_model
         from pipeline.store import FeatureStore
 
         bundle = load_bundle(model)
-        bar.update(task, total=len(evaluation.SPLITS), note="")
+        bar.update(task, total=len(EVALUATED_SPLITS), note="")
         audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
-        outcome = evaluation.evaluate(
+        result = evaluate_model(
             FeatureStore.open(store),
             bundle,
             loaded.evaluate,
@@ -52,14 +52,14 @@ def evaluate(
             lambda split: bar.update(task, advance=1, note=f"{split} done"),
             lambda count: bar.update(audit_task, advance=count, visible=True),
         )
-    console.print(_evaluation_table(str(output), outcome.metrics))
-    _print_audit(outcome.metrics, outcome.notes)
-    for split in outcome.unlabelled:
+    console.print(_evaluation_table(str(output), result.metrics))
+    _print_audit(result.metrics, result.notes)
+    for split in result.unlabelled:
         console.print(f"{split} has no labels: scores only, in {output}/scores/{split}.txt")
 
 
 def _audio(manifest: Path, corpus: Path) -> "Audio | None":
-    """The clips, or None where the store came here without them."""
+    """The clips, or None where the manifest or the corpus is missing."""
     from model.evaluation.shortcut_audit import Audio
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
@@ -80,7 +80,7 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
         change = trimmed["eer_change"]
         style = "yellow" if change > SUSPICIOUS_EER_CHANGE else ""
         text = f"with the silence at both ends cut off, the EER on eval is {trimmed['eer']:.2%} ({change * 100:+.2f} points)"
-        console.print(text + (": the detector listens to silence" if style else ""), style=style)
+        console.print(text + (": the detector relies on silence" if style else ""), style=style)
     if not any("min_tdcf_2019" in figures for figures in metrics.values()):
         console.print("no t-DCF: evaluate.asv_scores names no scores of a speaker verification system")
 

@@ -10,15 +10,25 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from model.artifacts import (
+    BREAKDOWNS_FOLDER,
+    EVALUATED_SPLITS,
+    EXAMPLES_PICTURE,
+    METRICS_FILE,
+    PLOTS_FOLDER,
+    SCORES_FOLDER,
+    breakdown_file,
+    plot_file,
+    scores_file,
+)
 from model.bundle import Bundle
 from model.dataset import scoring_batches
 from model.errors import ModelError
+from model.evaluation.curves import plots
 from model.evaluation.shortcut_audit import Audio, compare_trimmed, correlations, trimmed_logits
 from model.metrics import (
     AbstainBand,
@@ -31,7 +41,6 @@ from model.metrics import (
     cllr,
     format_scores,
     read_asv_scores,
-    reliability_diagram,
     summarise,
 )
 from model.params import EvaluateParams
@@ -40,27 +49,17 @@ from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_path, atomic_write, write_json
 from pipeline.store import FeatureStore
 
-SPLITS: Final = ("dev", "eval")
-METRICS_FILE: Final = "metrics.json"
-SCORES_FOLDER: Final = "scores"
-PLOTS_FOLDER: Final = "plots"
-BREAKDOWNS_FOLDER: Final = "breakdowns"
-EXAMPLES_FILE: Final = "examples.png"
-_MAX_POINTS: Final = 400
-_HISTOGRAM_BINS: Final = 40
-_PLOT_DIGITS: Final = 6
+_BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
 _SEED: Final = 0
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
 
 Cluster = Literal["speaker", "attack"]
-Record = dict[str, Any]
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
@@ -82,14 +81,14 @@ def evaluate(
     audio: Audio | None = None,
     scored: Callable[[str], None] = lambda split: None,
     audited: Callable[[int], None] = lambda count: None,
-) -> Evaluation:
+) -> EvaluationResult:
     """Evaluates a model on dev and eval.
 
     Args:
         store: A feature store of the bundle's front end.
         bundle: The model.
         params: Batch size, intervals, prior, abstain band.
-        output: Folder to write to; its former scores and plots are removed.
+        output: Folder to write to; the scores and plots of an earlier evaluation are removed.
         audio: The clips themselves, for the shortcut audit of eval; None leaves out what needs them.
         scored: Told each split once its clips are scored.
         audited: Told how many more clips the audit has scored.
@@ -102,61 +101,47 @@ def evaluate(
         InvertedLabelsWarning: An EER is above 50 %.
     """
     bundle.require_front_end_of(store)
-    trials = {split: split_trials(store, split) for split in SPLITS}
-    trials = {split: rows for split, rows in trials.items() if rows}
+    trials = {split: rows for split in EVALUATED_SPLITS if (rows := split_trials(store, split))}
     if not trials:
         raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
-    (output / METRICS_FILE).unlink(missing_ok=True)
-    for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
-        shutil.rmtree(output / folder, ignore_errors=True)
-
+    _remove_earlier(output)
     development = bundle.development
     band = abstain_band(development.bonafide, development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
-    metrics: dict[str, Any] = {"abstain_band": {"low": band.low, "high": band.high}}
-    unlabelled: list[str] = []
-    notes: list[str] = []
+    result = EvaluationResult({"abstain_band": {"low": band.low, "high": band.high}}, [], [])
     for split, rows in trials.items():
         logits = scorer.logits(scoring_batches(store, split, scorer.n_frames, params.batch_size))
-        scores = {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
-        write_scores(output / SCORES_FOLDER / f"{split}.txt", rows, scores)
+        scores = _calibrated(bundle, logits)
+        write_scores(output / scores_file(split), rows, scores)
         scored(split)
         if all(row["label"] is None for row in rows):
-            metrics[split] = {"n_trials": len(rows)}
-            unlabelled.append(split)
+            result.metrics[split] = {"n_trials": len(rows)}
+            result.unlabelled.append(split)
             continue
-        table = labelled_scores(rows, scores, split)
-        metrics[split] = summarise(
-            table,
-            threshold=bundle.threshold,
-            asv=_asv_scores(params, split),
-            n_resamples=params.intervals,
-            cluster=_cluster(params),
-            seed=_SEED,
-        )
-        metrics[split] |= _extras(table, labelled_scores(rows, logits, split), band)
-        metrics[split]["correlation"] = correlations(table, rows)
+        table, uncalibrated = labelled_scores(rows, scores, split), labelled_scores(rows, logits, split)
+        figures = _metrics(split, table, uncalibrated, bundle.threshold, band, params)
+        figures["correlation"] = correlations(table, rows)
         if split == "eval" and audio is not None:
-            names = table.utterance_ids.tolist()
             try:
-                trimmed = trimmed_logits(bundle, scorer, audio, names, params.batch_size, audited)
+                figures["trimmed"] = _audit(bundle, scorer, audio, table, rows, params, audited)
             except ModelError as error:
-                notes.append(f"no shortcut audit: {error}")
-            else:
-                llrs = {name: float(bundle.calibration.apply(logit)) for name, logit in trimmed.logits.items()}
-                other = labelled_scores(rows, llrs, f"{split}, silence cut off")
-                figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
-                metrics[split]["trimmed"] = figures | {"n_unchanged": trimmed.n_unchanged}
-        write_breakdowns(output / BREAKDOWNS_FOLDER / split, table, rows, bundle.threshold, params.intervals)
-        for name, records in plots(table, bundle.threshold, params.prior, metrics[split]["per_attack"]).items():
-            write_json(output / PLOTS_FOLDER / split / f"{name}.json", records)
-    draw_examples(store, output / PLOTS_FOLDER / EXAMPLES_FILE)
-    write_json(output / METRICS_FILE, metrics)
-    return Evaluation(metrics, unlabelled, notes)
+                result.notes.append(f"no shortcut audit: {error}")
+        write_breakdowns(output, split, table, rows, bundle.threshold, params.intervals)
+        for name, records in plots(table, bundle.threshold, params.prior, figures["per_attack"]).items():
+            write_json(output / plot_file(split, name), records)
+        result.metrics[split] = figures
+    draw_examples(store, output / EXAMPLES_PICTURE)
+    write_json(output / METRICS_FILE, result.metrics)
+    return result
 
 
 def write_breakdowns(
-    folder: Path, table: ScoreTable, trials: Iterable[Mapping[str, Any]], threshold: float, n_resamples: int
+    folder: Path,
+    split: str,
+    table: ScoreTable,
+    trials: Iterable[Mapping[str, Any]],
+    threshold: float,
+    n_resamples: int,
 ) -> None:
     """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
 
@@ -177,9 +162,9 @@ def write_breakdowns(
         for part in rows:
             interval = part.eer_interval or (None, None)
             rates = (part.eer, *interval, part.miss, part.false_alarm)
-            shown = ("" if rate is None else round(rate, _PLOT_DIGITS) for rate in rates)
+            shown = ("" if rate is None else round(rate, _BREAKDOWN_DIGITS) for rate in rates)
             writer.writerow([part.name, part.n_bonafide, part.n_spoof, *shown])
-        atomic_write(folder / f"{name}.csv", text.getvalue())
+        atomic_write(folder / breakdown_file(split, name), text.getvalue())
 
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
@@ -192,51 +177,6 @@ def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mappin
         [row["label"] for row in rows],
     )
     atomic_write(path, text)
-
-
-def plots(
-    table: ScoreTable, threshold: float, prior: float, per_attack: Mapping[str, Mapping[str, float]]
-) -> dict[str, list[Record]]:
-    """The data of every plot of one split, as records for DVC's templates.
-
-    Args:
-        table: Log-likelihood ratios.
-        threshold: From which a clip is called bona fide.
-        prior: Of bona fide, for the calibration curve.
-        per_attack: `per_attack` of the split's metrics.
-
-    Returns:
-        `roc` (false_alarm, hit), `precision_recall` (recall, precision), `det` (the rates and their normal deviates),
-        `confusion` (actual, predicted: one record per trial), `score_histogram` (score, bona_fide and spoof as share per
-        bin), `calibration` (predicted, observed) and `per_attack_eer` (attack, eer). Rates are fractions; curves are thinned
-        to a few hundred points.
-    """
-    curve = table.curve
-    points = _thinned(len(curve.miss))
-    miss, false_alarm = curve.miss[points], curve.false_alarm[points]
-    accepted = (1 - miss) * curve.n_bonafide + false_alarm * curve.n_spoof
-    some = accepted > 0
-    precision = (1 - miss[some]) * curve.n_bonafide / accepted[some]
-    # The ends of the DET curve lie at infinity.
-    inner = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
-    predicted = np.where(table.scores >= threshold, BONA_FIDE, SPOOF)
-    return {
-        "roc": _records(false_alarm=false_alarm[::-1], hit=1 - miss[::-1]),
-        "precision_recall": _records(recall=1 - miss[some][::-1], precision=precision[::-1]),
-        "det": _records(
-            false_alarm=false_alarm[inner][::-1],
-            miss=miss[inner][::-1],
-            false_alarm_deviate=_normal_deviates(false_alarm[inner][::-1]),
-            miss_deviate=_normal_deviates(miss[inner][::-1]),
-        ),
-        "confusion": [
-            {"actual": label_name(actual), "predicted": label_name(guess)}
-            for actual, guess in sorted(zip(table.labels.tolist(), predicted.tolist(), strict=True), reverse=True)
-        ],
-        "score_histogram": _histogram(table),
-        "calibration": _calibration(table, prior),
-        "per_attack_eer": [{"attack": name, "eer": figures["eer"]} for name, figures in sorted(per_attack.items())],
-    }
 
 
 def draw_examples(store: FeatureStore, target: Path) -> None:
@@ -278,12 +218,60 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
         figure.savefig(temporary, dpi=72, metadata={"Software": None})
 
 
-def _extras(table: ScoreTable, uncalibrated: ScoreTable, band: AbstainBand) -> dict[str, float]:
+def _remove_earlier(output: Path) -> None:
+    """Removes an earlier evaluation; its metrics first, so that an interrupted run leaves none of other scores."""
+    (output / METRICS_FILE).unlink(missing_ok=True)
+    for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
+        shutil.rmtree(output / folder, ignore_errors=True)
+
+
+def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> dict[str, float]:
+    """Log-likelihood ratios from logits, by utterance id."""
+    return {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
+
+
+def _metrics(
+    split: str,
+    table: ScoreTable,
+    uncalibrated: ScoreTable,
+    threshold: float,
+    band: AbstainBand,
+    params: EvaluateParams,
+) -> dict[str, Any]:
+    """The metrics of one labelled split: those of `summarise`, and what calibration and the abstain band do to it."""
+    figures: dict[str, Any] = summarise(
+        table,
+        threshold=threshold,
+        asv=_asv_scores(params, split),
+        n_resamples=params.intervals,
+        cluster=_cluster(params),
+        seed=_SEED,
+    )
     verdicts = band.verdicts(table.scores)
-    return {
+    return figures | {
         "cllr_before_calibration": cllr(uncalibrated.bonafide, uncalibrated.spoof),
         "uncertain": float(np.mean((verdicts != BONA_FIDE) & (verdicts != SPOOF))),
     }
+
+
+def _audit(
+    bundle: Bundle,
+    scorer: ClipScorer,
+    audio: Audio,
+    table: ScoreTable,
+    rows: list[dict[str, Any]],
+    params: EvaluateParams,
+    audited: Callable[[int], None],
+) -> dict[str, float]:
+    """The EER of a split's clips without the silence at both ends.
+
+    Raises:
+        ModelError: The audio is not that of the manifest any more.
+    """
+    trimmed = trimmed_logits(bundle, scorer, audio, table.utterance_ids.tolist(), params.batch_size, audited)
+    other = labelled_scores(rows, _calibrated(bundle, trimmed.logits), f"{table.source}, silence cut off")
+    figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
+    return figures | {"n_unchanged": trimmed.n_unchanged}
 
 
 def _asv_scores(params: EvaluateParams, split: str) -> AsvScores | None:
@@ -293,31 +281,3 @@ def _asv_scores(params: EvaluateParams, split: str) -> AsvScores | None:
 
 def _cluster(params: EvaluateParams) -> Cluster | None:
     return None if params.interval_clusters == "none" else params.interval_clusters
-
-
-def _records(**columns: FloatArray) -> list[Record]:
-    rows = zip(*(column.round(_PLOT_DIGITS).tolist() for column in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _thinned(n_points: int) -> npt.NDArray[np.intp]:
-    """At most `_MAX_POINTS` places, evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, n_points - 1, min(n_points, _MAX_POINTS)).round().astype(np.intp))
-
-
-def _normal_deviates(rates: FloatArray) -> FloatArray:
-    """The scale of a DET plot: the inverse of the normal distribution function."""
-    normal = NormalDist()
-    return np.array([normal.inv_cdf(rate) for rate in rates.tolist()])
-
-
-def _histogram(table: ScoreTable) -> list[Record]:
-    edges = np.linspace(table.scores.min(), table.scores.max(), _HISTOGRAM_BINS + 1)
-    shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (table.bonafide, table.spoof)]
-    return _records(score=(edges[:-1] + edges[1:]) / 2, bona_fide=shares[0], spoof=shares[1])
-
-
-def _calibration(table: ScoreTable, prior: float) -> list[Record]:
-    diagram = reliability_diagram(table.bonafide, table.spoof, prior=prior)
-    filled = np.isfinite(diagram.predicted)
-    return _records(predicted=diagram.predicted[filled], observed=diagram.observed[filled])

@@ -1,7 +1,7 @@
 """The shortcut audit: how much of a detector's success hangs on what is not the voice.
 
 Published detectors lose many points of EER once the silence around the speech is cut off. The audit scores eval again with
-it cut off, through the same front end, and tells how the score goes along with silence, duration and level.
+it cut off, through the same front end, and gives the correlation of the score with silence, duration and level.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key
 from pipeline.errors import AudioError
 from pipeline.frontends.log_mel import LogMel
 
-MEASURES: Final = ("duration_s", "leading_silence_s", "level_db", "trailing_silence_s")
+_CORRELATED: Final = ("duration_s", "leading_silence_s", "level_db", "trailing_silence_s")
 _THREADS: Final = 4
 _CLIPS_AT_ONCE: Final = 64
 _FEWEST: Final = 3
@@ -147,7 +147,7 @@ def correlations(table: ScoreTable, trials: Iterable[Mapping[str, Any]]) -> dict
     """
     rows = {row["utterance_id"]: row for row in trials}
     found: dict[str, dict[str, float]] = {}
-    for measure in MEASURES:
+    for measure in _CORRELATED:
         values = np.array([rows[name][measure] for name in table.utterance_ids.tolist()])
         of_class = {}
         for label in (BONA_FIDE, SPOOF):

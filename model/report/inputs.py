@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from model.artifacts import (
+    EVALUATED_SPLITS,
+    METRICS_FILE,
+    VALIDATION_FILE,
+    plot_file,
+    scores_file,
+    training_curve_file,
+)
 from model.errors import ModelError
-from model.evaluation.data_validation import VALIDATION_FILE, read_report
-from model.evaluation.evaluate import METRICS_FILE, PLOTS_FOLDER, SCORES_FOLDER, SPLITS
+from model.evaluation.validation_files import read_report
 from model.metrics import ScoreTable, read_scores
 from model.scoring.scorer import labelled_scores, split_trials
 from pipeline.store import FeatureStore
@@ -71,12 +78,12 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
     """
     path = folder / METRICS_FILE
     metrics = _read_json(path)
-    labelled = [split for split in SPLITS if "eer" in metrics.get(split, {})]
+    labelled = [split for split in EVALUATED_SPLITS if "eer" in metrics.get(split, {})]
     if not labelled:
         raise ModelError(f"{path}: no split with labels was evaluated: there is no error rate to report")
     splits = {}
     for split in labelled:
-        file = read_scores(folder / SCORES_FOLDER / f"{split}.txt")
+        file = read_scores(folder / scores_file(split))
         trials = split_trials(store, split)
         scores = dict(zip(file.utterance_ids.tolist(), file.scores.tolist(), strict=True))
         if scores.keys() != {row["utterance_id"] for row in trials}:
@@ -84,9 +91,11 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
                 f"{file.source} scores other clips than the {split} split of {store.storage.url} holds; "
                 "run `bonafide evaluate` again"
             )
-        plots = {name: _read_json(folder / PLOTS_FOLDER / split / f"{name}.json") for name in _PLOTS}
+        plots = {name: _read_json(folder / plot_file(split, name)) for name in _PLOTS}
         splits[split] = EvaluatedSplit(split, metrics[split], plots, labelled_scores(trials, scores, file.source))
-    unlabelled = {split: metrics[split]["n_trials"] for split in SPLITS if split in metrics and split not in labelled}
+    unlabelled = {
+        split: metrics[split]["n_trials"] for split in EVALUATED_SPLITS if split in metrics and split not in labelled
+    }
     band = metrics.get("abstain_band")
     return EvaluationFiles(splits, unlabelled, None if band is None else (band["low"], band["high"]))
 
@@ -103,7 +112,7 @@ def read_validation(folder: Path) -> dict[str, Any] | None:
         return read_report(folder)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
-            f"{folder}: the data validation cannot be read: {error}; run `bonafide features` again"
+            f"{folder}: the data validation cannot be read: {error}; run `bonafide validate` again"
         ) from error
 
 
@@ -116,7 +125,7 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     curves: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for name in CURVES:
         for split in ("train", "dev"):
-            path = folder / "plots" / "metrics" / split / f"{name}.tsv"
+            path = folder / training_curve_file(split, name)
             if not path.exists():
                 continue
             with path.open(encoding="utf-8", newline="") as file:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.bundle import BUNDLE_FILE, Bundle
+from model.artifacts import BUNDLE_FILE, NETWORK_PICTURE
+from model.bundle import Bundle
 from model.errors import ModelError
 from model.params import Params
 from model.report import charts, tables
@@ -21,7 +22,6 @@ from model.report.limits import limits
 from model.report.pictures import data_uri
 from model.report.render import render
 from model.report.words import error_rates
-from model.training.network_plot import PICTURE_FILE
 from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write
 from pipeline.store import FeatureStore
@@ -137,7 +137,7 @@ def _content(
         "unlabelled": evaluation.unlabelled,
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
-        "network_picture": _network_picture(sources.training / PICTURE_FILE),
+        "network_picture": _network_picture(sources.training / NETWORK_PICTURE),
         "attacks": {split: tables.attacks(found, trained) for split, found in metrics.items()},
         "speakers": speakers,
         "n_speakers": n_speakers,

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from model.evaluation.data_validation import FEWEST_CLIPS, MEASURES, SHORTCUT_EER
+from model.evaluation.data_validation import FEWEST_CLIPS, SHORTCUT_EER
 from model.metrics import HEADLINES, Interval, MetricInfo, Part, ScoreTable, by_duration, by_speaker
+from pipeline.store.describe import MEASURES
 
 TILES: Final = ("eer", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
 """The metrics in large type, in this order, as far as they exist."""

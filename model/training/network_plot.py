@@ -5,13 +5,10 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
 
 import keras
 
 from pipeline.files import atomic_write
-
-PICTURE_FILE: Final = "network.svg"
 
 
 def draw_network(network: keras.Model, target: Path) -> Path | None:

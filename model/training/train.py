@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from dvclive import Live
 
+from model.artifacts import NETWORK_PICTURE
 from model.bundle import Bundle, save_bundle
 from model.dataset import count_classes, crop_frames, scoring_batches, steps_per_epoch, training_batches
 from model.metrics import dev_threshold, fit_calibration
@@ -28,7 +29,7 @@ from model.training.callbacks import (
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
 from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.losses import make_loss
-from model.training.network_plot import PICTURE_FILE, draw_network
+from model.training.network_plot import draw_network
 from pipeline.errors import ParamsError
 from pipeline.store import FeatureStore
 
@@ -108,7 +109,7 @@ def train(
     network.set_weights(kept.weights)
     bundle = calibrated_bundle(network, store, params, best.number)
     save_bundle(bundle, output)
-    picture = draw_network(network, report / PICTURE_FILE)
+    picture = draw_network(network, report / NETWORK_PICTURE)
     return TrainingResult(best, len(evaluation.epochs), bundle.threshold, picture)
 
 

@@ -1,4 +1,4 @@
-"""The commands from audio to feature store, one module per command group: `download`, `manifest`, `features`, `store`, `plan`.
+"""The commands from audio to feature store, one module for each, and their registry.
 
 Every command imports what it needs when it runs, so that help is instant. The commands only read options and print: the packages
 beside this one do the work.

@@ -12,7 +12,6 @@ from pipeline.cli.options import ParamsOption
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from model.evaluation.data_validation import Shortcut
     from pipeline.job.counters import WorkerCounts
     from pipeline.job.progress import Progress
     from pipeline.job.run import FeaturesResult, RunPlan
@@ -35,9 +34,6 @@ def features(
             "--workers", min=1, help="Workers; default: one per core here, one per free slot of a Flink cluster."
         ),
     ] = None,
-    report: Annotated[
-        Path, typer.Option("--report", help="Folder for the data validation: balance, distributions, shortcuts.")
-    ] = Path("reports/data"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
     ] = False,
@@ -69,7 +65,6 @@ def features(
         display = _Display(bar)
         result = run_features(rows, clips, output, loaded, flags, display.show_plan, display.show_progress)
     _print_result(output, result)
-    _validate(output, report)
 
 
 class _Display:
@@ -100,41 +95,6 @@ class _Display:
             each = f" by {len(counts.workers)} workers" if counts.workers else ""
             note += f", {speed:.0f}/s{each}"
         self._bar.update(self._task, completed=counts.clips, total=progress.total_clips, note=note)
-
-
-def _validate(output: str, folder: Path) -> None:
-    """Writes the data validation of the store and warns of what would make its results worthless."""
-    from model.evaluation.data_validation import (
-        MEASURES,
-        SHORTCUT_EER,
-        shortcuts_of,
-        uneven_rejects_of,
-        validate,
-        write_report,
-    )
-    from pipeline.cli.console import console, table
-    from pipeline.store import FeatureStore
-
-    store = FeatureStore.open(output)
-    report = validate(store.index, store.rejects())
-    write_report(folder, report, store.index)
-    shortcuts = [
-        (shortcut.split, MEASURES[shortcut.measure], f"{shortcut.eer:.1%}", *_medians(shortcut))
-        for shortcut in shortcuts_of(report)
-    ]
-    if shortcuts:
-        title = f"Shortcuts: a number that tells the classes apart without the voice (EER below {SHORTCUT_EER:.0%})"
-        headings = ("split", "measure", "EER", "bona fide, median", "spoof, median")
-        console.print(table(title, headings, shortcuts), style="yellow")
-    for uneven in uneven_rejects_of(report):
-        console.print(
-            f"[yellow]{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
-            f"the classes are not treated alike; see {folder}/validation.json[/yellow]"
-        )
-
-
-def _medians(shortcut: "Shortcut") -> tuple[str, str]:
-    return f"{shortcut.bona_fide:.3g}", f"{shortcut.spoof:.3g}"
 
 
 def _print_plan(plan: "RunPlan") -> None:

@@ -12,15 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.evaluation.data_validation import (
-    FEWEST_CLIPS,
-    MEASURES,
-    read_report,
-    shortcuts_of,
-    uneven_rejects_of,
-    validate,
-    write_report,
-)
+from model.evaluation.data_validation import FEWEST_CLIPS, shortcuts_of, uneven_rejects_of, validate
+from model.evaluation.validation_files import read_report, write_report
+from pipeline.store.describe import MEASURES
 from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA
 
 

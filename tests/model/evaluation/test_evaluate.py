@@ -203,7 +203,7 @@ def test_the_confusion_plot_counts_what_the_metrics_count(report: Path) -> None:
 
 
 def test_curves_of_many_trials_are_thinned_but_keep_their_ends(report: Path) -> None:
-    from model.evaluation.evaluate import plots
+    from model.evaluation.curves import plots
     from model.metrics import score_table
 
     draw = np.random.default_rng(1)

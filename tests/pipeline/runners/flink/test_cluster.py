@@ -54,11 +54,11 @@ class Work:
         local = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
         run_features(self.manifest, corpus, str(self.store), load_params(self.params_file), local)
 
-    def command(self, output: Path | str, report: Path, *more: str) -> list[str]:
+    def command(self, output: Path | str, *more: str) -> list[str]:
         return [
             *(sys.executable, "-m", "bonafide", "features", "--params", str(self.params_file)),
             *("--manifest", str(self.manifest_file), "--root", str(self.corpus)),
-            *("--output", str(output), "--report", str(report), *more),
+            *("--output", str(output), *more),
         ]
 
 
@@ -112,9 +112,9 @@ def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
     """Starts runs with `--on flink` on the cluster; kills those that a failed test left running."""
     runs: list[Run] = []
 
-    def start(output: Path | str, report: Path, *more: str) -> Run:
+    def start(output: Path | str, *more: str) -> Run:
         flags = ["--on", "flink", "--", *cluster.beam_flags(), *more]
-        runs.append(Run(cluster, work.command(output, report, *flags)))
+        runs.append(Run(cluster, work.command(output, *flags)))
         return runs[-1]
 
     yield start
@@ -157,7 +157,7 @@ def jobs(cluster: Any) -> list[str]:
 def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    status, printed = start(tmp_path / "store", tmp_path / "report").end()
+    status, printed = start(tmp_path / "store").end()
     assert status == 0, printed
     assert files_of(tmp_path / "store") == files_of(work.store)
     assert verify(tmp_path / "store", work.manifest) == []
@@ -171,7 +171,7 @@ def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
     FlinkCluster(cluster.dashboard).cancel(newest["jid"])  # one that has ended is no error
     # Nothing is left to do: no job is sent.
     before = len(jobs(cluster))
-    status, printed = start(tmp_path / "store", tmp_path / "report").end()
+    status, printed = start(tmp_path / "store").end()
     assert status == 0, printed
     assert f"{SHARDS} shards kept, 0 redone" in printed
     assert len(jobs(cluster)) == before
@@ -184,7 +184,7 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
     # Workers inherit the environment of their pool, with the address and the keys of the object store.
     with local_cluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
         flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar", *cluster.beam_flags()]
-        status, printed = Run(cluster, work.command(s3_url, tmp_path / "report", *flags)).end()
+        status, printed = Run(cluster, work.command(s3_url, *flags)).end()
     assert status == 0, printed
     assert "2 workers: " in printed  # one for each slot
     folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
@@ -225,7 +225,7 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     run.process.kill()
     run.process.communicate()
     assert "RUNNING" in jobs(cluster) or "RESTARTING" in jobs(cluster)
-    again = start(store, tmp_path / "report")
+    again = start(store)
     status, printed = again.end()
     assert status == 0, printed
     assert "the command that started it is gone" in printed
@@ -252,7 +252,7 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
         time.sleep(0.1)
     finished = committed(store)
     assert finished
-    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
+    completes(start(store), store, work, finished, kept=len(finished))
 
 
 def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
@@ -268,7 +268,7 @@ def test_a_killed_job_manager_is_told_and_the_next_run_on_a_new_cluster_goes_on(
     finished = committed(store)
     cluster.stop()
     cluster.start()
-    completes(start(store, tmp_path / "report"), store, work, finished, kept=len(finished))
+    completes(start(store), store, work, finished, kept=len(finished))
 
 
 def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
@@ -277,14 +277,14 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     expected = plan_run(work.manifest, str(tmp_path / "store"), load_params(work.params_file)).pending_bytes
     # Enough for the expected records, but not for the index parts too.
     with small_disk(tmp_path / "disk", f"size={expected // 1024 + 64}k") as disk:
-        status, printed = start(disk / "store", tmp_path / "report").end()
+        status, printed = start(disk / "store").end()
         assert status == 1
         assert "the disk is full" in printed
         assert "Traceback" not in printed
         finished = committed(disk / "store")
         assert finished
         subprocess.run(["mount", "-o", "remount,size=1g", disk], check=True)
-        completes(start(disk / "store", tmp_path / "report"), disk / "store", work, finished, kept=len(finished))
+        completes(start(disk / "store"), disk / "store", work, finished, kept=len(finished))
 
 
 # Found before any work
@@ -313,7 +313,7 @@ def test_a_folder_that_the_workers_do_not_share_is_found(start: Callable[..., Ru
     shared.mkdir()
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
+        run = start(shared / "store", f"--environment_config={address}")
         assert "storage not shared: the workers wrote 2 tokens" in failed_preflight(run, shared / "store")
 
 
@@ -322,7 +322,7 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
     shared.mkdir()
     wrapper = namespace_with(f"mount --bind {shared} {shared} && mount -o remount,bind,ro {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(shared / "store", tmp_path / "report", f"--environment_config={address}")
+        run = start(shared / "store", f"--environment_config={address}")
         told = failed_preflight(run, shared / "store")
     assert "storage not writable from the workers" in told
     assert "read-only" in told
@@ -331,14 +331,14 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
 def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], work: Work, tmp_path: Path) -> None:
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {work.corpus.parent}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}")
         assert "does not see the audio" in failed_preflight(run, tmp_path / "store")
 
 
 def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     python = environment_without_the_project(tmp_path / "bare")
     with worker_pool(tmp_path, python) as address:
-        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}")
         told = failed_preflight(run, tmp_path / "store")
     assert "package missing on the workers: No module named 'pipeline' (worker on" in told
 
@@ -355,7 +355,7 @@ def test_another_version_on_the_workers_is_found(
     )
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     with worker_pool(tmp_path, python) as address:
-        run = start(tmp_path / "store", tmp_path / "report", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}")
         told = failed_preflight(run, tmp_path / "store")
     assert "has other versions than this command: soxr 0.0.1 instead of" in told
 
@@ -377,5 +377,5 @@ def test_workers_that_end_as_they_start_are_found(
 
 
 def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
-    run = start(tmp_path / "store", tmp_path / "report", "--parallelism=3")
+    run = start(tmp_path / "store", "--parallelism=3")
     assert "has 2 free of 2 slots, the job needs 3" in failed_preflight(run, tmp_path / "store")

@@ -1,0 +1,166 @@
+"""The stages of dvc.yaml: their code deps are what their commands import, and the committed lock is of the committed code.
+
+The unit is a package of the layout with all that is nested in it, such as `pipeline/audio`, or a single file for modules at
+the top of `pipeline` and `model` and for the commands. A stage uses a unit when its command imports any module of it, at the
+top or inside a function, directly or through other modules.
+
+Registries that only load commands for the console are no part of a stage: `bonafide.py`, `pipeline/cli/__init__.py` and
+`model/cli/__init__.py` import the modules of all commands to add them to the console, and nothing of what a stage computes
+depends on the other commands. They are not entered.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+import bonafide
+from tests.support.dvc_project import Project, changed, paths, stages
+from tests.support.imports import PACKAGES, REPOSITORY, modules, reached, unit
+
+REGISTRIES = ("pipeline.cli", "model.cli")
+ORDER = ("manifest", "features", "validate", "train", "evaluate", "export", "report")
+COMMANDS = {command.callback.__name__: command.callback.__module__ for command in bonafide.app.registered_commands}
+
+# What a stage must never depend on, however its command is written: the stages before it have made their files, those
+# after it have not begun.
+FOREIGN = {
+    "manifest": {"pipeline/job", "pipeline/runners", "pipeline/store", "model"},
+    "features": {"model"},
+    "validate": {
+        "pipeline/job",
+        "pipeline/runners",
+        "model/training",
+        "model/networks",
+        "model/scoring",
+        "model/bundle.py",
+    },
+    "train": {"pipeline/job", "pipeline/runners", "model/evaluation", "model/export", "model/report"},
+    "evaluate": {
+        "pipeline/job",
+        "pipeline/runners",
+        "model/training",
+        "model/networks",
+        "model/export",
+        "model/report",
+    },
+    "export": {"pipeline/job", "pipeline/runners", "model/training", "model/evaluation", "model/report"},
+    "report": {"pipeline/job", "pipeline/runners", "model/training", "model/networks", "model/export"},
+}
+
+
+def used(stage: str) -> set[str]:
+    """The units that a stage's command uses."""
+    return {unit(name) for name in reached(COMMANDS[stage], REGISTRIES)}
+
+
+def code_deps(stage: str) -> set[str]:
+    return {path for path in paths(stages()[stage]["deps"]) if path.partition("/")[0] in PACKAGES}
+
+
+def is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def test_each_stage_runs_the_command_of_its_name_in_the_order_of_the_data() -> None:
+    assert tuple(stages()) == ORDER
+    for name, stage in stages().items():
+        assert stage["cmd"].startswith(f"bonafide {name} ")
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_depends_on_the_packages_that_its_command_imports_and_on_no_other(stage: str) -> None:
+    missing, unused = sorted(used(stage) - code_deps(stage)), sorted(code_deps(stage) - used(stage))
+    assert (missing, unused) == ([], []), f"dvc.yaml, stage {stage}: add to deps {missing}, remove {unused}"
+
+
+def test_a_change_of_any_module_makes_exactly_the_stages_stale_that_use_it() -> None:
+    users = {stage: used(stage) for stage in ORDER}
+    deps = {stage: code_deps(stage) for stage in ORDER}
+    wrong = {}
+    for name, path in modules().items():
+        stale = {stage for stage in ORDER if any(is_below(path.as_posix(), dep) for dep in deps[stage])}
+        expected = {stage for stage in ORDER if unit(name) in users[stage]}
+        if stale != expected:
+            wrong[path.as_posix()] = f"stale: {sorted(stale)}, users: {sorted(expected)}"
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_no_stage_uses_what_belongs_to_the_work_of_others(stage: str) -> None:
+    found = {path for path in used(stage) if any(is_below(path, folder) for folder in FOREIGN[stage])}
+    assert found == set(), {name for name in reached(COMMANDS[stage], REGISTRIES) if unit(name) in found}
+
+
+def test_params_are_whole_sections_and_every_section_is_used() -> None:
+    sections = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8")).keys()
+    listed = [section for name, stage in stages().items() if name != "report" for section in stage.get("params", [])]
+    assert sorted(listed) == sorted(sections)
+    assert stages()["report"]["params"] == list(sections)
+
+
+def test_each_stage_has_its_own_folder_below_reports() -> None:
+    outs = [path for stage in stages().values() for path in paths(stage["outs"])]
+    assert len(set(outs)) == len(outs)
+    assert not [(a, b) for a in outs for b in outs if a != b and is_below(a, b)]
+
+
+def test_lock_and_figures_are_those_of_the_committed_code() -> None:
+    """Fails after a change of code or parameters until `dvc repro` has run and its lock and figures are there."""
+    assert changed(REPOSITORY) == {}, "run `dvc repro` and commit dvc.lock and reports with the code"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy in which every stage counts as run; its outs are placeholders."""
+    project = Project(tmp_path_factory.mktemp("stages") / "bonafide")
+    sources = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["data"]["root"]
+    for path in (sources, *(path for stage in stages().values() for path in paths(stage["outs"]))):
+        target = project.root / path
+        if target.suffix:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            target.mkdir(parents=True)
+            target /= "placeholder"
+        target.write_text(path)
+    project.run("dvc", "commit", "--force", "--quiet")
+    return project
+
+
+def test_what_dvc_finds_changed_is_a_stages_own_code_parameters_and_figures(finished: Project) -> None:
+    assert changed(finished.root) == {}
+    for file, expected in (
+        ("model/training/train.py", {"train": ["model/training"]}),
+        ("reports/train/placeholder", {"report": ["reports/train"], "train": ["reports/train"]}),
+    ):
+        with appended(finished.root / file):
+            assert changed(finished.root) == expected
+    params = finished.root / "params.yaml"
+    with appended(params, params.read_text().replace("patience: 10", "patience: 11")):
+        assert set(changed(finished.root)) == {"train", "report"}
+    assert changed(finished.root) == {}
+
+
+@pytest.mark.slow
+def test_dvc_finds_the_stages_stale_that_use_a_changed_module(finished: Project) -> None:
+    wrong = {}
+    for name, path in modules().items():
+        with appended(finished.root / path):
+            stale = set(changed(finished.root))
+        expected = {stage for stage in ORDER if unit(name) in used(stage)}
+        if stale != expected:
+            wrong[path.as_posix()] = f"stale: {sorted(stale)}, users: {sorted(expected)}"
+    assert wrong == {}
+
+
+@contextmanager
+def appended(path: Path, content: str | None = None) -> Iterator[None]:
+    """Gives a file another content, by default a comment more; the old one comes back at the end."""
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n# changed\n" if content is None else content.encode())
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
