@@ -1,4 +1,4 @@
-"""Output of the commands for people: tables, progress bars, byte sizes. Messages go to standard error, results to standard out."""
+"""Output of the commands for people: tables, progress bars, sizes. Messages go to standard error, results to standard output."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
