@@ -1,4 +1,4 @@
-"""Output of the commands for people: tables, progress bars, byte sizes. Messages go to stderr, results to stdout."""
+"""Output of the commands for people: tables, progress bars, sizes. Messages go to standard error, results to standard output."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Measures what the features job costs on this machine: synthetic clips for `bonafide plan`, clips of the run for a dry run."""
+"""Measures what the features job costs on this machine: on synthetic clips for `bonafide plan`, on real ones for a dry run."""
 
 import hashlib
 import itertools
