@@ -21,8 +21,9 @@ import numpy as np
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
+from pipeline.frontends import FeatureParams
 from pipeline.frontends.log_mel import LogMel
-from pipeline.params import FeatureParams, load_params
+from pipeline.params import load_params
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATE, SEMITONES = 0.95, 1.3

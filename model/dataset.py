@@ -22,7 +22,7 @@ from model.params import TrainParams
 from model.scoring.windows import _frames, clip_windows
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
 
 SHUFFLE_BYTES: Final = 128 * 2**20
@@ -67,7 +67,7 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
     """
     counts = count_classes(store, "train")
     n_frames = crop_frames(params.crop_s, store.features)
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     buffer = _shuffle_buffer(store)
     paths = _record_files(store, store.shards("train"))
 
@@ -121,7 +121,7 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         A dataset of (utterance id string [batch], features float32 [batch, n_frames, bins] in dB). A clip fills one or
         more windows in a row, see `clip_windows`.
     """
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     paths = _record_files(store, store.shards(split))
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -151,7 +151,7 @@ def to_dataset(store: FeatureStore) -> tf.data.Dataset:
     Returns:
         A dataset of what `parse_record` gives, unbatched, in the order of the index.
     """
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     index = store.index.select(["shard", "utterance_id", "copy"])
     keys = [f"{row['utterance_id']} {row['copy']}" for row in index.to_pylist()]
     selected = tf.lookup.StaticHashTable(
@@ -176,7 +176,7 @@ def parse_record(record: tf.Tensor, n_bins: int) -> dict[str, tf.Tensor]:
 
     Args:
         record: A serialised `tf.train.Example`, string scalar.
-        n_bins: Mel bins of the store.
+        n_bins: Bins of the store's spectrograms.
 
     Returns:
         `utterance_id` string, `label` int64 (-1 where there is none), `copy` int64, `features` float32 [n_frames, n_bins]
@@ -214,7 +214,7 @@ def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tenso
 
 
 def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask: int) -> tf.Tensor:
-    """Hides a band of mel bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
+    """Hides a band of bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
 
     Args:
         features: float32 [frames, bins] in dB.

@@ -16,7 +16,7 @@ class TrainParams(Section):
         crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
         class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
         channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
-        freq_mask: Widest SpecAugment frequency mask in mel bins, 0 for none.
+        freq_mask: Widest SpecAugment frequency mask in bins, 0 for none.
         time_mask: Widest SpecAugment time mask in frames, 0 for none.
         mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
         devices: GPUs to use; "auto" for all.

@@ -39,6 +39,7 @@ from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.files import atomic_path, atomic_write, write_json
 from pipeline.store import FeatureStore
+from pipeline.store.plots import label_bins
 
 SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"
@@ -263,7 +264,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
                 example.features.T.astype(np.float32),
                 origin="lower",
                 aspect="auto",
-                extent=(0, seconds, 0, features.n_mels),
+                extent=(0, seconds, -0.5, features.n_bins - 0.5),
                 vmin=features.floor_db,
                 vmax=20,
                 cmap="magma",
@@ -271,7 +272,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
             attack = f", {example.attack_id}" if example.attack_id else ""
             axis.set_title(f"{title}{attack}: {name}", fontsize=9)
             axis.set_xlabel("seconds", fontsize=8)
-        row[0].set_ylabel("mel band")
+        label_bins(row[0], features)
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
     with atomic_path(target) as temporary:

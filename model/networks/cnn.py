@@ -1,4 +1,4 @@
-"""The network: blocks of Conv → BatchNorm → ReLU → MaxPool over a log-Mel spectrogram, down to one logit for bona fide.
+"""The network: blocks of Conv → BatchNorm → ReLU → MaxPool over a spectrogram, down to one logit for bona fide.
 
 Built of standard Keras layers alone, so that the saved file opens anywhere. Normalisation by the statistics of the training
 data is a layer of it: nobody can forget it.
@@ -32,7 +32,7 @@ def build_network(n_frames: int, statistics: Statistics, params: TrainParams, po
     n_bins = len(statistics.mean)
     # A bin that never varies, such as one beyond the corpus' band, must not be blown up.
     deviation = statistics.deviation.clip(min=_SMALLEST_DEVIATION)
-    inputs = keras.Input((n_frames, n_bins), name="log_mel_db")
+    inputs = keras.Input((n_frames, n_bins), name="spectrogram_db")
     values = layers.Normalization(
         axis=-1, mean=statistics.mean.tolist(), variance=(deviation**2).tolist(), name="normalise", dtype="float32"
     )(inputs)

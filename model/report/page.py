@@ -19,7 +19,7 @@ from model.errors import ModelError
 from model.metrics import Interval
 from model.params import Params
 from model.report import charts, tables, words
-from model.report.clips import Corpus, data_uri, hard_clips, hardest
+from model.report.clips import Corpus, data_uri, frequency_ticks, hard_clips, hardest
 from model.report.gradcam import last_block
 from model.report.inputs import Evaluation, git_revision, read_curves, read_evaluation, read_validation
 from model.training.network_plot import PICTURE_FILE
@@ -207,7 +207,7 @@ def _content(
         "measures": _measures(validation, main.split),
         "audit": _audit(metrics),
         "limits": words.limits(metrics, validation, window_s, prior, unseen),
-        "features": bundle.features,
+        "frequency_ticks": frequency_ticks(bundle.features),
         "prior": prior,
         "threshold": bundle.threshold,
         "window_s": window_s,

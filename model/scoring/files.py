@@ -18,7 +18,7 @@ from model.metrics import abstain_band, probability
 from model.scoring.scorer import ClipScorer
 from pipeline.audio.decode import decode
 from pipeline.errors import AudioError
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 
 AUDIO_SUFFIXES: Final = (".flac", ".wav")
 _VERDICTS: Final = {1: "bona fide", 0: "spoof", -1: "uncertain"}
@@ -65,7 +65,7 @@ def score_files(
         One verdict per file, in order; a file that cannot be used has a `problem` and stops nothing.
     """
     scorer = ClipScorer(bundle.network)
-    front_end = LogMel(bundle.features)
+    front_end = make_front_end(bundle.features)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
     for path in paths:
         try:

@@ -20,7 +20,7 @@ import soxr
 from pipeline.audio import Waveform
 from pipeline.audio.measures import _decibels
 from pipeline.errors import AudioError
-from pipeline.params import FeatureParams
+from pipeline.section import ClipParams
 
 _LOWEST_RATE = 1_000
 _HIGHEST_RATE = 1_000_000
@@ -91,7 +91,7 @@ def probe(path: Path) -> Probe:
     return Probe(rate, channels, n_samples, n_samples / rate)
 
 
-def decode(path: Path, params: FeatureParams, expected_sha256: str | None = None) -> Decoded:
+def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
     """Decodes an audio file into a mono waveform at the front end's sample rate.
 
     Channels are averaged. Other sample rates are resampled with soxr at its very high quality, which does not depend on
@@ -119,7 +119,7 @@ def decode(path: Path, params: FeatureParams, expected_sha256: str | None = None
     return decode_bytes(_read_file(path), params, expected_sha256)
 
 
-def decode_bytes(data: bytes, params: FeatureParams, expected_sha256: str | None = None) -> Decoded:
+def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
     """Decodes the bytes of an audio file; everything else as for `decode`."""
     sha256 = hashlib.sha256(data).hexdigest()
     if expected_sha256 is not None and sha256 != expected_sha256:

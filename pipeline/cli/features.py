@@ -41,7 +41,7 @@ def features(
         bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
     ] = False,
 ) -> None:
-    """Run the Beam job: decode, augment and write log-Mel spectrograms to the feature store.
+    """Run the Beam job: decode, augment and write spectrograms to the feature store.
 
     A run that was stopped goes on where it was; after a change only the shards that it concerns are redone. Beam options
     follow `--`, or stand in BEAM_ARGS.

@@ -305,20 +305,36 @@ def _findings_table(path: str, findings: "list[Finding]") -> Any:
 
 def _bins_table(store: "FeatureStore") -> Any:
     from pipeline.cli.console import table
+    from pipeline.frontends import make_front_end
 
     statistics = store.statistics
-    bins = range(0, len(statistics.mean), max(1, len(statistics.mean) // 10))
-    lines = [(number, f"{statistics.mean[number]:.1f}", f"{statistics.deviation[number]:.1f}") for number in bins]
-    title = f"{len(lines)} of {len(statistics.mean)} mel bins, {statistics.n_frames:,} frames of train originals"
-    return table(title, ("bin", "mean, dB", "deviation, dB"), lines)
+    frequencies = make_front_end(store.features).frequencies()
+    lines = [
+        (
+            number,
+            f"{frequencies[number]:.0f}",
+            f"{statistics.mean[number]:.1f}",
+            f"{statistics.deviation[number]:.1f}",
+        )
+        for number in range(0, len(frequencies), max(1, len(frequencies) // 10))
+    ]
+    title = f"{len(lines)} of {len(frequencies)} bins, {statistics.n_frames:,} frames of train originals"
+    return table(title, ("bin", "frequency, Hz", "mean, dB", "deviation, dB"), lines)
 
 
 def _front_end(store: "FeatureStore") -> str:
-    front_end = store.features
-    window, hop = (1000 * n / front_end.sample_rate for n in (front_end.win_length, front_end.hop_length))
+    from pipeline.frontends import make_front_end
+
+    params = store.features
+    frequencies = make_front_end(params).frequencies()
+    parameters = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in params.spectral().items()
+        if key != "kind"
+    )
     return (
-        f"log-Mel, version {store.info['front_end_version']}: {front_end.sample_rate} Hz, {front_end.n_mels} bins from "
-        f"{front_end.f_min:g} to {front_end.f_max:g} Hz, window {window:g} ms, hop {hop:g} ms, floor {front_end.floor_db:g} dB"
+        f"{params.kind}, version {store.info['front_end_version']}: {params.n_bins} bins at {frequencies[0]:.0f} to "
+        f"{frequencies[-1]:.0f} Hz, a frame every {1000 * params.hop_length / params.sample_rate:g} ms ({parameters})"
     )
 
 

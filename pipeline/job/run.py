@@ -179,7 +179,7 @@ def _write_pending(
     work = WriteShard(str(root), where, plan.config, params.features, params.augment)
     with runners.interruptible(flags), worklist(where, plan.standing.pending, job_name) as elements:
         if tasks:
-            probe_workers(lambda build: runners.try_out(build, flags), tasks, root, where)
+            probe_workers(lambda build: runners.try_out(build, flags), tasks, root, where, params.features.kind)
         with _Reporter(plan, on_progress) as reporter:
             runners.run(
                 lambda p: _build(p, elements, work), flags, lambda: in_flight(plan.storage), reporter.take_counts

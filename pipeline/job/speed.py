@@ -20,10 +20,11 @@ import soundfile
 
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import MANIFEST_SCHEMA
+from pipeline.frontends import FeatureParams
 from pipeline.job.capacity import Rates
 from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
-from pipeline.params import AugmentParams, FeatureParams, Params
+from pipeline.params import AugmentParams, Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.lineage import Config
@@ -164,7 +165,7 @@ def _manifest(n_clips: int) -> pa.Table:
 
 def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> Iterator[StoredExample]:
     """Examples of one frame: the command reads the index alone, whatever the size of the records."""
-    frame = np.zeros((1, features.n_mels), np.float16)
+    frame = np.zeros((1, features.n_bins), np.float16)
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
         for copy in range(1 + augment.copies):

@@ -27,9 +27,10 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 class _WriteToken(beam.DoFn):  # type: ignore[misc]
     """Processes a number: writes what this worker is and sees under that name. Imports of the package stay in `process`."""
 
-    def __init__(self, url: str, root: str) -> None:
+    def __init__(self, url: str, root: str, kind: str) -> None:
         self._url = url
         self._root = root
+        self._kind = kind
 
     def process(self, number: int) -> Iterator[int]:
         host = socket.gethostname()
@@ -43,7 +44,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         seen = {
             "host": host,
             "audio": Path(self._root).is_dir(),
-            "versions": installed_versions(),
+            "versions": installed_versions(self._kind),
         }
         try:
             Storage.open(self._url).write(f"probe/{number}.json", json.dumps(seen).encode())
@@ -53,7 +54,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
 
 
 def probe_workers(
-    try_out: Callable[[Callable[[beam.Pipeline], None]], None], workers: int, root: Path, output: str
+    try_out: Callable[[Callable[[beam.Pipeline], None]], None], workers: int, root: Path, output: str, kind: str
 ) -> None:
     """Runs the probe and judges what comes back.
 
@@ -63,25 +64,26 @@ def probe_workers(
         root: Folder of the audio, absolute.
         output: The store's address, absolute; tokens are written to its work folder, which is removed with the list of
             utterances.
+        kind: Of front end.
 
     Raises:
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
             or the audio is not visible.
     """
     storage = work_folder(output)
-    write = _WriteToken(storage.url, str(root))
+    write = _WriteToken(storage.url, str(root), kind)
     try_out(lambda p: p | beam.Create(range(workers), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write))
-    _judge(storage, workers, root, output)
+    _judge(storage, workers, root, output, kind)
 
 
-def _judge(storage: Storage, workers: int, root: Path, output: str) -> None:
+def _judge(storage: Storage, workers: int, root: Path, output: str, kind: str) -> None:
     found: Sequence[str] = storage.list("probe/")
     if len(found) < workers:
         raise RunnerError(
             f"storage not shared: the workers wrote {workers} tokens beside {output}, {len(found)} of them are seen from here. "
             "Mount the same folder under the same path on every machine, or give s3://bucket/prefix"
         )
-    versions: dict[str, Any] = installed_versions()
+    versions: dict[str, Any] = installed_versions(kind)
     for name in found:
         seen = json.loads(storage.read(name))
         if not seen["audio"]:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import AugmentParams, FeatureParams
-from pipeline.store.schema import (
-    FORMAT_VERSION,
-)
+from pipeline.frontends import FeatureParams, front_end_version
+from pipeline.params import AugmentParams
+from pipeline.store.schema import FORMAT_VERSION
 
 
 def digest(value: Any) -> str:
@@ -49,24 +47,30 @@ _VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 class Config:
     """What decides the bytes of a store beside its utterances.
 
+    A parameter that has its default is left out, so that a key which a later version of the program adds with a default
+    leaves the stores made before it current. The default of such a key therefore never changes.
+
     Attributes:
         features: The front end, without what only judges the result.
         augment: The augmentation.
         versions: Of the format, the front end and the libraries that compute or encode values.
+        n_bins: Bins of a spectrogram; follows from `features`.
     """
 
     features: dict[str, Any]
     augment: dict[str, Any]
     versions: dict[str, Any]
+    n_bins: int
 
     @classmethod
     def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
         """The configuration of a run with these parameters and the installed libraries."""
         # A limit on rejects changes whether a run fails, not what it writes.
         return cls(
-            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
-            augment=augment.model_dump(mode="json"),
-            versions=installed_versions(),
+            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}, exclude_defaults=True),
+            augment=augment.model_dump(mode="json", exclude_defaults=True),
+            versions=installed_versions(features.kind),
+            n_bins=features.n_bins,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,11 +83,11 @@ class Config:
         return digest(self.as_dict())
 
 
-def installed_versions() -> dict[str, Any]:
-    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
+def installed_versions(kind: str) -> dict[str, Any]:
+    """Versions of the format, a kind of front end and the libraries that compute or encode values, in this process."""
     return {
         "format": FORMAT_VERSION,
-        "front_end": FRONT_END_VERSION,
+        "front_end": front_end_version(kind),
         **{name: version(name) for name in _VERSIONED},
     }
 

@@ -7,7 +7,7 @@ Memory is that of the index, whatever the store holds.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
-from pipeline.params import AugmentParams, FeatureParams
+from pipeline.frontends import FeatureParams
+from pipeline.params import AugmentParams, parse_features
 from pipeline.storage import Storage
 from pipeline.store.lineage import digest
 from pipeline.store.records import Example, decode_example, unframe
@@ -95,7 +96,7 @@ class FeatureStore:
     @property
     def features(self) -> FeatureParams:
         """The front end that made the store; `max_reject_fraction`, which no byte depends on, is 1."""
-        return FeatureParams.model_validate({**self.info["parameters"]["features"], "max_reject_fraction": 1.0})
+        return stored_features(self.info, self.storage.url)
 
     @property
     def augment(self) -> AugmentParams:
@@ -229,6 +230,15 @@ def read_info(storage: Storage) -> dict[str, Any]:
     if own_checksum(info) != checksum:
         raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: wrong checksum; run `bonafide store verify`")
     return info
+
+
+def stored_features(info: Mapping[str, Any], where: str) -> FeatureParams:
+    """The front end that store.json states; `max_reject_fraction`, which no byte depends on, is 1.
+
+    Raises:
+        ParamsError: It is of a kind, or has a parameter, that this program does not know.
+    """
+    return parse_features({**info["parameters"]["features"], "max_reject_fraction": 1.0}, f"{where}/{STORE_FILE}")
 
 
 def own_checksum(info: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ class Example:
         attack_id: None for bona fide speech.
         label: 1 bona fide, 0 spoof, None for an unlabelled trial.
         copy: 0 for the original, 1 and up for augmented copies.
-        features: Log-Mel spectrogram, float16 [n_frames, n_mels], in dB.
+        features: Spectrogram, float16 [n_frames, n_bins], in dB.
     """
 
     utterance_id: str

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
-from pipeline.params import AugmentParams, FeatureParams, StoreParams
+from pipeline.frontends import FeatureParams
+from pipeline.params import AugmentParams, StoreParams
 from pipeline.store.lineage import digest
 from pipeline.store.schema import shard_name
 
@@ -98,7 +99,7 @@ def expected_bytes(manifest: pa.Table, features: FeatureParams, augment: Augment
 
 def example_bytes(duration_s: float, features: FeatureParams) -> int:
     """Expected size in bytes of the record of one example that lasts `duration_s` seconds."""
-    per_second = features.sample_rate / features.hop_length * features.n_mels * 2
+    per_second = features.sample_rate / features.hop_length * features.n_bins * 2
     return int(duration_s * per_second) + _RECORD_OVERHEAD_BYTES
 
 

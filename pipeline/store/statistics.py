@@ -1,4 +1,4 @@
-"""Mean and deviation of each mel bin over the frames of the train originals, summed in float64 in a fixed order."""
+"""Mean and deviation of each bin over the frames of the train originals, summed in float64 in a fixed order."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Statistics:
     """Per-bin statistics over all frames of the originals (copy 0) of train.
 
     Attributes:
-        mean: float64 [n_mels], in dB.
-        deviation: float64 [n_mels], population standard deviation in dB.
+        mean: float64 [n_bins], in dB.
+        deviation: float64 [n_bins], population standard deviation in dB.
         n_frames: Frames counted.
     """
 
@@ -29,13 +29,13 @@ class FrameSums:
     Every example is summed on its own and added in the order given, so the result depends on that order alone.
     """
 
-    def __init__(self, n_mels: int) -> None:
+    def __init__(self, n_bins: int) -> None:
         self.n_frames = 0
-        self.total = np.zeros(n_mels)
-        self.squares = np.zeros(n_mels)
+        self.total = np.zeros(n_bins)
+        self.squares = np.zeros(n_bins)
 
     def add(self, features: npt.NDArray[np.float16]) -> None:
-        """Adds an example's frames; `features` is float16 [n_frames, n_mels] in dB."""
+        """Adds an example's frames; `features` is float16 [n_frames, n_bins] in dB."""
         values = features.astype(np.float64)
         self.n_frames += len(values)
         self.total += values.sum(axis=0)
@@ -46,13 +46,13 @@ class FrameSums:
         return {"n_frames": self.n_frames, "total": self.total.tolist(), "squares": self.squares.tolist()}
 
     @staticmethod
-    def merged(parts: Iterable[Mapping[str, Any]], n_mels: int) -> Statistics:
+    def merged(parts: Iterable[Mapping[str, Any]], n_bins: int) -> Statistics:
         """Statistics of the sums of several shards, added in the order given.
 
         Returns:
             All zeros where there is no frame.
         """
-        whole = FrameSums(n_mels)
+        whole = FrameSums(n_bins)
         for part in parts:
             whole.n_frames += part["n_frames"]
             whole.total += np.array(part["total"])

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.corpus.schema import REJECT_REASONS, SPLITS
-from pipeline.errors import StoreError
+from pipeline.errors import ParamsError, StoreError
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
 from pipeline.store.lineage import canonical_json, digest
-from pipeline.store.reader import own_checksum, parse_part
+from pipeline.store.reader import own_checksum, parse_part, stored_features
 from pipeline.store.records import FRAME_BYTES, HEADER_BYTES, Example, decode_example, payload_length, unframe
 from pipeline.store.schema import (
     FORMAT_VERSION,
@@ -159,6 +159,7 @@ class _ShardCheck:
         self._planned = planned
         self._notes = _Notes(shard)
         self._entries: Mapping[str, Any] = info["files"] if info else {}
+        self._n_bins = stored_features(info, storage.url).n_bins if info else None
 
     def run(self) -> _Checked:
         index = self._table(index_path(self._shard), INDEX_SCHEMA)
@@ -326,7 +327,7 @@ class _ShardCheck:
                 self._notes.add(name, f"{who}: {error}")
                 intact = False
                 continue
-            for text in _disagreements(example, row, self._info):
+            for text in _disagreements(example, row, self._n_bins):
                 self._notes.add(name, f"{who}: {text}")
             sums = sums or FrameSums(example.features.shape[1])
             if self._counts(example) and len(sums.total) == example.features.shape[1]:
@@ -336,7 +337,7 @@ class _ShardCheck:
             return None
         if not intact:
             return None
-        return sums or FrameSums(self._info["parameters"]["features"]["n_mels"] if self._info else 1)
+        return sums or FrameSums(self._n_bins or 1)
 
     def _walk_alone(self, stream: "_Stream") -> None:
         """Checks the records of a shard whose index is of no use by their own frames."""
@@ -440,7 +441,8 @@ def _check_store_file(storage: Storage, notes: _Notes) -> dict[str, Any] | None:
             raise ValueError("its own SHA-256 is wrong")
         if info["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {info['format_version']}, this program checks {FORMAT_VERSION}")
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        stored_features(info, storage.url)
+    except (ParamsError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         notes.add(STORE_FILE, f"damaged: {error}")
         return None
     found = digest({**info["parameters"], "versions": info["versions"]})
@@ -491,9 +493,9 @@ def _check_sums(info: Mapping[str, Any], checked: Sequence[_Checked], notes: _No
                     notes.add(STORE_FILE, f"{split}: {name} is {stated[name]}, the shards have {value}")
     sums = [result.frame_sums for result in checked]
     if all(part is not None for part in sums):
-        n_mels = info["parameters"]["features"]["n_mels"]
-        parts = [part for part in sums if part is not None and len(part["total"]) == n_mels]
-        statistics = FrameSums.merged(parts, n_mels)
+        n_bins = stored_features(info, STORE_FILE).n_bins
+        parts = [part for part in sums if part is not None and len(part["total"]) == n_bins]
+        statistics = FrameSums.merged(parts, n_bins)
         stated = info["statistics"]
         if (
             statistics.n_frames != stated["n_frames"]
@@ -503,15 +505,15 @@ def _check_sums(info: Mapping[str, Any], checked: Sequence[_Checked], notes: _No
             notes.add(STORE_FILE, "its statistics are not those of the records of train")
 
 
-def _disagreements(example: Example, row: Mapping[str, Any], info: Mapping[str, Any] | None) -> Iterator[str]:
+def _disagreements(example: Example, row: Mapping[str, Any], expected_bins: int | None) -> Iterator[str]:
     for name in ("utterance_id", "speaker_id", "attack_id", "label", "copy"):
         if getattr(example, name) != row[name]:
             yield f"{name} is {getattr(example, name)!r}, the index says {row[name]!r}"
     n_frames, n_bins = example.features.shape
     if n_frames != row["n_frames"]:
         yield f"it has {n_frames} frames, the index says {row['n_frames']}"
-    if info is not None and n_bins != info["parameters"]["features"]["n_mels"]:
-        yield f"it has {n_bins} bins, the store's front end {info['parameters']['features']['n_mels']}"
+    if expected_bins is not None and n_bins != expected_bins:
+        yield f"it has {n_bins} bins, the store's front end {expected_bins}"
     if not np.isfinite(example.features).all():
         yield f"{np.count_nonzero(~np.isfinite(example.features))} values are not finite"
 

@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
-from pipeline.frontends.log_mel import FRONT_END_VERSION
 from pipeline.storage import Storage
 from pipeline.store.counts import SplitCounts
 from pipeline.store.lineage import Config, canonical_json, described
@@ -77,7 +76,7 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     Raises:
         StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
     """
-    sums = FrameSums(config.features["n_mels"])
+    sums = FrameSums(config.n_bins)
     checksum = hashlib.sha256()
     examples: list[StoredExample] = []
     rejects: list[Reject] = []
@@ -145,10 +144,10 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
                 f"{storage.url}: {counts.utterances} utterances of {split} are stored or rejected, but it has "
                 f"{utterances[split]}; run `bonafide store verify` to see where they differ"
             )
-    statistics = FrameSums.merged(sums, config.features["n_mels"])
+    statistics = FrameSums.merged(sums, config.n_bins)
     content = {
         "format_version": FORMAT_VERSION,
-        "front_end_version": FRONT_END_VERSION,
+        "front_end_version": config.versions["front_end"],
         "config_fingerprint": config.fingerprint,
         "parameters": {"features": config.features, "augment": config.augment},
         "versions": config.versions,

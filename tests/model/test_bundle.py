@@ -13,7 +13,7 @@ from model.bundle import load_bundle, save_bundle, save_normalised
 from model.errors import ModelError
 from model.params import Params
 from model.scoring.scorer import ClipScorer
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone, tone_manifest, write_tone_store
 
@@ -80,7 +80,7 @@ def test_the_network_opens_without_the_project(trained: Trained) -> None:
 def test_the_serving_model_gives_a_waveform_the_score_that_the_pipeline_gives_it(trained: Trained) -> None:
     bundle = load_bundle(trained.model)
     serving = keras.saving.load_model(trained.model / "serving.keras")
-    front_end, scorer = LogMel(bundle.features), ClipScorer(bundle.network)
+    front_end, scorer = make_front_end(bundle.features), ClipScorer(bundle.network)
 
     for name in ("LA_E_0000000", "LA_E_0000001", "LA_E_0000007"):
         waveform = tone(name, bona_fide=name.endswith("0"))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from model.params import Params
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 from pipeline.storage import Storage
 from pipeline.store import FeatureStore
 from pipeline.store.lineage import Config
@@ -49,7 +49,7 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> Featur
     storage, config, front_end = (
         Storage.open(folder),
         Config.current(params.features, params.augment),
-        LogMel(params.features),
+        make_front_end(params.features),
     )
     shards = plan_shards(manifest, params.store, params.features, params.augment)
 

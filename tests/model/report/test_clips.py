@@ -18,7 +18,8 @@ from model.report.clips import (
     png_uri,
     spectrogram_picture,
 )
-from pipeline.params import FeatureParams, Params
+from pipeline.frontends import FeatureParams
+from pipeline.params import Params
 
 
 @pytest.fixture

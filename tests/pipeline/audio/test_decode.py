@@ -16,7 +16,8 @@ from pipeline.audio.decode import decode, decode_bytes, limit_peak, probe
 from pipeline.audio.measures import measure
 from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
-from pipeline.params import FeatureParams, load_params
+from pipeline.frontends import FeatureParams
+from pipeline.params import load_params
 
 RATE = 16000
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -146,7 +147,7 @@ def test_changed_parameters_are_named_and_everything_is_redone(folder: Path) -> 
 
 def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
     config = Config.current(PARAMS.features, PARAMS.augment)
-    newer = Config(config.features, config.augment, config.versions | {"numpy": "9.9"})
+    newer = replace(config, versions=config.versions | {"numpy": "9.9"})
     shards = plan_shards(MANIFEST, PARAMS.store, PARAMS.features, PARAMS.augment)
     standing = take_stock(Storage.open(folder), shards, newer)
     assert standing.changes == [f"versions.numpy {np.__version__} → 9.9"]
