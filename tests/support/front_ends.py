@@ -37,6 +37,12 @@ def synthetic(n_samples: int = 3200) -> npt.NDArray[np.float32]:
     return (integers * envelope / float(1 << 26)).astype(np.float32)
 
 
+def librosa_framing(params: FeatureParams) -> dict[str, Any]:
+    """Arguments of `librosa.stft` that frame and window as these parameters do."""
+    lengths = {"n_fft": params.n_fft, "hop_length": params.hop_length, "win_length": params.win_length}
+    return {**lengths, "window": "hann", "center": True, "pad_mode": "constant"}
+
+
 @st.composite
 def spectrum_params(draw: st.DrawFn, base: FeatureParams, **others: st.SearchStrategy[Any]) -> FeatureParams:
     """Any sample rate, framing, band and floor; `others` draws the keys that a kind has beside them."""

@@ -10,21 +10,20 @@ from hypothesis import assume, given, settings
 from pydantic import ValidationError
 
 from pipeline.frontends.log_linear import LogLinear, LogLinearParams
-from tests.support.front_ends import LOG_LINEAR, SHORT_WINDOW, require_golden_values, spectrum_params, waveforms
+from tests.support.front_ends import (
+    LOG_LINEAR,
+    SHORT_WINDOW,
+    librosa_framing,
+    require_golden_values,
+    spectrum_params,
+    waveforms,
+)
 
 
 def by_librosa(waveform: npt.NDArray[np.float32], params: LogLinearParams) -> npt.NDArray[np.float32]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about short clips
-        spectrum = librosa.stft(
-            waveform.astype(np.float64),
-            n_fft=params.n_fft,
-            hop_length=params.hop_length,
-            win_length=params.win_length,
-            window="hann",
-            center=True,
-            pad_mode="constant",
-        )
+        spectrum = librosa.stft(waveform.astype(np.float64), **librosa_framing(params))
     frequencies = librosa.fft_frequencies(sr=params.sample_rate, n_fft=params.n_fft)
     kept = (frequencies >= params.f_min) & (frequencies <= params.f_max)
     amin = 10.0 ** (params.floor_db / 10.0)

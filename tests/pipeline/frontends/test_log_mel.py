@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.audio.decode import decode
 from pipeline.frontends.log_mel import LogMel, LogMelParams, hz_to_mel, mel_filterbank, mel_to_hz
 from tests.support.front_ends import LOG_MEL as PARAMS
-from tests.support.front_ends import require_golden_values, spectrum_params, waveforms
+from tests.support.front_ends import librosa_framing, require_golden_values, spectrum_params, waveforms
 
 log_mel_params = spectrum_params(PARAMS, n_mels=st.integers(1, 100))
 
@@ -24,12 +24,7 @@ def by_librosa(waveform: npt.NDArray[np.float32], params: LogMelParams) -> npt.N
         powers = librosa.feature.melspectrogram(
             y=waveform,
             sr=params.sample_rate,
-            n_fft=params.n_fft,
-            hop_length=params.hop_length,
-            win_length=params.win_length,
-            window="hann",
-            center=True,
-            pad_mode="constant",
+            **librosa_framing(params),
             power=2.0,
             n_mels=params.n_mels,
             fmin=params.f_min,
@@ -37,6 +32,14 @@ def by_librosa(waveform: npt.NDArray[np.float32], params: LogMelParams) -> npt.N
         )
     decibels = librosa.power_to_db(powers, ref=1.0, amin=10.0 ** (params.floor_db / 10.0), top_db=None)
     return np.asarray(decibels.T, dtype=np.float32)
+
+
+def librosa_filterbank(params: LogMelParams) -> npt.NDArray[np.float32]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about empty filters
+        return librosa.filters.mel(
+            sr=params.sample_rate, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.f_min, fmax=params.f_max
+        )
 
 
 @given(params=log_mel_params, waveform=waveforms())
@@ -47,7 +50,10 @@ def test_agrees_with_librosa_for_any_parameters_and_any_signal(
     own, reference = LogMel(params)(waveform), by_librosa(waveform, params)
     assert own.shape == reference.shape == (LogMel(params).n_frames(len(waveform)), params.n_mels)
     assert own.dtype == np.float32
-    assert np.abs(own - reference).max() < 0.002
+    # Where a corner falls on an FFT bin, the only weight of a narrow band is 0 or 1e-15 by rounding.
+    weights = librosa_filterbank(params).max(axis=1)
+    is_sound = (weights == 0.0) | (weights > 1e-9)
+    assert np.abs(own - reference)[:, is_sound].max(initial=0.0) < 0.002
     assert own.min() >= params.floor_db
 
 
@@ -64,12 +70,7 @@ def test_agrees_with_librosa_on_speech(shared_data: Path) -> None:
 @given(params=log_mel_params)
 @settings(max_examples=50, deadline=None)
 def test_filterbank_is_librosas(params: LogMelParams) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reference = librosa.filters.mel(
-            sr=params.sample_rate, n_fft=params.n_fft, n_mels=params.n_mels, fmin=params.f_min, fmax=params.f_max
-        )
-    np.testing.assert_allclose(mel_filterbank(params), reference, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(mel_filterbank(params), librosa_filterbank(params), rtol=1e-5, atol=1e-9)
 
 
 def test_mel_scale_and_its_inverse() -> None:

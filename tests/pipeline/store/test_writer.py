@@ -26,6 +26,7 @@ from pipeline.store.resume import Standing, sweep, take_stock
 from pipeline.store.sharding import Shard, plan_shards
 from pipeline.store.verify import verify
 from pipeline.store.writer import Reject, close_store, write_shard
+from tests.support.front_ends import LOG_LINEAR
 from tests.support.synthetic_store import examples_of, files_of, manifest_of, manifest_row, small_params, write_store
 
 PARAMS = small_params(shards=4)
@@ -156,6 +157,21 @@ def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
 
 def test_limit_on_rejects_changes_no_byte(folder: Path) -> None:
     assert stock(folder, params=with_features(max_reject_fraction=0.5)).pending == []
+
+
+def test_another_kind_of_front_end_makes_the_store_stale(folder: Path) -> None:
+    params = PARAMS.model_copy(update={"features": LOG_LINEAR})
+    changes = stock(folder, params=params).changes
+    assert "features.kind absent → log_linear" in changes
+    assert "features.n_mels 4 → absent" in changes
+
+
+def test_a_parameter_at_its_default_is_not_part_of_the_fingerprint() -> None:
+    # A store that was made before the key existed stays current: `kind` is such a key.
+    config = Config.current(PARAMS.features, PARAMS.augment)
+    assert PARAMS.features.kind == "log_mel"
+    assert "kind" not in config.features
+    assert Config.current(LOG_LINEAR, PARAMS.augment).features["kind"] == "log_linear"
 
 
 def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(folder: Path, tmp_path: Path) -> None:
