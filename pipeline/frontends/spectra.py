@@ -137,7 +137,7 @@ class SpectrumFrontEnd:
 
 def _to_decibels(powers: npt.NDArray[np.float32], floor_db: float) -> npt.NDArray[np.float32]:
     """10 log10 of powers, in place; at least `floor_db`."""
-    # A hair below the floor, which the last line sets exactly; this one keeps the logarithm finite.
+    # Slightly below the floor, which the last line sets exactly: keeps the logarithm finite.
     np.maximum(powers, np.float32(10.0 ** ((floor_db - 0.01) / 10.0)), out=powers)
     np.log(powers, out=powers)
     powers *= np.float32(10.0 / np.log(10.0))
