@@ -21,24 +21,20 @@ import numpy as np
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
-from pipeline.frontends.log_mel import LogMel
-from pipeline.params import FeatureParams, load_params
+from pipeline.frontends import FeatureParams, make_front_end
+from pipeline.params import load_params
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATE, SEMITONES = 0.95, 1.3
 
 
-def librosa_log_mel(waveform: np.ndarray, params: FeatureParams) -> np.ndarray:
-    powers = librosa.feature.melspectrogram(
-        y=waveform,
-        sr=params.sample_rate,
-        n_fft=params.n_fft,
-        hop_length=params.hop_length,
-        win_length=params.win_length,
-        n_mels=params.n_mels,
-        fmin=params.f_min,
-        fmax=params.f_max,
-    )
+def librosa_spectrogram(waveform: np.ndarray, params: FeatureParams) -> np.ndarray:
+    framing = {"n_fft": params.n_fft, "hop_length": params.hop_length, "win_length": params.win_length}
+    if params.kind == "log_mel":
+        bands = {"n_mels": params.n_mels, "fmin": params.f_min, "fmax": params.f_max}
+        powers = librosa.feature.melspectrogram(y=waveform, sr=params.sample_rate, **framing, **bands)
+    else:
+        powers = np.abs(librosa.stft(waveform, **framing))[params.band.start : params.band.stop] ** 2
     return librosa.power_to_db(powers, amin=10.0 ** (params.floor_db / 10.0), top_db=None).T
 
 
@@ -55,18 +51,19 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=40, help="how many, evenly chosen (default 40)")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--params", type=Path, default=REPOSITORY / "params.yaml")
     arguments = parser.parse_args()
 
-    params = load_params(REPOSITORY / "params.yaml").features
+    params = load_params(arguments.params).features
     paths = sorted(arguments.audio.rglob("*.flac"))
     if not paths:
         raise SystemExit(f"{arguments.audio}: no FLAC files")
     paths = paths[:: max(1, len(paths) // arguments.clips)][: arguments.clips]
     waveforms = [decode(path, params).waveform for path in paths]
-    rate, log_mel = params.sample_rate, LogMel(params)
+    rate, front_end = params.sample_rate, make_front_end(params)
 
     def difference(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.abs(log_mel(own) - log_mel(other.astype(np.float32)))
+        return np.abs(front_end(own) - front_end(other.astype(np.float32)))
 
     def stretched(waveform: np.ndarray) -> np.ndarray:
         return change_pitch_and_tempo(waveform, 0.0, RATE, rate)
@@ -82,7 +79,7 @@ def main() -> None:
 
     steps: list[tuple[str, list[Any], Callable[[Any], Any], Callable[[Any], Any]]] = [
         ("decode + checks", paths, lambda path: decode(path, params), lambda path: librosa.load(path, sr=rate)),
-        ("log-Mel", waveforms, log_mel, lambda waveform: librosa_log_mel(waveform, params)),
+        (params.kind, waveforms, front_end, lambda waveform: librosa_spectrogram(waveform, params)),
         ("time stretch", waveforms, stretched, librosa_stretched),
         ("pitch shift", waveforms, shifted, librosa_shifted),
     ]
@@ -98,11 +95,10 @@ def main() -> None:
     times_ms = [1e3 * cpu_s(lambda waveform: measure(waveform, rate), waveform) for waveform in waveforms]
     print(f"{'measures':<16}{np.median(times_ms):>7.2f} ms")
 
-    front_end = [np.abs(log_mel(w) - librosa_log_mel(w, params)) for w in waveforms]
-    print("\nDifference from librosa in dB of log-Mel")
-    print(
-        f"log-Mel       largest {max(d.max() for d in front_end):.1e}, mean {np.mean([d.mean() for d in front_end]):.1e}"
-    )
+    differences = [np.abs(front_end(w) - librosa_spectrogram(w, params)) for w in waveforms]
+    largest, mean = max(d.max() for d in differences), np.mean([d.mean() for d in differences])
+    print(f"\nDifference from librosa in dB of {params.kind}")
+    print(f"{params.kind:<14}largest {largest:.1e}, mean {mean:.1e}")
     for name, own, reference in (
         ("time stretch", stretched, librosa_stretched),
         ("pitch shift", shifted, librosa_shifted),

@@ -17,15 +17,14 @@ from model.errors import ModelError
 from model.keras_archive import save_normalised
 from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
 from model.params import TrainParams
+from pipeline.errors import ParamsError
 from pipeline.files import atomic_write, sha256_of, write_json
-from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams, front_end_version
+from pipeline.params import parse_features
 from pipeline.store import FeatureStore
 
 BUNDLE_VERSION: Final = 1
 _VERSIONED: Final = ("keras", "numpy", "tensorflow", "tensorflow-io")
-# What decides the values of a spectrogram; the rest of FeatureParams decides which clips are refused.
-_SPECTRAL: Final = ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "f_min", "f_max", "floor_db")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,6 @@ class Bundle:
         train: The parameters it was trained with.
         epoch: The best epoch, from 1.
         store_fingerprint: `config_fingerprint` of the feature store it was trained on.
-        front_end_version: `FRONT_END_VERSION` at that time.
     """
 
     network: keras.Model
@@ -52,7 +50,6 @@ class Bundle:
     train: TrainParams
     epoch: int
     store_fingerprint: str
-    front_end_version: int = FRONT_END_VERSION
 
     def require_front_end_of(self, store: FeatureStore) -> None:
         """Makes sure that a store's spectrograms are of the kind that the network knows.
@@ -60,8 +57,13 @@ class Bundle:
         Raises:
             ModelError: The front ends differ; the message names the parameters.
         """
-        ours, theirs = self.features.model_dump(), store.features.model_dump()
-        differing = [f"{key} {theirs[key]} (model: {ours[key]})" for key in _SPECTRAL if ours[key] != theirs[key]]
+        ours = {**self.features.spectral(), "version": front_end_version(self.features.kind)}
+        theirs = {**store.features.spectral(), "version": store.info["front_end_version"]}
+        differing = [
+            f"{key} {theirs.get(key, 'absent')} (model: {ours.get(key, 'absent')})"
+            for key in dict.fromkeys([*theirs, *ours])
+            if ours.get(key) != theirs.get(key)
+        ]
         if differing:
             raise ModelError(
                 f"the model was trained with another front end than that of {store.storage.url}: "
@@ -80,7 +82,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     description = {
         "bundle_version": BUNDLE_VERSION,
         "front_end": {
-            "version": bundle.front_end_version,
+            "version": front_end_version(bundle.features.kind),
             "parameters": bundle.features.model_dump(mode="json"),
             "mean_db": [float(value) for value in statistics.input_mean],
             "deviation_db": [float(value) ** 0.5 for value in statistics.input_variance],
@@ -105,27 +107,28 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found = info["bundle_version"], info["front_end"]["version"]
+        features = parse_features(info["front_end"]["parameters"], str(path))
     except FileNotFoundError:
         raise ModelError(f"{folder}: no trained model (no {BUNDLE_FILE}); make one with `bonafide train`") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ParamsError) as error:
         raise ModelError(f"{path} cannot be read: {error}; train again with `bonafide train`") from error
-    if found != (BUNDLE_VERSION, FRONT_END_VERSION):
+    needed = BUNDLE_VERSION, front_end_version(features.kind)
+    if found != needed:
         raise ModelError(
             f"{folder}: the model has bundle version {found[0]} and front end version {found[1]}, this program needs "
-            f"{BUNDLE_VERSION} and {FRONT_END_VERSION}; train again with `bonafide train`"
+            f"{needed[0]} and {needed[1]}; train again with `bonafide train`"
         )
     _check_files(folder, info["sha256"])
     try:
         return Bundle(
             network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
-            features=FeatureParams.model_validate(info["front_end"]["parameters"]),
+            features=features,
             calibration=Calibration(**info["calibration"]),
             threshold=info["threshold"],
             development=read_score_table(folder / DEV_SCORES_FILE),
             train=TrainParams.model_validate_json(json.dumps(info["training"]["parameters"])),
             epoch=info["training"]["epoch"],
             store_fingerprint=info["store_fingerprint"],
-            front_end_version=found[1],
         )
     except (ValueError, KeyError, TypeError, MetricsError) as error:
         raise ModelError(f"{folder} cannot be read: {error}; train again with `bonafide train`") from error

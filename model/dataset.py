@@ -22,7 +22,7 @@ from model.params import TrainParams
 from model.scoring.windows import clip_windows, take_frames
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
 
 SHUFFLE_BYTES: Final = 128 * 2**20
@@ -68,7 +68,7 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
     """
     counts = count_classes(store, "train")
     n_frames = crop_frames(params.crop_s, store.features)
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     buffer = _shuffle_buffer(store)
     paths = _record_files(store, store.shards("train"))
 
@@ -122,7 +122,7 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         A dataset of (utterance id string [batch], features float32 [batch, n_frames, bins] in dB). A clip fills one or
         more windows in a row, see `clip_windows`.
     """
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     paths = _record_files(store, store.shards(split))
 
     def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -152,7 +152,7 @@ def to_dataset(store: FeatureStore) -> tf.data.Dataset:
     Returns:
         A dataset of what `parse_record` gives, unbatched, in the order of the index.
     """
-    n_bins = store.features.n_mels
+    n_bins = store.features.n_bins
     index = store.index.select(["shard", "utterance_id", "copy"])
     keys = [f"{row['utterance_id']} {row['copy']}" for row in index.to_pylist()]
     selected = tf.lookup.StaticHashTable(

@@ -5,15 +5,17 @@ or a value out of range is a `ParamsError` that names the key, the value and wha
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, Tag, ValidationError
 
 from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.errors import ParamsError
-from pipeline.section import Probability, Section
+from pipeline.frontends import FeatureParams
+from pipeline.section import Section
 
 
 class DataParams(Section):
@@ -26,48 +28,6 @@ class DataParams(Section):
 
     root: str = Field(min_length=1)
     limit: Annotated[int, Field(ge=1)] | None = None
-
-
-class FeatureParams(Section):
-    """The front end: how a waveform becomes a log-Mel spectrogram, and which clips are refused.
-
-    Attributes:
-        sample_rate: Hz.
-        n_fft: FFT length in samples, at least `win_length`.
-        win_length: Window length in samples.
-        hop_length: Samples from frame to frame.
-        n_mels: Mel bands.
-        f_min: Lower edge of the lowest band in Hz.
-        f_max: Upper edge of the highest band in Hz, at most half the sample rate.
-        floor_db: Absolute floor of the values in dB.
-        min_duration_s: Shorter clips are rejected, in seconds.
-        silence_db: Clips whose peak stays below this level are rejected, in dB relative to full scale.
-        max_reject_fraction: The stage fails above this share of rejects, in [0, 1].
-    """
-
-    sample_rate: int = Field(ge=4000, le=192000)
-    n_fft: int = Field(ge=32, le=16384)
-    win_length: int = Field(ge=16, le=16384)
-    hop_length: int = Field(ge=1, le=16384)
-    n_mels: int = Field(ge=1, le=512)
-    f_min: float = Field(ge=0.0)
-    f_max: float = Field(gt=0.0)
-    floor_db: float = Field(ge=-200.0, le=0.0)
-    min_duration_s: float = Field(ge=0.0)
-    silence_db: float = Field(ge=-200.0, le=0.0)
-    max_reject_fraction: Probability
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "FeatureParams":
-        if self.win_length > self.n_fft:
-            raise ValueError(f"win_length {self.win_length} must not exceed n_fft {self.n_fft}")
-        if self.hop_length > self.win_length:
-            raise ValueError(f"hop_length {self.hop_length} must not exceed win_length {self.win_length}")
-        if self.f_max > self.sample_rate / 2:
-            raise ValueError(f"f_max {self.f_max} must not exceed half the sample rate, {self.sample_rate / 2}")
-        if self.f_min >= self.f_max:
-            raise ValueError(f"f_min {self.f_min} must be below f_max {self.f_max}")
-        return self
 
 
 class StoreParams(Section):
@@ -98,7 +58,11 @@ class Params(Section):
     evaluate: Any = None
 
 
-AnyParams = TypeVar("AnyParams", bound=Params)
+class _FeaturesSection(Section):
+    features: FeatureParams
+
+
+AnyParams = TypeVar("AnyParams", bound=Section)
 
 
 def load_params(path: Path) -> Params:
@@ -154,23 +118,35 @@ def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:
         raise ParamsError(_explain(error, where, model)) from None
 
 
+def parse_features(content: Mapping[str, Any], where: str) -> FeatureParams:
+    """Checks the parameters of a front end as a store or a model states them; `where` names it in errors.
+
+    Raises:
+        ParamsError: As for `read_params`.
+    """
+    return parse_params({"features": dict(content)}, where, _FeaturesSection).features
+
+
 def _as_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _as_tuples(item) for key, item in value.items()}
     return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _explain(error: ValidationError, where: str, model: type[Params]) -> str:
+def _explain(error: ValidationError, where: str, model: type[Section]) -> str:
     lines: dict[str, str] = {}
     for item in error.errors():
-        # Members of a union add their own type to the location: not part of the key that the user wrote.
-        parts = [str(part) for part in item["loc"] if not _is_union_tag(str(part))]
-        key = ".".join(parts)
+        place = _Place(model, item["loc"])
+        key = ".".join(place.keys)
         if item["type"] == "extra_forbidden":
-            known = ", ".join(_known_keys(model, parts[:-1]))
-            text = f"unknown key; known here: {known}"
+            of_kind = f" for kind {place.kind}" if place.kind else ""
+            text = f"unknown key{of_kind}; known here: {', '.join(place.section.model_fields)}"
         elif item["type"] == "missing":
             text = "is missing"
+        elif item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            key += ".kind"
+            *others, last = map(repr, _tagged_members(place.annotation))
+            text = f"{_shown(item['input']['kind'])}: Input should be {', '.join(others)} or {last}"
         else:
             text = f"{_shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
         lines[key] = f"{lines[key]}; or {item['msg']}" if key in lines else text
@@ -178,16 +154,45 @@ def _explain(error: ValidationError, where: str, model: type[Params]) -> str:
     return f"{where}: {len(lines)} parameter{'s' if len(lines) != 1 else ''} not allowed\n{listed}"
 
 
-def _is_union_tag(part: str) -> bool:
+class _Place:
+    """Where in the file an error is.
+
+    Members of a union add their type or tag to pydantic's location: not part of the key that the user wrote.
+
+    Attributes:
+        keys: From the top level down to the one in question.
+        annotation: Type of its value; None for an unknown key.
+        section: Model that the last key belongs to.
+        kind: Value of `kind` that chose this model, or None.
+    """
+
+    def __init__(self, model: type[Section], location: Iterable[int | str]) -> None:
+        self.keys: list[str] = []
+        self.annotation: Any = model
+        self.section: Any = model
+        self.kind: str | None = None
+        chosen: str | None = None
+        for part in map(str, location):
+            members = _tagged_members(self.annotation)
+            if part in members:
+                self.annotation, chosen = members[part], part
+            elif not _is_union_type(part):
+                self.keys.append(part)
+                self.section, self.kind, chosen = self.annotation, chosen, None
+                field = getattr(self.section, "model_fields", {}).get(part)
+                self.annotation = field.annotation if field else None
+
+
+def _tagged_members(annotation: Any) -> dict[str, Any]:
+    """The members of a union that is chosen by `kind`; empty for any other type."""
+    parts = [get_args(member) for member in get_args(annotation)]
+    return {extra.tag: member for member, *extras in filter(None, parts) for extra in extras if isinstance(extra, Tag)}
+
+
+def _is_union_type(part: str) -> bool:
     return part.startswith(("literal[", "constrained-", "tuple[")) or part in {"int", "bool", "float", "none"}
 
 
 def _shown(value: Any) -> str:
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _known_keys(model: Any, parts: list[str]) -> list[str]:
-    for part in parts:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)

@@ -1,8 +1,9 @@
-"""What every section of params.yaml is made of: a strict, frozen model, and the ranges that several sections use."""
+"""What sections of params.yaml are made of: a strict, frozen model, the choice by `kind`, and keys and ranges in common use."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 
 def ordered(value: tuple[float, float]) -> tuple[float, float]:
@@ -25,3 +26,36 @@ class Section(BaseModel):
     """One section of params.yaml; an unknown key or a value of another type is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ClipParams(Section):
+    """Which clips are used and at which rate: keys of the section `features` that every front end has.
+
+    Attributes:
+        sample_rate: Hz; clips of other rates are resampled.
+        min_duration_s: Shorter clips are rejected, in seconds.
+        silence_db: Clips whose peak stays below this level are rejected, in dB relative to full scale.
+        max_reject_fraction: The stage fails above this share of rejects, in [0, 1].
+    """
+
+    sample_rate: int = Field(ge=4000, le=192000)
+    min_duration_s: float = Field(ge=0.0)
+    silence_db: float = Field(ge=-200.0, le=0.0)
+    max_reject_fraction: Probability
+
+
+def by_kind(default: str) -> Discriminator:
+    """Chooses the member of a tagged union of sections by their key `kind`.
+
+    Members carry a pydantic `Tag` with the value of `kind` that they stand for.
+
+    Args:
+        default: The kind of a section that does not name one.
+    """
+
+    def kind_of(content: Any) -> Any:
+        if isinstance(content, Mapping):
+            return content.get("kind", default)
+        return getattr(content, "kind", default)
+
+    return Discriminator(kind_of)

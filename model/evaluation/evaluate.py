@@ -48,6 +48,7 @@ from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_path, atomic_write, write_json
 from pipeline.store import FeatureStore
+from pipeline.store.plots import label_bins
 
 _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
@@ -202,7 +203,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
                 example.features.T.astype(np.float32),
                 origin="lower",
                 aspect="auto",
-                extent=(0, seconds, 0, features.n_mels),
+                extent=(0, seconds, -0.5, features.n_bins - 0.5),
                 vmin=features.floor_db,
                 vmax=20,
                 cmap="magma",
@@ -210,7 +211,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
             attack = f", {example.attack_id}" if example.attack_id else ""
             axis.set_title(f"{label_name(label)}{attack}: {name}", fontsize=9)
             axis.set_xlabel("seconds", fontsize=8)
-        row[0].set_ylabel("mel band")
+        label_bins(row[0], features)
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
     with atomic_path(target) as temporary:

@@ -24,7 +24,7 @@ from pipeline.audio.decode import decode
 from pipeline.audio.measures import trim_silence
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key
 from pipeline.errors import AudioError
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 
 _CORRELATED: Final = ("duration_s", "leading_silence_s", "level_db", "trailing_silence_s")
 _THREADS: Final = 4
@@ -79,7 +79,7 @@ def trimmed_logits(
     Raises:
         ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
     """
-    front_end = LogMel(bundle.features)
+    front_end = make_front_end(bundle.features)
     columns = (audio.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
     files = {name: (audio.root / path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
 

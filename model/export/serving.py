@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from model.bundle import Bundle
-from model.export.log_mel_layer import LogMel
+from model.export.front_end_layers import front_end_layer
 from model.scoring.windows import clip_windows
 
 
@@ -61,7 +61,7 @@ def serving_model(bundle: Bundle) -> keras.Model:
     round the spectrogram to float16, so scores may differ in the third digit.
     """
     waveform = keras.Input((None,), batch_size=1, name="waveform")
-    features = LogMel(bundle.features, name="log_mel")(waveform)
+    features = front_end_layer(bundle.features, name="front_end")(waveform)
     windows = Windows(bundle.network.input_shape[1], name="windows")(features)
     logits = bundle.network(windows)
     score = ClipScore(bundle.calibration.slope, bundle.calibration.intercept, name="score")(logits)

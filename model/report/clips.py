@@ -20,7 +20,7 @@ from model.report.gradcam import grad_cam
 from model.report.pictures import data_uri, evidence_picture, png_uri, spectrogram_picture
 from pipeline.audio.decode import decode_bytes
 from pipeline.errors import AudioError
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
 
 EXCERPT_S: Final = 12.0

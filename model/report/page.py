@@ -19,7 +19,7 @@ from model.report.conclusion import conclude
 from model.report.gradcam import last_block
 from model.report.inputs import EvaluationFiles, git_revision, read_curves, read_evaluation, read_validation
 from model.report.limits import limits
-from model.report.pictures import data_uri
+from model.report.pictures import data_uri, frequency_ticks
 from model.report.render import render
 from model.report.words import error_rates
 from pipeline.corpus.schema import SPLITS
@@ -147,7 +147,7 @@ def _content(
         "measures": _measures(validation, main.split),
         "audit": _audit(metrics),
         "limits": limits(metrics, validation, window_s, prior, unseen),
-        "features": bundle.features,
+        "frequency_ticks": frequency_ticks(bundle.features),
         "prior": prior,
         "threshold": bundle.threshold,
         "window_s": window_s,

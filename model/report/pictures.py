@@ -7,6 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.frontends import FeatureParams, make_front_end
+
 ByteArray = npt.NDArray[np.uint8]
 
 _DYNAMIC_RANGE_DB: Final = 70.0
@@ -46,6 +48,23 @@ def evidence_picture(evidence: npt.NDArray[np.floating[Any]], *, for_bona_fide: 
     # The opacity has steps of four, so that a rounding difference of the map does not change the file.
     picture[..., 3] = (np.round(evidence.T[::-1] * _OVERLAY_STRENGTH * 255 / 4) * 4).astype(np.uint8)
     return picture
+
+
+def frequency_ticks(params: FeatureParams) -> list[tuple[int, str]]:
+    """Labels of a spectrogram's frequency axis, from its lowest bin to its highest.
+
+    Args:
+        params: The front end.
+
+    Returns:
+        Pairs of (height in per cent of the picture, frequency with its unit).
+    """
+    frequencies = make_front_end(params).frequencies()
+    ticks = []
+    for height in (0, 50, 100):
+        frequency = frequencies[round(height / 100 * (len(frequencies) - 1))]
+        ticks.append((height, f"{frequency:.0f} Hz" if frequency < 1000 else f"{frequency / 1000:.1f} kHz"))
+    return ticks
 
 
 def png_uri(picture: ByteArray) -> str:

@@ -19,7 +19,7 @@ from model.scoring.scorer import ClipScorer
 from pipeline.audio.decode import decode
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.errors import AudioError
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 
 AUDIO_SUFFIXES: Final = (".flac", ".wav")
 _VERDICTS: Final = {BONA_FIDE: label_name(BONA_FIDE), SPOOF: label_name(SPOOF), -1: "uncertain"}
@@ -66,7 +66,7 @@ def score_files(
         One record per file, in order. A file that cannot be scored has a `problem`; the others are still scored.
     """
     scorer = ClipScorer(bundle.network)
-    front_end = LogMel(bundle.features)
+    front_end = make_front_end(bundle.features)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
     for path in paths:
         score = problem = None

@@ -29,6 +29,7 @@ from pipeline.audio.containers import (
 from pipeline.audio.files import open_audio, read_audio
 from pipeline.audio.level import amplitude_db, limit_peak
 from pipeline.errors import AudioError
+from pipeline.section import ClipParams
 
 _LOWEST_RATE = 1_000
 _HIGHEST_RATE = 1_000_000
@@ -108,7 +109,7 @@ def inspect_header(path: Path) -> AudioHeader:
     return AudioHeader(rate, channels, n_samples, n_samples / rate)
 
 
-def decode(path: Path, params: DecodeParams, expected_sha256: str | None = None) -> Decoded:
+def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
     """Decodes an audio file into a mono waveform at the front end's sample rate.
 
     Channels are averaged. Other sample rates are resampled with soxr at its very high quality; the result does not depend on
@@ -136,7 +137,7 @@ def decode(path: Path, params: DecodeParams, expected_sha256: str | None = None)
     return decode_bytes(read_audio(path), params, expected_sha256)
 
 
-def decode_bytes(data: bytes, params: DecodeParams, expected_sha256: str | None = None) -> Decoded:
+def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
     """Decodes the bytes of an audio file, as `decode` does."""
     sha256 = hashlib.sha256(data).hexdigest()
     if expected_sha256 is not None and sha256 != expected_sha256:

@@ -38,7 +38,7 @@ def features(
         bool, typer.Option("--dry-run", help="Print shards, bytes and expected time; write nothing.")
     ] = False,
 ) -> None:
-    """Run the Beam job: decode, augment and write log-Mel spectrograms to the feature store.
+    """Run the Beam job: decode, augment and write spectrograms to the feature store.
 
     A stopped run continues with the next run. After a change, only the affected shards are redone. Beam options follow `--`
     or are set in BEAM_ARGS.

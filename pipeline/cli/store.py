@@ -211,7 +211,7 @@ def stats(
     output = results()
     for split, part in splits.items():
         output.print(measures_table(split, part))
-    output.print(bins_table(statistics))
+    output.print(bins_table(store))
 
 
 @store_app.command(epilog="Example: bonafide store diff data/features s3://bucket/features")

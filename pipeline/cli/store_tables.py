@@ -8,7 +8,7 @@ from rich.table import Table
 from pipeline.cli.console import results, size, table
 
 if TYPE_CHECKING:
-    from pipeline.store import FeatureStore, Statistics
+    from pipeline.store import FeatureStore
     from pipeline.store.checks.findings import Finding
     from pipeline.store.compare import Comparison
 
@@ -62,11 +62,18 @@ def facts_table(store: "FeatureStore") -> Table:
 
 
 def _front_end(store: "FeatureStore") -> str:
-    front_end = store.features
-    window, hop = (1000 * n / front_end.sample_rate for n in (front_end.win_length, front_end.hop_length))
+    from pipeline.frontends import make_front_end
+
+    params = store.features
+    frequencies = make_front_end(params).frequencies()
+    parameters = ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in params.spectral().items()
+        if key != "kind"
+    )
     return (
-        f"log-Mel, version {store.info['front_end_version']}: {front_end.sample_rate} Hz, {front_end.n_mels} bins from "
-        f"{front_end.f_min:g} to {front_end.f_max:g} Hz, window {window:g} ms, hop {hop:g} ms, floor {front_end.floor_db:g} dB"
+        f"{params.kind}, version {store.info['front_end_version']}: {params.n_bins} bins at {frequencies[0]:.0f} to "
+        f"{frequencies[-1]:.0f} Hz, a frame every {1000 * params.hop_length / params.sample_rate:g} ms ({parameters})"
     )
 
 
@@ -97,15 +104,23 @@ def measures_table(split: str, part: Mapping[str, Any]) -> Table:
     return table(title, ("measure", "class", *_QUANTILES), rows)
 
 
-def bins_table(statistics: "Statistics") -> Table:
-    """Mean and deviation of about ten bins, evenly spaced."""
-    n_bins = len(statistics.mean)
+def bins_table(store: "FeatureStore") -> Table:
+    """Frequency, mean and deviation of about ten bins, evenly spaced."""
+    from pipeline.frontends import make_front_end
+
+    statistics = store.statistics
+    frequencies = make_front_end(store.features).frequencies()
     rows = [
-        (number, f"{statistics.mean[number]:.1f}", f"{statistics.deviation[number]:.1f}")
-        for number in range(0, n_bins, max(1, n_bins // _SHOWN_BINS))
+        (
+            number,
+            f"{frequencies[number]:.0f}",
+            f"{statistics.mean[number]:.1f}",
+            f"{statistics.deviation[number]:.1f}",
+        )
+        for number in range(0, len(frequencies), max(1, len(frequencies) // _SHOWN_BINS))
     ]
-    title = f"{len(rows)} of {n_bins} bins, {statistics.n_frames:,} frames of train originals"
-    return table(title, ("bin", "mean, dB", "deviation, dB"), rows)
+    title = f"{len(rows)} of {len(frequencies)} bins, {statistics.n_frames:,} frames of train originals"
+    return table(title, ("bin", "frequency, Hz", "mean, dB", "deviation, dB"), rows)
 
 
 def findings_table(path: str, findings: "Sequence[Finding]") -> Table:

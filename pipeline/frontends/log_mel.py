@@ -1,39 +1,46 @@
-"""Waveforms to log-Mel spectrograms: the one definition of the front end that training, evaluation and scoring share.
+"""Kind `log_mel`: the power in mel bands, in dB.
 
 It is librosa's `power_to_db(melspectrogram(...))` with an absolute floor, computed several times faster and independent of
-the number of threads. `FRONT_END_VERSION` is raised by hand whenever the same waveform would give other values.
+the number of threads.
 """
 
-from typing import Final
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+from pydantic import Field
 
-from pipeline.audio.kernels import band_powers, windowed_frames
-from pipeline.params import FeatureParams
-
-FRONT_END_VERSION: Final = 1
-
-# Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
-_BLOCK_SAMPLES = 1 << 15
+from pipeline.frontends.spectra import Bands, SpectrumFrontEnd, SpectrumParams
 
 
-def n_frames(n_samples: int, params: FeatureParams) -> int:
-    """Frames that `LogMel` makes of a waveform of `n_samples` samples."""
-    return 1 + (n_samples + 2 * (params.n_fft // 2) - params.n_fft) // params.hop_length
+class LogMelParams(SpectrumParams):
+    """Parameters of the log-Mel front end. `f_min` and `f_max` are the outer edges of the lowest and the highest band.
 
-
-def padded_window(params: FeatureParams) -> npt.NDArray[np.float64]:
-    """The periodic Hann window of `win_length` samples with zeros around it, float64 [n_fft].
-
-    An odd number of zeros leaves the extra one at the end.
+    Attributes:
+        n_mels: Mel bands.
     """
-    window = np.zeros(params.n_fft)
-    start = (params.n_fft - params.win_length) // 2
-    phase = 2.0 * np.pi * np.arange(params.win_length) / params.win_length
-    window[start : start + params.win_length] = 0.5 - 0.5 * np.cos(phase)
-    return window
+
+    kind: Literal["log_mel"] = "log_mel"
+    n_mels: int = Field(ge=1, le=512)
+
+    @property
+    def n_bins(self) -> int:
+        """One bin per band."""
+        return self.n_mels
+
+
+class LogMel(SpectrumFrontEnd):
+    """The log-Mel front end: the weights of a bin are a triangle of `mel_filterbank`."""
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, params: LogMelParams) -> None:
+        super().__init__(params, _nonzero_runs(mel_filterbank(params)))
+        self._corners = _corners(params)
+
+    def frequencies(self) -> npt.NDArray[np.float64]:
+        """The peak of each band in Hz, float64 [n_mels]."""
+        return self._corners[1:-1]
 
 
 def hz_to_mel(frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -51,15 +58,14 @@ def mel_to_hz(mels: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * np.exp(np.log(6.4) / 27.0 * (np.maximum(mel, 15.0) - 15.0)))
 
 
-def mel_filterbank(params: FeatureParams) -> npt.NDArray[np.float32]:
+def mel_filterbank(params: LogMelParams) -> npt.NDArray[np.float32]:
     """Triangular mel filters of unit area, float32 [n_mels, 1 + n_fft // 2].
 
     The corners of filter m are three neighbours of `n_mels` + 2 points, evenly spaced in mel from `f_min` to `f_max`; its height
     is 2 / (upper - lower corner in Hz), which is Slaney's normalisation and librosa's default. Filters narrower than
     the distance of two FFT bins may be empty and then give the floor.
     """
-    lowest, highest = hz_to_mel([params.f_min, params.f_max])
-    corners = mel_to_hz(np.linspace(lowest, highest, params.n_mels + 2))
+    corners = _corners(params)
     bins = np.arange(1 + params.n_fft // 2) * (params.sample_rate / params.n_fft)
     widths = np.diff(corners)
     rising = (bins - corners[:-2, None]) / widths[:-1, None]
@@ -70,55 +76,14 @@ def mel_filterbank(params: FeatureParams) -> npt.NDArray[np.float32]:
     return filters
 
 
-class LogMel:
-    """The log-Mel front end for one set of parameters; make it once, call it for every clip.
-
-    Frame t is centred on sample t × `hop_length`; beyond the ends of the clip there are zeros. Its power spectrum (squared
-    magnitude of the FFT of the Hann-windowed samples) goes through `mel_filterbank` and becomes
-    10 log10(power), at least `floor_db`. No value depends on another frame's samples.
-
-    The arithmetic is float64 up to the logarithm and every sum runs in the order of the bins, without BLAS: the result does
-    not depend on the number of threads. A call changes nothing in the object, so threads may share it.
-    """
-
-    def __init__(self, params: FeatureParams) -> None:
-        self.params = params
-        self._window = padded_window(params)
-        filters = mel_filterbank(params)
-        used = filters > 0.0
-        lengths = np.where(used.any(axis=1), filters.shape[1] - used[:, ::-1].argmax(axis=1) - used.argmax(axis=1), 0)
-        self._first_bins = used.argmax(axis=1)
-        self._offsets = np.concatenate([[0], np.cumsum(lengths)])
-        self._weights = filters[used].astype(np.float64)
-        self._block_frames = max(1, _BLOCK_SAMPLES // params.n_fft)
-
-    def __call__(self, waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Computes the spectrogram of a clip.
-
-        Args:
-            waveform: float32 [samples], in [-1, 1], at `params.sample_rate`, at least one sample.
-
-        Returns:
-            float32 [frames, n_mels], in dB, with `n_frames(samples, params)` frames.
-        """
-        params = self.params
-        margin = params.n_fft // 2
-        padded = np.zeros(len(waveform) + 2 * margin, dtype=np.float32)
-        padded[margin : margin + len(waveform)] = waveform
-        powers = np.empty((n_frames(len(waveform), params), params.n_mels), dtype=np.float32)
-        frames = np.empty((self._block_frames, params.n_fft))
-        for start in range(0, len(powers), self._block_frames):
-            block = powers[start : start + self._block_frames]
-            windowed_frames(padded, self._window, params.hop_length, start, frames[: len(block)])
-            spectra = scipy.fft.rfft(frames[: len(block)], axis=1)
-            band_powers(spectra, self._first_bins, self._offsets, self._weights, block)
-        return _to_decibels(powers, params.floor_db)
+def _corners(params: LogMelParams) -> npt.NDArray[np.float64]:
+    """Corners of the triangles in Hz, float64 [n_mels + 2]."""
+    lowest, highest = hz_to_mel([params.f_min, params.f_max])
+    return mel_to_hz(np.linspace(lowest, highest, params.n_mels + 2))
 
 
-def _to_decibels(powers: npt.NDArray[np.float32], floor_db: float) -> npt.NDArray[np.float32]:
-    """10 log10 of powers, in place; at least `floor_db`."""
-    # A hair below the floor, which the last line sets exactly; this one keeps the logarithm finite.
-    np.maximum(powers, np.float32(10.0 ** ((floor_db - 0.01) / 10.0)), out=powers)
-    np.log(powers, out=powers)
-    powers *= np.float32(10.0 / np.log(10.0))
-    return np.maximum(powers, np.float32(floor_db), out=powers)
+def _nonzero_runs(filters: npt.NDArray[np.float32]) -> Bands:
+    """The weights above 0 of each row; they are next to one another."""
+    used = filters > 0.0
+    lengths = np.where(used.any(axis=1), filters.shape[1] - used[:, ::-1].argmax(axis=1) - used.argmax(axis=1), 0)
+    return Bands(used.argmax(axis=1), np.concatenate([[0], np.cumsum(lengths)]), filters[used].astype(np.float64))

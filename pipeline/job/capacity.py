@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.corpus.schema import SPLITS
-from pipeline.params import FeatureParams, Params
+from pipeline.frontends import FeatureParams
+from pipeline.params import Params
 from pipeline.store.sharding import copies, example_bytes, shard_count
 
 FLAC_RATIO: Final = 0.57

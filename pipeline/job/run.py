@@ -161,7 +161,7 @@ def _write_pending(
     require_space(plan.storage, plan.pending_bytes)
     work = WriteShard(str(root), plan.address, plan.config, plan.params.features, plan.params.augment)
     with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
-        check_workers(flags, root, plan.address)
+        check_workers(flags, root, plan.address, plan.params.features.kind)
         with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:
             run.run(
                 lambda pipeline: _build(pipeline, tasks, work),

@@ -20,11 +20,12 @@ import soundfile
 from pipeline.audio.measures import Measures
 from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
+from pipeline.frontends import FeatureParams
 from pipeline.job.capacity import Rates
 from pipeline.job.synthetic_clips import FEWEST_CLIPS, write_clips
 from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
-from pipeline.params import FeatureParams, Params
+from pipeline.params import Params
 from pipeline.runners.beam_log import hush_beam
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.close import close_store
@@ -194,7 +195,7 @@ def _manifest(n_clips: int) -> pa.Table:
 
 def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> Iterator[StoredExample]:
     """Examples of one frame: the command reads only the index, so the size of the records does not matter."""
-    frame = np.zeros((1, features.n_mels), np.float16)
+    frame = np.zeros((1, features.n_bins), np.float16)
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
         for copy in range(1 + augment.copies):

@@ -12,10 +12,9 @@ from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, AugmentParams
 from pipeline.errors import AudioError
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.job.counters import count_shard, count_work
 from pipeline.job.worklist import ShardTask, Worklist
-from pipeline.params import FeatureParams
 from pipeline.runners.parent_watchdog import ParentWatchdog
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
@@ -31,7 +30,7 @@ class Extractor:
         self._root = root
         self._features = features
         self._augment = augment
-        self._log_mel = LogMel(features)
+        self._front_end = make_front_end(features)
         self._augmenter = Augmenter(augment, features.sample_rate)
 
     def __call__(self, shard: Shard) -> Iterator[StoredExample | Reject]:
@@ -69,7 +68,7 @@ class Extractor:
         return StoredExample(
             source=source,
             copy=copy,
-            features=self._log_mel(waveform).astype(np.float16),
+            features=self._front_end(waveform).astype(np.float16),
             augmentation=augmentation,
             duration_s=len(waveform) / rate,
             source_duration_s=clip.source_duration_s,

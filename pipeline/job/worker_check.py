@@ -34,9 +34,10 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
     Imports this package only inside `process`, where a failed import can be reported.
     """
 
-    def __init__(self, url: str, root: str) -> None:
+    def __init__(self, url: str, root: str, kind: str) -> None:
         self._url = url
         self._root = root
+        self._kind = kind
 
     def process(self, number: int) -> Iterator[int]:
         host = socket.gethostname()
@@ -50,7 +51,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         token = {
             "host": host,
             "audio": Path(self._root).is_dir(),
-            "versions": installed_versions(),
+            "versions": installed_versions(self._kind),
         }
         try:
             open_storage(self._url).write(f"{_FOLDER}/{number}.json", json.dumps(token).encode())
@@ -59,13 +60,14 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         yield number
 
 
-def check_workers(flags: Sequence[str], root: Path, output: str) -> None:
+def check_workers(flags: Sequence[str], root: Path, output: str, kind: str) -> None:
     """Runs the preflight on a cluster, one token per worker. Does nothing if the job does not run on a Flink cluster.
 
     Args:
         flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
         root: Folder of the audio, absolute.
         output: The store's address, absolute. Tokens are written to its work folder, which is removed with the worklist.
+        kind: Of front end.
 
     Raises:
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
@@ -75,21 +77,21 @@ def check_workers(flags: Sequence[str], root: Path, output: str) -> None:
     if not n_tokens:
         return
     storage = work_folder(output)
-    write = _WriteToken(storage.url, str(root))
+    write = _WriteToken(storage.url, str(root), kind)
     run_preflight(
         lambda p: p | beam.Create(range(n_tokens), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write), flags
     )
-    _check_tokens(storage, n_tokens, root, output)
+    _check_tokens(storage, n_tokens, root, output, kind)
 
 
-def _check_tokens(storage: Storage, n_tokens: int, root: Path, output: str) -> None:
+def _check_tokens(storage: Storage, n_tokens: int, root: Path, output: str, kind: str) -> None:
     found: Sequence[str] = storage.list(f"{_FOLDER}/")
     if len(found) < n_tokens:
         raise RunnerError(
             f"storage not shared: the workers wrote {n_tokens} tokens beside {output}, {len(found)} of them are seen from here. "
             "Mount the same folder under the same path on every machine, or give s3://bucket/prefix"
         )
-    versions: dict[str, Any] = installed_versions()
+    versions: dict[str, Any] = installed_versions(kind)
     for name in found:
         token = json.loads(storage.read(name))
         if not token["audio"]:

@@ -41,7 +41,7 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
         sums.append(metadata["frame_sums"])
         splits[shard.split].add(index, metadata["rejects"], metadata["files"][records_path(shard.name)]["size"])
     _require_all_accounted(storage, shards, splits)
-    statistics = FrameSums.merged(sums, config.features["n_mels"])
+    statistics = FrameSums.merged(sums, config.n_bins)
     content = {
         "format_version": FORMAT_VERSION,
         "front_end_version": config.versions["front_end"],

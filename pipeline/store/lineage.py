@@ -7,8 +7,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from pipeline.augmentation.augmenter import AugmentParams
-from pipeline.frontends.log_mel import FRONT_END_VERSION
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams, front_end_version
 from pipeline.store.digests import digest
 from pipeline.store.schema import FORMAT_VERSION
 
@@ -19,24 +18,30 @@ _VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
 class Config:
     """All that decides the bytes of a store, except its utterances.
 
+    A parameter that has its default is left out, so that a key which a later version adds with a default leaves the stores
+    made before it current. The default of such a key therefore never changes.
+
     Attributes:
         features: Parameters of the front end, without those that only judge the result.
         augment: Parameters of the augmentation.
         versions: Versions of the format, the front end and the libraries that compute or encode values.
+        n_bins: Bins of a spectrogram; follows from `features`.
     """
 
     features: dict[str, Any]
     augment: dict[str, Any]
     versions: dict[str, Any]
+    n_bins: int
 
     @classmethod
     def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
         """The configuration of a run with these parameters and the installed libraries."""
         # The limit on rejects decides whether a run fails, not what it writes.
         return cls(
-            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}),
-            augment=augment.model_dump(mode="json"),
-            versions=installed_versions(),
+            features=features.model_dump(mode="json", exclude={"max_reject_fraction"}, exclude_defaults=True),
+            augment=augment.model_dump(mode="json", exclude_defaults=True),
+            versions=installed_versions(features.kind),
+            n_bins=features.n_bins,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,11 +54,11 @@ class Config:
         return digest(self.as_dict())
 
 
-def installed_versions() -> dict[str, Any]:
-    """Versions of the format, the front end and the libraries that compute or encode values, in this process."""
+def installed_versions(kind: str) -> dict[str, Any]:
+    """Versions of the format, a kind of front end and the libraries that compute or encode values, in this process."""
     return {
         "format": FORMAT_VERSION,
-        "front_end": FRONT_END_VERSION,
+        "front_end": front_end_version(kind),
         **{name: version(name) for name in _VERSIONED},
     }
 

@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.corpus.schema import SPLITS, SPOOF, label_name
-from pipeline.frontends.log_mel import hz_to_mel, mel_to_hz
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.store.counts import attack_counts
 from pipeline.store.describe import CLASSES, MEASURES
 from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
@@ -34,15 +33,20 @@ def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
         cmap="magma",
         extent=(0.0, n_frames * seconds, -0.5, n_bins - 0.5),
     )
-    centres = _band_centres(features)
-    ticks = np.linspace(0, n_bins - 1, min(6, n_bins)).astype(int)
-    axis.set_yticks(ticks, [f"{centres[tick]:.0f}" for tick in ticks])
+    label_bins(axis, features)
     axis.set_xlabel("time, s")
-    axis.set_ylabel("frequency, Hz")
     kind = label_name(example.label) + (f", {example.attack_id}" if example.label == SPOOF else "")
     axis.set_title(f"{example.utterance_id} ({kind}), copy {example.copy}", fontsize=10)
     figure.colorbar(image, label="dB")
     save_png(figure, path)
+
+
+def label_bins(axis: Any, features: FeatureParams) -> None:
+    """Labels the vertical axis of a spectrogram, on which bin i is at i, with frequencies."""
+    frequencies = make_front_end(features).frequencies()
+    ticks = np.linspace(0, len(frequencies) - 1, min(6, len(frequencies))).astype(int)
+    axis.set_yticks(ticks, [f"{frequencies[tick]:.0f}" for tick in ticks])
+    axis.set_ylabel("frequency, Hz")
 
 
 def plot_store(store: FeatureStore, path: Path) -> None:
@@ -77,13 +81,8 @@ def _plot_attacks(axis: Any, originals: pa.Table) -> None:
 
 
 def _plot_bins(axis: Any, store: FeatureStore) -> None:
-    statistics, centres = store.statistics, _band_centres(store.features)
-    axis.plot(centres, statistics.mean, color="black")
+    statistics, frequencies = store.statistics, make_front_end(store.features).frequencies()
+    axis.plot(frequencies, statistics.mean, color="black")
     low, high = statistics.mean - statistics.deviation, statistics.mean + statistics.deviation
-    axis.fill_between(centres, low, high, color="black", alpha=0.15)
+    axis.fill_between(frequencies, low, high, color="black", alpha=0.15)
     axis.set(xlabel="frequency, Hz", ylabel="mean ± deviation of train, dB")
-
-
-def _band_centres(features: FeatureParams) -> np.ndarray[Any, np.dtype[np.float64]]:
-    low, high = hz_to_mel([features.f_min, features.f_max])
-    return np.asarray(mel_to_hz(np.linspace(low, high, features.n_mels + 2)[1:-1]))

@@ -5,7 +5,7 @@ Memory grows with the index, not with the records.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.errors import StoreError
-from pipeline.params import FeatureParams
+from pipeline.frontends import FeatureParams
+from pipeline.params import parse_features
 from pipeline.storage import Storage, open_storage
 from pipeline.store.digests import file_entry, own_checksum
 from pipeline.store.parts import parse_part
@@ -94,7 +95,7 @@ class FeatureStore:
     @property
     def features(self) -> FeatureParams:
         """Parameters of the front end; `max_reject_fraction`, on which no byte depends, is 1."""
-        return FeatureParams.model_validate({**self.info["parameters"]["features"], "max_reject_fraction": 1.0})
+        return stored_features(self.info, self.storage.url)
 
     @property
     def augment(self) -> AugmentParams:
@@ -228,6 +229,15 @@ def read_info(storage: Storage) -> dict[str, Any]:
     if own_checksum(info) != checksum:
         raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: wrong checksum; run `bonafide store verify`")
     return info
+
+
+def stored_features(info: Mapping[str, Any], where: str) -> FeatureParams:
+    """The front end that store.json states; `max_reject_fraction`, which no byte depends on, is 1.
+
+    Raises:
+        ParamsError: It is of a kind, or has a parameter, that this program does not know.
+    """
+    return parse_features({**info["parameters"]["features"], "max_reject_fraction": 1.0}, f"{where}/{STORE_FILE}")
 
 
 def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:

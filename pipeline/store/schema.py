@@ -1,7 +1,8 @@
 """The format of a feature store: names of its files and shards, columns of its tables, its version.
 
-A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout, records, tables) or
-`pipeline.frontends.log_mel.FRONT_END_VERSION` (values), which makes every older store stale.
+What this module says is the format. A change that gives other bytes for the same input raises `FORMAT_VERSION` (layout,
+records, tables) or the `version` of each front end that it concerns (values), which makes every older store stale. Decoding,
+measures and augmentation concern all of them.
 """
 
 import re

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
-from pipeline.params import FeatureParams, StoreParams
+from pipeline.frontends import FeatureParams
+from pipeline.params import StoreParams
 from pipeline.store.digests import digest
 from pipeline.store.schema import shard_name
 
@@ -110,7 +111,7 @@ def expected_bytes(manifest: pa.Table, features: FeatureParams, augment: Augment
 
 def example_bytes(duration_s: float, features: FeatureParams) -> int:
     """Expected size in bytes of the record of one example of `duration_s` seconds."""
-    per_second = features.sample_rate / features.hop_length * features.n_mels * 2
+    per_second = features.sample_rate / features.hop_length * features.n_bins * 2
     return int(duration_s * per_second) + _RECORD_OVERHEAD_BYTES
 
 

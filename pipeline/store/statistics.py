@@ -17,8 +17,8 @@ class Statistics:
     """Statistics per bin over all frames of the originals (copy 0) of train.
 
     Attributes:
-        mean: float64 [n_mels], in dB.
-        deviation: float64 [n_mels], population standard deviation in dB.
+        mean: float64 [n_bins], in dB.
+        deviation: float64 [n_bins], population standard deviation in dB.
         n_frames: Number of frames.
     """
 
@@ -41,13 +41,13 @@ class FrameSums:
     Every example is summed on its own and added in the order given, so the result only depends on that order.
     """
 
-    def __init__(self, n_mels: int) -> None:
+    def __init__(self, n_bins: int) -> None:
         self.n_frames = 0
-        self.total = np.zeros(n_mels)
-        self.squares = np.zeros(n_mels)
+        self.total = np.zeros(n_bins)
+        self.squares = np.zeros(n_bins)
 
     def add(self, features: npt.NDArray[np.float16]) -> None:
-        """Adds an example's frames; `features` is float16 [n_frames, n_mels] in dB."""
+        """Adds an example's frames; `features` is float16 [n_frames, n_bins] in dB."""
         values = features.astype(np.float64)
         self.n_frames += len(values)
         self.total += values.sum(axis=0)
@@ -68,13 +68,13 @@ class FrameSums:
         )
 
     @staticmethod
-    def merged(parts: Iterable[Mapping[str, Any]], n_mels: int) -> Statistics:
+    def merged(parts: Iterable[Mapping[str, Any]], n_bins: int) -> Statistics:
         """Statistics of the sums of several shards, added in the order given.
 
         Returns:
             Statistics that are all zero where there is no frame.
         """
-        whole = FrameSums(n_mels)
+        whole = FrameSums(n_bins)
         for part in parts:
             whole.n_frames += part["n_frames"]
             whole.total += np.array(part["total"])

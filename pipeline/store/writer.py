@@ -72,7 +72,7 @@ def write_shard(storage: Storage, shard: Shard, config: Config, items: Iterable[
     Raises:
         StoreError: A file cannot be written, or an utterance is neither stored nor rejected.
     """
-    sums = FrameSums(config.features["n_mels"])
+    sums = FrameSums(config.n_bins)
     checksum = hashlib.sha256()
     examples: list[StoredExample] = []
     rejects: list[Reject] = []

@@ -12,6 +12,7 @@ from model.bundle import load_bundle, save_bundle
 from model.errors import ModelError
 from model.params import Params
 from pipeline.store import FeatureStore
+from tests.support.front_ends import LOG_LINEAR
 from tests.support.tone_store import tone_manifest, write_tone_store
 
 
@@ -119,3 +120,22 @@ def test_a_store_of_another_front_end_is_refused_with_the_difference(
     with pytest.raises(ModelError, match=r"hop_length 200 \(model: 160\)") as caught:
         load_bundle(trained.model).require_front_end_of(other)
     assert "silence_db" not in str(caught.value), "which clips are refused does not change what they look like"
+
+
+def test_a_store_of_another_version_of_the_front_end_is_refused(trained: Trained) -> None:
+    store = trained.store
+    newer = FeatureStore(store.storage, {**store.info, "front_end_version": 99}, store.index)
+
+    with pytest.raises(ModelError, match=r"version 99 \(model: 1\)"):
+        load_bundle(trained.model).require_front_end_of(newer)
+
+
+def test_a_store_of_another_kind_of_front_end_is_refused_with_the_difference(
+    tmp_path: Path, trained: Trained, tone_params: Params
+) -> None:
+    counts = {"train": 3, "dev": 3, "eval": 0}
+    params = tone_params.model_copy(update={"features": LOG_LINEAR})
+    other = write_tone_store(tmp_path, tone_manifest(counts), params)
+
+    with pytest.raises(ModelError, match=r"kind log_linear \(model: log_mel\).* n_mels absent \(model: 16\)"):
+        load_bundle(trained.model).require_front_end_of(other)

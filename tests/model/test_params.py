@@ -1,21 +1,111 @@
+"""The sections `train` and `evaluate` of params.yaml; the others are in tests/pipeline/test_params.py."""
+
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
-from model.params import load_params
+from model.params import Params, load_params
 from pipeline.errors import ParamsError
+from pipeline.params import parse_params
+from tests.support.parameters import (
+    leaves,
+    project_parameters,
+    refusal,
+    require_refused_item,
+    require_refused_value,
+    with_value,
+    without,
+)
+
+# (key, value that is not allowed, what the message must say beside key and value)
+NOT_ALLOWED = [
+    ("train.epochs", 0, "greater than or equal to 1"),
+    ("train.learning_rate", 0.0, "greater than 0"),
+    ("train.learning_rate", 2.0, "less than or equal to 1"),
+    ("train.crop_s", 0.0, "greater than 0"),
+    ("train.class_balance", "both", "'sample', 'weight' or 'none'"),
+    ("train.channels", [], "at least 1 item"),
+    ("train.channels", [8] * 9, "at most 8 items"),
+    ("train.dropout", 1.0, "less than 1"),
+    ("train.mixed_precision", "yes", "'auto'"),
+    ("train.mixed_precision", 1, "'auto'"),
+    ("train.devices", 0, "greater than or equal to 1"),
+    ("train.devices", "all", "'auto'"),
+    ("evaluate.interval_clusters", "voice", "'none', 'speaker' or 'attack'"),
+    ("evaluate.prior", 0.0, "greater than 0"),
+    ("evaluate.prior", 1.0, "less than 1"),
+    ("evaluate.abstain_error_rate", -0.1, "greater than or equal to 0"),
+]
 
 
-def test_xla_with_deterministic_kernels_is_refused(tmp_path: Path) -> None:
-    params = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())
-    params["train"] |= {"jit_compile": True, "deterministic": True}
-    path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(params))
+@pytest.fixture(scope="session")
+def defaults() -> dict[str, Any]:
+    """The content of the project's own params.yaml."""
+    return project_parameters()
 
+
+def test_the_project_s_own_parameters_are_allowed(repository: Path) -> None:
+    assert load_params(repository / "params.yaml").evaluate.prior == 0.5
+
+
+@pytest.mark.parametrize("value", ["auto", True, False])
+def test_mixed_precision_is_automatic_or_forced(defaults: dict[str, Any], value: Any) -> None:
+    content = with_value(defaults, "train.mixed_precision", value)
+    assert parse_params(content, "p", Params).train.mixed_precision is value
+
+
+@pytest.mark.parametrize("text", ["1e-05", "1E-5", "1.0e-05", "0.00001", ".1e-4", "+1e-5"])
+def test_small_rates_may_be_written_as_dvc_writes_them(repository: Path, tmp_path: Path, text: str) -> None:
+    lines = (repository / "params.yaml").read_text().splitlines()
+    changed = [f"  learning_rate: {text}" if line.startswith("  learning_rate:") else line for line in lines]
+    (tmp_path / "params.yaml").write_text("\n".join(changed))
+    assert load_params(tmp_path / "params.yaml").train.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), NOT_ALLOWED, ids=lambda value: str(value)[:30])
+def test_a_refused_value_is_told_with_its_key_and_what_is_allowed(
+    defaults: dict[str, Any], key: str, value: Any, allowed: str
+) -> None:
+    require_refused_value(defaults, Params, key, value, allowed)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "position", "allowed"),
+    [
+        ("train.channels", [16, 0], "1", "greater than or equal to 1"),
+        ("train.channels", [16, "32"], "1", "valid integer"),
+    ],
+)
+def test_a_refused_item_of_a_list_is_told_with_its_position(
+    defaults: dict[str, Any], key: str, value: list[Any], position: str, allowed: str
+) -> None:
+    require_refused_item(defaults, Params, key, value, position, allowed)
+
+
+def test_every_key_must_be_there(defaults: dict[str, Any]) -> None:
+    for section in ("train", "evaluate"):
+        for key in leaves(defaults[section], f"{section}."):
+            assert refusal(without(defaults, key), Params).splitlines()[1:] == [f"  {key}: is missing"]
+
+
+def test_all_refused_keys_are_listed_at_once(defaults: dict[str, Any]) -> None:
+    content = with_value(without(defaults, "train.seed"), "features.hop_length", 0)
+    message = refusal(with_value(content, "store.colour", "red"), Params)
+    assert message.startswith("params.yaml: 3 parameters not allowed")
+    for key in ("train.seed", "features.hop_length", "store.colour"):
+        assert f"\n  {key}: " in message
+
+
+@pytest.mark.parametrize("key", ["train", "evaluate"])
+@pytest.mark.parametrize("value", [None, 3, "x", [1]])
+def test_a_section_that_is_none_is_told(defaults: dict[str, Any], key: str, value: Any) -> None:
+    assert f"\n  {key}: {value!r}: " in refusal(with_value(defaults, key, value), Params)
+
+
+def test_xla_with_deterministic_kernels_is_refused(defaults: dict[str, Any]) -> None:
+    content = with_value(with_value(defaults, "train.jit_compile", True), "train.deterministic", True)
     with pytest.raises(ParamsError, match=r"train.*jit_compile true needs deterministic false"):
-        load_params(path)
+        parse_params(content, "p", Params)
 
-    params["train"]["deterministic"] = False
-    path.write_text(yaml.safe_dump(params))
-    assert load_params(path).train.jit_compile
+    assert parse_params(with_value(content, "train.deterministic", False), "p", Params).train.jit_compile

@@ -17,6 +17,7 @@ from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.sharding import Shard, Source, assign_shards, copies
 from pipeline.store.writer import Reject, StoredExample, write_shard
+from tests.support.front_ends import LOG_MEL
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -26,7 +27,7 @@ def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1) -> P
     params = load_params(PARAMS_FILE)
     return params.model_copy(
         update={
-            "features": params.features.model_copy(update={"n_mels": n_mels}),
+            "features": LOG_MEL.model_copy(update={"n_mels": n_mels}),
             "augment": params.augment.model_copy(update={"copies": n_copies}),
             "store": params.store.model_copy(update={"shards": shards}),
         }
@@ -81,19 +82,19 @@ def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> 
             yield Reject(source, "missing", "no such file")
         else:
             yield from (
-                example_of(source, copy, params.features.n_mels)
+                example_of(source, copy, params.features.n_bins)
                 for copy in range(1 + copies(shard.split, params.augment))
             )
 
 
-def example_of(source: Source, copy: int, n_mels: int) -> StoredExample:
+def example_of(source: Source, copy: int, n_bins: int) -> StoredExample:
     seed = hashlib.sha256(f"{source.utterance_id} {copy} {source.sha256}".encode()).digest()
     draw = np.random.default_rng(list(seed))
     n_frames = int(draw.integers(3, 9))
     return StoredExample(
         source=source,
         copy=copy,
-        features=draw.uniform(-100, 0, (n_frames, n_mels)).astype(np.float16),
+        features=draw.uniform(-100, 0, (n_frames, n_bins)).astype(np.float16),
         augmentation={} if copy == 0 else {"noise_snr_db": float(draw.uniform(10, 30))},
         duration_s=n_frames / 100,
         source_duration_s=n_frames / 100,

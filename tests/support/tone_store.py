@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from model.params import Params
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from pipeline.store.close import close_store
@@ -47,7 +47,7 @@ def sounds_bona_fide(utterance_id: str) -> bool:
 def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> FeatureStore:
     """A store as the features stage writes it."""
     storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)
-    front_end = LogMel(params.features)
+    front_end = make_front_end(params.features)
 
     def examples(shard: Shard) -> list[StoredExample]:
         found = []

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.store.reader import stored_features
+from pipeline.store.schema import STORE_FILE
+
 
 @dataclass(frozen=True)
 class Stated:
@@ -29,7 +32,7 @@ class Stated:
         parameters = info["parameters"]
         return cls(
             files=info["files"],
-            n_bins=parameters["features"]["n_mels"],
+            n_bins=stored_features(info, STORE_FILE).n_bins,
             train_copies=parameters["augment"]["copies"],
             config_fingerprint=info["config_fingerprint"],
         )

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.corpus.schema import SPLITS
-from pipeline.errors import StoreError
+from pipeline.errors import ParamsError, StoreError
 from pipeline.storage import Storage
 from pipeline.store.checks.findings import Findings
 from pipeline.store.checks.shard import CheckedShard
 from pipeline.store.counts import SplitCounts
 from pipeline.store.digests import canonical_json, digest, own_checksum
+from pipeline.store.reader import stored_features
 from pipeline.store.schema import FORMAT_VERSION, STORE_FILE, is_store_file, shard_split
 from pipeline.store.statistics import FrameSums
 
@@ -33,7 +34,8 @@ def check_store_file(storage: Storage, findings: Findings) -> dict[str, Any] | N
             raise ValueError("its own SHA-256 is wrong")
         if info["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {info['format_version']}, this program checks {FORMAT_VERSION}")
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        stored_features(info, storage.url)
+    except (ParamsError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         findings.add(STORE_FILE, f"damaged: {error}")
         return None
     if digest({**info["parameters"], "versions": info["versions"]}) != info["config_fingerprint"]:

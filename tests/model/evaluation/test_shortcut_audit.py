@@ -88,10 +88,10 @@ def audit(listener: Any, bundle: Any, clips: Audio) -> dict[str, float]:
 
 def features_of(clips: Audio, bundle: Any, name: str) -> np.ndarray:
     from pipeline.audio.decode import decode
-    from pipeline.frontends.log_mel import LogMel
+    from pipeline.frontends import make_front_end
 
     row = next(row for row in clips.manifest.to_pylist() if row["utterance_id"] == name)
-    return LogMel(bundle.features)(decode(clips.root / row["path"], bundle.features).waveform)
+    return make_front_end(bundle.features)(decode(clips.root / row["path"], bundle.features).waveform)
 
 
 def test_detector_that_listens_to_silence_is_found_out(clips: Audio, bundle: Any) -> None:

@@ -15,7 +15,8 @@ from model.report.clips import (
     clip_audio,
     hardest,
 )
-from pipeline.params import FeatureParams, Params
+from pipeline.frontends import FeatureParams
+from pipeline.params import Params
 
 
 @pytest.fixture

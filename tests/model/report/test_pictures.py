@@ -2,7 +2,8 @@ import base64
 
 import numpy as np
 
-from model.report.pictures import evidence_picture, png_uri, spectrogram_picture
+from model.report.pictures import evidence_picture, frequency_ticks, png_uri, spectrogram_picture
+from tests.support.front_ends import LOG_MEL, SHORT_WINDOW
 
 
 def test_time_runs_to_the_right_and_frequency_upwards() -> None:
@@ -33,3 +34,9 @@ def test_a_picture_is_a_png_of_the_same_bytes_each_time() -> None:
 
     assert base64.b64decode(uri.removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
     assert png_uri(picture) == uri
+
+
+def test_the_frequency_axis_follows_the_bins_of_the_front_end() -> None:
+    assert frequency_ticks(SHORT_WINDOW) == [(0, "125 Hz"), (50, "3.6 kHz"), (100, "7.0 kHz")]
+    # Half the mel bands lie below 1.7 kHz.
+    assert frequency_ticks(LOG_MEL) == [(0, "57 Hz"), (50, "1.7 kHz"), (100, "7.7 kHz")]

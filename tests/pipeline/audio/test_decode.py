@@ -16,7 +16,8 @@ from pipeline.audio.decode import decode, decode_bytes, inspect_header
 from pipeline.audio.level import limit_peak
 from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
-from pipeline.params import FeatureParams, load_params
+from pipeline.frontends import FeatureParams
+from pipeline.params import load_params
 from tests.support.speech import RATE, noise
 
 

@@ -17,7 +17,7 @@ from pipeline.augmentation.augmenter import Augmenter, AugmentParams, Recipe, au
 from pipeline.augmentation.base import Augmentation, Clip
 from pipeline.augmentation.noise import NoiseKind, NoiseValues
 from pipeline.augmentation.pitch_tempo import PitchTempoValues, stretched_length
-from pipeline.frontends.log_mel import FRONT_END_VERSION, LogMel
+from pipeline.frontends.log_mel import LogMel
 from pipeline.params import load_params
 from tests.support.speech import RATE, Waveform, speechlike
 
@@ -115,17 +115,17 @@ def test_draws_are_pinned() -> None:
     recipe = Augmenter(AUGMENT, RATE).draw("LA_T_1138233", 1, OTHERS)
     assert index_text(recipe) == GOLDEN_DRAW, (
         "the same seed, utterance and copy draw something else than before. If that is meant, raise "
-        f"FRONT_END_VERSION ({FRONT_END_VERSION}), which makes every older feature store stale"
+        f"the version of every front end ({LogMel.version}), which makes every older feature store stale"
     )
 
 
 def test_augmented_values_of_this_version_are_those_of_the_golden_file() -> None:
-    golden = np.load(REPOSITORY / "tests" / "pipeline" / "golden" / f"augmented_v{FRONT_END_VERSION}.npy")
+    golden = np.load(REPOSITORY / "tests" / "pipeline" / "golden" / f"augmented_v{LogMel.version}.npy")
     own = golden_values()
     assert own.shape == golden.shape
     assert np.abs(own.astype(np.float32) - golden.astype(np.float32)).max() <= 0.07, (
-        f"augmentation gives other values than version {FRONT_END_VERSION} did. If that is meant, raise "
-        "FRONT_END_VERSION and save the new values as tests/pipeline/golden/augmented_v<version>.npy"
+        f"augmentation gives other values than version {LogMel.version} did. If that is meant, raise "
+        "the version of every front end and save the new values as tests/pipeline/golden/augmented_v<version>.npy"
     )
 
 

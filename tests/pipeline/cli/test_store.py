@@ -75,7 +75,7 @@ def test_show_tells_splits_attacks_front_end_and_augmentation(run: Run, folder: 
         "eval",
         "A01",
         "bona fide",
-        "log-Mel",
+        "log_mel",
         "4 bins",
         "1 copy",
         FeatureStore.open(folder).config_fingerprint,
@@ -151,7 +151,7 @@ def test_select_shows_a_table(run: Run, folder: Path) -> None:
 def test_stats_tells_every_measure_per_class(run: Run, folder: Path, tmp_path: Path) -> None:
     code, text = run("stats", folder, "--plot", tmp_path / "stats.png")
     assert code == 0
-    for part in ("duration, s", "leading silence, s", "level, dB", "bins"):
+    for part in ("duration, s", "leading silence, s", "level, dB", "of 4 bins"):
         assert part in text
     assert (tmp_path / "stats.png").read_bytes().startswith(PNG)
     shown = parsed(run("stats", folder, "--json")[1])

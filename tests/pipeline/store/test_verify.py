@@ -268,3 +268,17 @@ def test_wrong_statistics_and_counts_are_found(store: Path) -> None:
     found = texts(verify(store), "store.json")
     assert "statistics are not those" in found
     assert "dev: spoof is 5, the shards have 4" in found
+
+
+def test_a_front_end_other_than_that_of_the_records_is_found(store: Path) -> None:
+    parameters = json.loads((store / "store.json").read_bytes())["parameters"]
+    parameters["features"]["n_mels"] += 1
+    reseal(store, {}, parameters=parameters)
+    assert "it has 4 bins, the store's front end 5" in "\n".join(finding.text for finding in verify(store))
+
+
+def test_a_kind_of_front_end_that_this_program_does_not_know_is_told(store: Path) -> None:
+    parameters = json.loads((store / "store.json").read_bytes())["parameters"]
+    parameters["features"]["kind"] = "mfcc"
+    reseal(store, {}, parameters=parameters)
+    assert "features.kind: 'mfcc': Input should be 'log_mel'" in texts(verify(store), "store.json")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.sharding import Shard
 from pipeline.store.verify import verify
 from pipeline.store.writer import Reject, write_shard
+from tests.support.front_ends import LOG_LINEAR
 from tests.support.synthetic_store import (
     config_of,
     examples_of,
@@ -155,7 +157,7 @@ def test_changed_parameters_are_named_and_everything_is_redone(folder: Path) -> 
 
 def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
     config = config_of(PARAMS)
-    newer = Config(config.features, config.augment, config.versions | {"numpy": "9.9"})
+    newer = replace(config, versions=config.versions | {"numpy": "9.9"})
     shards = shards_of(MANIFEST, PARAMS)
     plan = plan_resume(open_storage(folder), shards, newer)
     assert plan.changes == [f"versions.numpy {np.__version__} → 9.9"]
@@ -164,6 +166,21 @@ def test_changed_library_version_makes_the_store_stale(folder: Path) -> None:
 
 def test_limit_on_rejects_changes_no_byte(folder: Path) -> None:
     assert resume_plan(folder, params=with_features(max_reject_fraction=0.5)).pending == []
+
+
+def test_another_kind_of_front_end_makes_the_store_stale(folder: Path) -> None:
+    params = PARAMS.model_copy(update={"features": LOG_LINEAR})
+    changes = resume_plan(folder, params=params).changes
+    assert "features.kind absent → log_linear" in changes
+    assert "features.n_mels 4 → absent" in changes
+
+
+def test_a_parameter_at_its_default_is_not_part_of_the_fingerprint() -> None:
+    # A store that was made before the key existed stays current: `kind` is such a key.
+    config = Config.current(PARAMS.features, PARAMS.augment)
+    assert PARAMS.features.kind == "log_mel"
+    assert "kind" not in config.features
+    assert Config.current(LOG_LINEAR, PARAMS.augment).features["kind"] == "log_linear"
 
 
 def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(folder: Path, tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What every front end has: its parameters' common keys, and the protocol that store, training, report and export use.
+
+A front end turns a waveform into a spectrogram in dB, [frames, n_bins]. What a bin is belongs to the kind alone; whatever
+comes after knows `n_bins` and `frequencies()`.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pipeline.audio import Waveform
+from pipeline.section import ClipParams
+
+# Keys that decide which clips are refused, not what a spectrogram looks like.
+_REFUSAL_KEYS: Final = {"min_duration_s", "silence_db", "max_reject_fraction"}
+
+
+class FrontEndParams(ClipParams):
+    """The keys of the section `features` that every kind has. A kind adds its own and says how many bins they give.
+
+    Attributes:
+        kind: Name of the front end.
+        hop_length: Samples from frame to frame.
+        floor_db: Absolute floor of the values in dB.
+    """
+
+    kind: str
+    hop_length: int = Field(ge=1, le=16384)
+    floor_db: float = Field(ge=-200.0, le=0.0)
+
+    @property
+    @abstractmethod
+    def n_bins(self) -> int:
+        """Bins of a spectrogram."""
+
+    def spectral(self) -> dict[str, Any]:
+        """The parameters that decide the values of a spectrogram, as JSON values."""
+        return self.model_dump(mode="json", exclude=_REFUSAL_KEYS)
+
+
+class FrontEnd(Protocol):
+    """Waveforms to spectrograms. Made once, called for every clip; a call changes nothing in it, so threads may share it.
+
+    Attributes:
+        version: Raised by hand when the same waveform would give other values; it makes older feature stores stale.
+    """
+
+    version: ClassVar[int]
+
+    @property
+    def kind(self) -> str:
+        """The value of `features.kind` that chooses it."""
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a spectrogram."""
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of the spectrogram of a waveform of `n_samples` samples."""
+
+    def frequencies(self) -> npt.NDArray[np.float64]:
+        """The centre frequency of each bin in Hz, float64 [n_bins]."""
+
+    def __call__(self, waveform: Waveform) -> npt.NDArray[np.float32]:
+        """Computes the spectrogram of a clip.
+
+        Args:
+            waveform: float32 [samples], in [-1, 1], at the front end's sample rate, at least one sample.
+
+        Returns:
+            float32 [frames, n_bins], in dB, with `n_frames(samples)` frames.
+        """

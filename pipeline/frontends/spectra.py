@@ -1,0 +1,144 @@
+"""Short-time power spectra: what the front ends with equally spaced FFT frames share.
+
+Frame t is centred on sample t × `hop_length`, with zeros beyond the ends of the clip. Kinds differ in the weights that turn
+the power of the FFT bins into the power of their own bins.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from pipeline.audio import Waveform
+from pipeline.frontends.base import FrontEndParams
+
+# Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
+_BLOCK_SAMPLES: Final = 1 << 15
+
+
+class SpectrumParams(FrontEndParams):
+    """Framing, window and band of a short-time spectrum.
+
+    Attributes:
+        n_fft: FFT length in samples, at least `win_length`.
+        win_length: Window length in samples.
+        f_min: Lowest frequency in Hz.
+        f_max: Highest frequency in Hz, at most half the sample rate.
+    """
+
+    n_fft: int = Field(ge=32, le=16384)
+    win_length: int = Field(ge=16, le=16384)
+    f_min: float = Field(ge=0.0)
+    f_max: float = Field(gt=0.0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SpectrumParams":
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} must not exceed n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ValueError(f"hop_length {self.hop_length} must not exceed win_length {self.win_length}")
+        if self.f_max > self.sample_rate / 2:
+            raise ValueError(f"f_max {self.f_max} must not exceed half the sample rate, {self.sample_rate / 2}")
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min {self.f_min} must be below f_max {self.f_max}")
+        return self
+
+
+def n_frames(n_samples: int, params: SpectrumParams) -> int:
+    """Frames of a waveform of `n_samples` samples."""
+    return 1 + (n_samples + 2 * (params.n_fft // 2) - params.n_fft) // params.hop_length
+
+
+def padded_window(params: SpectrumParams) -> npt.NDArray[np.float64]:
+    """The periodic Hann window of `win_length` samples with zeros around it, float64 [n_fft].
+
+    An odd number of zeros leaves the extra one at the end.
+    """
+    window = np.zeros(params.n_fft)
+    start = (params.n_fft - params.win_length) // 2
+    phase = 2.0 * np.pi * np.arange(params.win_length) / params.win_length
+    window[start : start + params.win_length] = 0.5 - 0.5 * np.cos(phase)
+    return window
+
+
+class Bands(NamedTuple):
+    """Weighted sums over runs of neighbouring FFT bins, as `pipeline.audio.kernels.band_powers` takes them.
+
+    Attributes:
+        first_bins: int [n_bins], the first FFT bin of each run.
+        offsets: int [n_bins + 1], where the weights of each run begin in `weights`.
+        weights: float64, the weights of all runs, one after the other.
+    """
+
+    first_bins: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+
+
+class SpectrumFrontEnd:
+    """A front end whose bins are weighted sums of the power of neighbouring FFT bins, in dB.
+
+    The power spectrum of a frame is the squared magnitude of the FFT of its Hann-windowed samples, with no scaling by the
+    length or the window. A bin is 10 log10(sum of weight × power), at least `floor_db`. No value depends on another frame's
+    samples.
+
+    The arithmetic is float64 up to the logarithm and every sum runs in the order of the FFT bins, without BLAS: the result
+    does not depend on the number of threads. A call changes nothing in the object, so threads may share it.
+    """
+
+    def __init__(self, params: SpectrumParams, bands: Bands) -> None:
+        self._params = params
+        self._bands = bands
+        self._window = padded_window(params)
+        self._block_frames = max(1, _BLOCK_SAMPLES // params.n_fft)
+
+    @property
+    def kind(self) -> str:
+        """The value of `features.kind` that chooses it."""
+        return self._params.kind
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a spectrogram."""
+        return self._params.n_bins
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of the spectrogram of a waveform of `n_samples` samples."""
+        return n_frames(n_samples, self._params)
+
+    def __call__(self, waveform: Waveform) -> npt.NDArray[np.float32]:
+        """Computes the spectrogram of a clip.
+
+        Args:
+            waveform: float32 [samples], in [-1, 1], at `sample_rate`, at least one sample.
+
+        Returns:
+            float32 [frames, n_bins], in dB, with `n_frames(samples)` frames.
+        """
+        # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
+        import scipy.fft
+
+        from pipeline.audio.kernels import band_powers, windowed_frames
+
+        params = self._params
+        margin = params.n_fft // 2
+        padded = np.zeros(len(waveform) + 2 * margin, dtype=np.float32)
+        padded[margin : margin + len(waveform)] = waveform
+        powers = np.empty((self.n_frames(len(waveform)), self.n_bins), dtype=np.float32)
+        frames = np.empty((self._block_frames, params.n_fft))
+        for start in range(0, len(powers), self._block_frames):
+            block = powers[start : start + self._block_frames]
+            windowed_frames(padded, self._window, params.hop_length, start, frames[: len(block)])
+            spectra = scipy.fft.rfft(frames[: len(block)], axis=1)
+            band_powers(spectra, *self._bands, block)
+        return _to_decibels(powers, params.floor_db)
+
+
+def _to_decibels(powers: npt.NDArray[np.float32], floor_db: float) -> npt.NDArray[np.float32]:
+    """10 log10 of powers, in place; at least `floor_db`."""
+    # Slightly below the floor, which the last line sets exactly: keeps the logarithm finite.
+    np.maximum(powers, np.float32(10.0 ** ((floor_db - 0.01) / 10.0)), out=powers)
+    np.log(powers, out=powers)
+    powers *= np.float32(10.0 / np.log(10.0))
+    return np.maximum(powers, np.float32(floor_db), out=powers)
