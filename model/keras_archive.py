@@ -1,10 +1,9 @@
 """Keras archives whose bytes depend on the model alone, so that equal weights are equal files."""
 
 import json
-import re
 import zipfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 
@@ -33,10 +32,18 @@ def save_normalised(model: keras.Model, path: Path) -> None:
 
 
 def _without_addresses(config: str) -> str:
-    """Numbers the shared objects of a Keras configuration in order of appearance."""
-    numbers: dict[str, int] = {}
+    """Numbers the shared objects of a Keras configuration in order of appearance.
 
-    def number(match: re.Match[str]) -> str:
-        return f"{match[1]}{numbers.setdefault(match[2], len(numbers) + 1)}"
+    A dtype policy has no number: layers share the global one when they are built and have one each after loading.
+    """
+    numbers: dict[int, int] = {}
 
-    return re.sub(r'("shared_object_id": )(\d+)', number, config)
+    def normalise(value: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in value:
+            if value.get("class_name") == "DTypePolicy":
+                del value["shared_object_id"]
+            else:
+                value["shared_object_id"] = numbers.setdefault(value["shared_object_id"], len(numbers) + 1)
+        return value
+
+    return json.dumps(json.loads(config, object_hook=normalise))

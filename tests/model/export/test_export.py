@@ -16,7 +16,7 @@ from model.bundle import load_bundle
 from model.errors import ModelError
 from model.export.export import export
 from model.scoring.scorer import ClipScorer
-from pipeline.frontends.log_mel import LogMel
+from pipeline.frontends import make_front_end
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone
 
@@ -37,7 +37,7 @@ def test_the_serving_model_gives_a_waveform_the_score_that_the_pipeline_gives_it
 ) -> None:
     bundle = load_bundle(trained.model)
     serving = keras.saving.load_model(exported / "serving.keras")
-    front_end, scorer = LogMel(bundle.features), ClipScorer(bundle.network)
+    front_end, scorer = make_front_end(bundle.features), ClipScorer(bundle.network)
 
     for name in ("LA_E_0000000", "LA_E_0000001", "LA_E_0000007"):
         waveform = tone(name, bona_fide=name.endswith("0"))
