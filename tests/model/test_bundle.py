@@ -3,7 +3,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,13 +14,8 @@ from model.errors import ModelError
 from model.params import Params
 from model.scoring.scorer import ClipScorer
 from pipeline.frontends.log_mel import LogMel
-from pipeline.store import FeatureStore
 from tests.support.tone_store import tone, tone_manifest, write_tone_store
-
-
-class Trained(Protocol):
-    model: Path
-    store: FeatureStore
+from tests.support.trained_model import Trained
 
 
 @pytest.fixture

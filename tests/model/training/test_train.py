@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,11 +20,7 @@ from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
-
-
-class Trained(Protocol):
-    model: Path
-    report: Path
+from tests.support.trained_model import Trained
 
 
 def changed(params: TrainParams, **changes: Any) -> TrainParams:

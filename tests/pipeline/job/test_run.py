@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from pipeline.job.run import run_features
 from pipeline.params import Params, parse_params
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
+from tests.support.small_disk import small_disk
 from tests.support.synthetic_corpus import SAMPLE_RATE, protocol_lines, waveform, write_corpus, write_protocols
 from tests.support.synthetic_store import files_of
 
@@ -379,21 +379,6 @@ with Storage.open(sys.argv[1]).lock():
     print("locked", flush=True)
     time.sleep(600)
 """
-
-
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """Mounts a file system of its own; skips the test where that is not allowed."""
-    folder.mkdir()
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode
-    ):
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def test_full_disk_is_told_and_the_run_goes_on_when_there_is_room(corpus: Corpus, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from pipeline.runners import run as runners
 from pipeline.runners.flink.rest import FlinkCluster
 from pipeline.store.verify import verify
 from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
+from tests.support.small_disk import small_disk
 from tests.support.synthetic_store import files_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytest.mark.xdist_group("flink")]
@@ -127,17 +127,6 @@ def committed(store: Path) -> dict[str, tuple[int, int]]:
     """Inode and time of change of the index parts that are there."""
     parts = (store / "index").glob("*-of-*.parquet")
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
-
-
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[None]:
-    """Mounts a file system of its own; skips the test where that is not allowed."""
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
@@ -292,7 +281,6 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     start: Callable[..., Run], work: Work, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
-    disk.mkdir()
     expected = plan_run(work.manifest, str(disk / "store"), load_params(work.params_file)).pending_bytes
     # Room for what the job expects to write, but not for the index parts too.
     with small_disk(disk, f"size={expected // 1024 + 64}k"):
