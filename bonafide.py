@@ -43,7 +43,7 @@ def main() -> None:
         # Typer ends with this exit code after an interrupt.
         if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
             raise
-        sys.stderr.write("interrupted; run the command again to continue, finished work is kept\n")
+        sys.stderr.write("interrupted; run the command again to go on, finished work is kept\n")
         sys.exit(_INTERRUPTED)
     except Exception as error:
         code = getattr(error, "exit_code", None)

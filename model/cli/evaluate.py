@@ -86,6 +86,7 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
 
 
 def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:
+    from model.cli.numbers import number
     from model.metrics import HEADLINES
     from pipeline.cli.console import table
 
@@ -94,15 +95,13 @@ def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:
     for name, info in HEADLINES.items():
         if not any(name in metrics[split] for split in splits):
             continue
-        scale = 100 if info.unit == "%" else 1
-        digits = 2 if info.unit == "%" else 4
         cells = []
         for split in splits:
             figures = metrics[split]
-            cell = f"{figures[name] * scale:.{digits}f}"
+            cell = number(figures[name], info.unit)
             if f"{name}_ci95_low" in figures:
-                low, high = (figures[f"{name}_ci95_{end}"] * scale for end in ("low", "high"))
-                cell += f" [{low:.{digits}f}, {high:.{digits}f}]"
+                low, high = (number(figures[f"{name}_ci95_{end}"], info.unit) for end in ("low", "high"))
+                cell += f" [{low}, {high}]"
             cells.append(cell)
         rows.append((f"{info.title} {info.unit}".strip(), *cells))
     return table(f"{title}, with 95 % intervals in brackets", ("metric", *splits), rows)

@@ -133,10 +133,11 @@ def _fitted_on_dev(dev: "ScoreTable", table: "ScoreTable", error_rate: float) ->
 
 def _parts(table: "ScoreTable", by: Grouping, threshold: float, n_resamples: int, seed: int) -> "list[Part]":
     from model.metrics import MetricsError, by_attack, by_speaker
+    from model.metrics.score_files import NO_VALUE
 
     if by is Grouping.attack:
         return by_attack(table, threshold=threshold, n_resamples=n_resamples, seed=seed)
-    if not (table.speaker_ids != "-").any():
+    if not (table.speaker_ids != NO_VALUE).any():
         raise MetricsError(f"{table.source} does not tell speakers: give the protocol of its corpus (--protocol)")
     return by_speaker(table, threshold=threshold, n_resamples=n_resamples, seed=seed)
 

@@ -1,5 +1,5 @@
 "use strict";
-// Draws the charts that the page holds as JSON, in the colours of the page's style, and redraws them when those change.
+// Draws the charts from their JSON in the page, in the colours of the page's style, and draws them again when the style changes.
 
 (() => {
   const root = document.documentElement;
@@ -10,7 +10,7 @@
     figure: JSON.parse(script.textContent),
   }));
 
-  // Replaces "var(--name)" by what the style says now, however deep.
+  // Replaces "var(--name)" at any depth by the current value of the style.
   function resolved(value, style) {
     if (typeof value === "string") {
       return value.replace(/^var\((--[\w-]+)\)$/, (_, name) => style.getPropertyValue(name).trim());
@@ -46,16 +46,16 @@
       yaxis: axis(figure.layout.yaxis, common),
       legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", font: { size: 12 } },
       hoverlabel: { bgcolor: "var(--surface)", bordercolor: "var(--line)", font: { color: "var(--ink)" } },
-      // A finger that scrolls the page must not zoom a chart.
+      // On a touch screen, dragging scrolls the page and must not zoom a chart.
       dragmode: touch ? false : "zoom",
     };
   }
 
-  // On screen a chart fills its card; for paper, where nothing adapts, its size is set.
+  // On screen a chart fills its card; for printing its size is fixed.
   function draw(paper) {
     const style = getComputedStyle(root);
     for (const { div, figure } of charts) {
-      // What a reader switched on or off stays so.
+      // Traces that the reader has hidden or shown stay so.
       const visible = (div.data || []).map((trace) => trace.visible);
       const data = figure.data.map((trace, i) => ({ ...trace, ...(visible[i] === undefined ? {} : { visible: visible[i] }) }));
       const config = {

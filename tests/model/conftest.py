@@ -1,23 +1,16 @@
 """A tiny store of tones, and a model trained on it."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import tests.support.tone_store as tones
 from model.params import Params, TrainParams
 from pipeline.store import FeatureStore
+from tests.support.trained_model import Trained
 
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model and where its files are."""
-
-    model: Path
-    report: Path
-    store: FeatureStore
-    params: Params
+if TYPE_CHECKING:
+    from model.bundle import Bundle
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +35,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tone_store: FeatureStore, 
     folder = tmp_path_factory.mktemp("trained")
     train(tone_store, tone_params.train, folder / "model", folder / "report")
     return Trained(folder / "model", folder / "report", tone_store, tone_params)
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Trained) -> "Bundle":
+    from model.bundle import load_bundle
+
+    return load_bundle(trained.model)

@@ -3,7 +3,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +14,7 @@ from model.params import Params
 from pipeline.store import FeatureStore
 from tests.support.front_ends import LOG_LINEAR
 from tests.support.tone_store import tone_manifest, write_tone_store
-
-
-class Trained(Protocol):
-    model: Path
-    store: FeatureStore
+from tests.support.trained_model import Trained
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,24 +10,14 @@ import yaml
 from typer.testing import CliRunner
 
 from model import cli
-from model.bundle import Bundle, load_bundle
+from model.bundle import Bundle
 from model.evaluation.evaluate import evaluate
 from model.metrics import HEADLINES, InvertedLabelsWarning, MetricsError, read_score_table, read_scores
 from model.params import Params
 from pipeline.store import FeatureStore
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
-
-
-class Trained(Protocol):
-    model: Path
-    store: FeatureStore
-    params: Params
-
-
-@pytest.fixture(scope="module")
-def bundle(trained: Trained) -> Bundle:
-    return load_bundle(trained.model)
+from tests.support.trained_model import Trained
 
 
 @pytest.fixture(scope="module")

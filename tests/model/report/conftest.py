@@ -1,48 +1,24 @@
 """An evaluated model with errors to show, its corpus, and hostile names that the page must not take for markup."""
 
 import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import soundfile
 
 import tests.support.tone_store as tones
-from model.bundle import Bundle, load_bundle
+from model.bundle import load_bundle
 from model.evaluation.data_validation import validate
 from model.evaluation.evaluate import evaluate
 from model.evaluation.validation_files import write_report
-from model.params import Params
 from model.report.clips import ClipAudio
-from model.report.page import Sources, write_page
-from pipeline.store import FeatureStore
+from model.report.page import Sources
+from tests.support.report_material import Material
+from tests.support.trained_model import Trained
 
 HOSTILE_ATTACK = "<img/src=x:/onerror=alert(1)>"
 HOSTILE_SPEAKER = '"><script>alert(2)</script>'
 FALSE_ACCEPT, FALSE_REJECT = "LA_E_0000003", "LA_E_0000004"
-
-
-class Trained(Protocol):
-    model: Path
-    report: Path
-    params: Params
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that a page is made of."""
-
-    store: FeatureStore
-    bundle: Bundle
-    params: Params
-    sources: Sources
-
-    def page(self, folder: Path, **changes: Any) -> str:
-        """The page with other sources."""
-        path = folder / "index.html"
-        write_page(self.store, self.bundle, self.params, replace(self.sources, **changes), path)
-        return path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -5,32 +5,21 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 import bonafide
-from model.bundle import Bundle
 from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
-from model.params import Params
-from model.report.page import LARGEST_PAGE, Sources, write_page
+from model.report.page import LARGEST_PAGE, write_page
 from model.report.render import script_json
 from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
-from pipeline.store import FeatureStore
+from tests.support.report_material import Material
 from tests.support.tone_store import tone_manifest, write_tone_store
-
-
-class Material(Protocol):
-    store: FeatureStore
-    bundle: Bundle
-    params: Params
-    sources: Sources
-
-    def page(self, folder: Path, **changes: Any) -> str: ...
 
 
 class Elements(HTMLParser):

@@ -1,14 +1,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
 
-from model.bundle import Bundle, load_bundle
+from model.bundle import Bundle
 from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.metrics import MetricsError, abstain_band
@@ -16,18 +16,9 @@ from model.scoring.files import find_files, score_files
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone
+from tests.support.trained_model import Trained
 
 Run = Callable[..., tuple[int, str]]
-
-
-class Trained(Protocol):
-    model: Path
-    store: FeatureStore
-
-
-@pytest.fixture(scope="module")
-def bundle(trained: Trained) -> Bundle:
-    return load_bundle(trained.model)
 
 
 @pytest.fixture

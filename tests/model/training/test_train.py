@@ -2,7 +2,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,11 +24,7 @@ from pipeline.store import FeatureStore
 from tests.support.child_process import run_script
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
-
-
-class Trained(Protocol):
-    model: Path
-    report: Path
+from tests.support.trained_model import Trained
 
 
 def changed(params: TrainParams, **changes: Any) -> TrainParams:

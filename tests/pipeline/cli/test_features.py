@@ -192,7 +192,7 @@ def test_an_interrupt_ends_with_130_and_says_that_work_is_kept(
     monkeypatch.setattr("pipeline.params.load_params", interrupt)
     code, output = run_bonafide("manifest")
     assert code == 130
-    assert "run the command again to continue" in output
+    assert "run the command again to go on" in output
 
 
 # What the commands do
