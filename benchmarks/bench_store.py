@@ -47,7 +47,9 @@ def write(folder: Path, n_records: int, n_frames: int) -> None:
         }
         for number in range(n_records)
     ]
-    shards = assign_shards(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), params.store, params.features, augment)
+    shards = assign_shards(
+        pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), params.store, params.features, augment.copies
+    )
     storage, config = open_storage(folder / "store"), Config.current(params.features, augment)
     measures = Measures(0.1, 0.1, -25.0, -3.0, 7000.0)
     (folder / "npy").mkdir()

@@ -19,8 +19,7 @@ from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, 
 from model.params import TrainParams
 from pipeline.errors import ParamsError
 from pipeline.files import atomic_write, sha256_of, write_json
-from pipeline.frontends import FeatureParams, front_end_version
-from pipeline.params import parse_features
+from pipeline.frontends import FeatureParams, front_end_version, parse_features
 from pipeline.store import FeatureStore
 
 BUNDLE_VERSION: Final = 1

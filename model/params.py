@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline import params
+from pipeline.corpus.params import DataParams
+from pipeline.parameter_file import ParameterFile, read_params
 from pipeline.section import Probability, Section
 
 
@@ -81,13 +82,14 @@ class EvaluateParams(Section):
     asv_scores: AsvScoresParams
 
 
-class Params(params.Params):
-    """All of params.yaml."""
+class Params(ParameterFile):
+    """Corpus, training and evaluation; what made the features is in the store."""
 
+    data: DataParams
     train: TrainParams
     evaluate: EvaluateParams
 
 
 def load_params(path: Path) -> Params:
-    """Reads a parameter file and checks every section; raises what `pipeline.params.read_params` does."""
-    return params.read_params(path, Params)
+    """Reads a parameter file and checks these sections; raises what `read_params` does."""
+    return read_params(path, Params)

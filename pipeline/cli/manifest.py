@@ -24,12 +24,12 @@ def manifest(
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, table
     from pipeline.corpus.manifest import build_manifest, count_utterances, require_both_classes, write_manifest
+    from pipeline.corpus.params import load_data_params
     from pipeline.corpus.protocol import read_corpus
     from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
-    from pipeline.params import load_params
 
-    loaded = load_params(params)
-    corpus = Path(root or loaded.data.root)
+    data = load_data_params(params)
+    corpus = Path(root or data.root)
     if protocol_only:
         utterances = read_corpus(corpus)
         require_both_classes(utterances)
@@ -43,9 +43,7 @@ def manifest(
         return
     with progress_bar("files") as bar:
         task = bar.add_task("Inspecting", total=None, note="")
-        result = build_manifest(
-            corpus, loaded.data.limit, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        result = build_manifest(corpus, data.limit, lambda done, total: bar.update(task, completed=done, total=total))
     write_manifest(result, output)
     console.print(_manifest_table(result, f"{output}: {result.num_rows:,} utterances of {corpus}"))
     problems = result.num_rows - result["problem"].null_count

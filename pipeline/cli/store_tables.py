@@ -1,5 +1,6 @@
 """What the commands `bonafide store …` print for people: tables of splits, attacks, measures, findings and differences."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,9 +79,9 @@ def _front_end(store: "FeatureStore") -> str:
 
 
 def _augmentation(store: "FeatureStore") -> str:
-    from pipeline.augmentation.augmenter import Augmenter
+    from pipeline.augmentation.augmenter import Augmenter, AugmentParams
 
-    augment = store.augment
+    augment = AugmentParams.model_validate_json(json.dumps(store.info["parameters"]["augment"]))
     if not augment.copies:
         return "none"
     number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"

@@ -12,9 +12,10 @@ from pydantic import Tag
 from pipeline.frontends.base import FrontEnd, FrontEndParams
 from pipeline.frontends.log_linear import LogLinear, LogLinearParams
 from pipeline.frontends.log_mel import LogMel, LogMelParams
-from pipeline.section import by_kind
+from pipeline.parameter_file import parse_params
+from pipeline.section import Section, by_kind
 
-__all__ = ["FeatureParams", "FrontEnd", "FrontEndParams", "front_end_version", "make_front_end"]
+__all__ = ["FeatureParams", "FrontEnd", "FrontEndParams", "front_end_version", "make_front_end", "parse_features"]
 
 FeatureParams = Annotated[
     Annotated[LogMelParams, Tag("log_mel")] | Annotated[LogLinearParams, Tag("log_linear")], by_kind("log_mel")
@@ -33,3 +34,16 @@ def make_front_end(params: FeatureParams) -> FrontEnd:
 def front_end_version(kind: str) -> int:
     """The version of a kind's values; stores and models state it."""
     return int(_FRONT_ENDS[kind].version)
+
+
+class _FeaturesSection(Section):
+    features: FeatureParams
+
+
+def parse_features(content: Mapping[str, Any], where: str) -> FeatureParams:
+    """Checks the parameters of a front end as a store or a model states them; `where` names it in errors.
+
+    Raises:
+        ParamsError: A key is unknown, missing, of a wrong type or out of range.
+    """
+    return parse_params({"features": dict(content)}, where, _FeaturesSection).features

@@ -140,7 +140,7 @@ def estimate(workload: Workload, rates: Rates, params: Params, cores: int, effic
     tasks: list[tuple[float, int]] = []
     shards = busy_shards = shard_bytes = store_bytes = held_bytes = 0
     for split in SPLITS:
-        clips, n_copies = workload.clips.get(split, 0), copies(split, params.augment)
+        clips, n_copies = workload.clips.get(split, 0), copies(split, params.augment.copies)
         size = clips * (1 + n_copies) * record
         count = shard_count(size, params.store)
         busy = min(count, clips)

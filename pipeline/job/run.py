@@ -95,11 +95,11 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
         raise CorpusError("the manifest has no utterance with audio; check data.root and run `bonafide manifest` again")
     storage = open_storage(output)
     config = Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment)
+    shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
     resume = plan_resume(storage, shards, config)
-    total = sum(expected_bytes(manifest, params.features, params.augment).values())
-    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in resume.pending)
-    whole = sum(len(shard.sources) * (1 + copies(shard.split, params.augment)) for shard in shards)
+    total = sum(expected_bytes(manifest, params.features, params.augment.copies).values())
+    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in resume.pending)
+    whole = sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in shards)
     return RunPlan(params, storage, config, shards, resume, round(total * due / max(1, whole)))
 
 

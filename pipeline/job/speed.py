@@ -161,7 +161,7 @@ def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
     def seconds(n_clips: int) -> tuple[float, int]:
         manifest = _manifest(n_clips)
         began = time.process_time()
-        shards = assign_shards(manifest, few_shards, params.features, augment)
+        shards = assign_shards(manifest, few_shards, params.features, augment.copies)
         with worklist(storage.url, shards, "plan"):
             planned_s = time.process_time() - began
         for shard in shards:

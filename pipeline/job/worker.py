@@ -35,7 +35,7 @@ class Extractor:
 
     def __call__(self, shard: Shard) -> Iterator[StoredExample | Reject]:
         """Decodes, augments and extracts every utterance of a shard, each file read once."""
-        n_copies = copies(shard.split, self._augment)
+        n_copies = copies(shard.split, self._augment.copies)
         decoded: dict[str, Decoded] = {}
         usable = []
         for source in shard.sources:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
-from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.frontends import FeatureParams, front_end_version
+from pipeline.section import Section
 from pipeline.store.digests import digest
 from pipeline.store.schema import FORMAT_VERSION
 
@@ -34,7 +34,7 @@ class Config:
     n_bins: int
 
     @classmethod
-    def current(cls, features: FeatureParams, augment: AugmentParams) -> "Config":
+    def current(cls, features: FeatureParams, augment: Section) -> "Config":
         """The configuration of a run with these parameters and the installed libraries."""
         # The limit on rejects decides whether a run fails, not what it writes.
         return cls(

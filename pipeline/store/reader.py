@@ -13,10 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.errors import StoreError
-from pipeline.frontends import FeatureParams
-from pipeline.params import parse_features
+from pipeline.frontends import FeatureParams, parse_features
 from pipeline.storage import Storage, open_storage
 from pipeline.store.digests import file_entry, own_checksum
 from pipeline.store.parts import parse_part
@@ -96,11 +94,6 @@ class FeatureStore:
     def features(self) -> FeatureParams:
         """Parameters of the front end; `max_reject_fraction`, on which no byte depends, is 1."""
         return stored_features(self.info, self.storage.url)
-
-    @property
-    def augment(self) -> AugmentParams:
-        """Parameters of the augmentation of the train split."""
-        return AugmentParams.model_validate_json(json.dumps(self.info["parameters"]["augment"]))
 
     @property
     def statistics(self) -> Statistics:

@@ -13,12 +13,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from pipeline.augmentation.augmenter import AugmentParams
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
 from pipeline.frontends import FeatureParams
-from pipeline.params import StoreParams
 from pipeline.store.digests import digest
+from pipeline.store.params import StoreParams
 from pipeline.store.schema import shard_name
 
 _SALT: Final = "bonafide-1"
@@ -62,16 +61,14 @@ class Shard:
         return digest({"config_fingerprint": config_fingerprint, "shard": self.name, "utterances": rows})
 
 
-def assign_shards(
-    manifest: pa.Table, store: StoreParams, features: FeatureParams, augment: AugmentParams
-) -> list[Shard]:
+def assign_shards(manifest: pa.Table, store: StoreParams, features: FeatureParams, n_copies: int) -> list[Shard]:
     """Assigns the utterances of a manifest to the shards of a store.
 
     Args:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
         store: Number of shards, or their target size.
         features: Gives the expected size of an example.
-        augment: Gives the number of copies in train.
+        n_copies: Augmented copies of each clip of train.
 
     Returns:
         All shards, also those without utterances, in the order of their names.
@@ -79,7 +76,7 @@ def assign_shards(
     Raises:
         ParamsError: There would be more shards than names.
     """
-    expected = expected_bytes(manifest, features, augment)
+    expected = expected_bytes(manifest, features, n_copies)
     return group_by_shard(manifest, {split: shard_count(expected[split], store) for split in SPLITS})
 
 
@@ -100,12 +97,12 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
     ]
 
 
-def expected_bytes(manifest: pa.Table, features: FeatureParams, augment: AugmentParams) -> dict[str, int]:
+def expected_bytes(manifest: pa.Table, features: FeatureParams, n_copies: int) -> dict[str, int]:
     """Expected size of each split's records in bytes, from the durations in the manifest."""
     total = dict.fromkeys(SPLITS, 0)
     for split, duration in zip(manifest["split"].to_pylist(), manifest["duration_s"].to_pylist(), strict=True):
         if duration is not None:
-            total[split] += (1 + copies(split, augment)) * example_bytes(duration, features)
+            total[split] += (1 + copies(split, n_copies)) * example_bytes(duration, features)
     return total
 
 
@@ -137,9 +134,9 @@ def shard_count(size: int, store: StoreParams) -> int:
     return count
 
 
-def copies(split: str, augment: AugmentParams) -> int:
+def copies(split: str, n_copies: int) -> int:
     """The number of augmented copies of each clip of a split; only train has any."""
-    return augment.copies if split == "train" else 0
+    return n_copies if split == "train" else 0
 
 
 def shard_number(split: str, utterance_id: str, count: int) -> int:

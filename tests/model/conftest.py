@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import tests.support.tone_store as tones
-from model.params import Params, TrainParams
+from model.params import TrainParams
 from pipeline.store import FeatureStore
+from tests.support.parameters import ProjectParams
 from tests.support.trained_model import Trained
 
 if TYPE_CHECKING:
@@ -14,22 +15,22 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def tone_params() -> Params:
+def tone_params() -> ProjectParams:
     return tones.tone_params()
 
 
 @pytest.fixture(scope="session")
-def train_params(tone_params: Params) -> TrainParams:
+def train_params(tone_params: ProjectParams) -> TrainParams:
     return tone_params.train
 
 
 @pytest.fixture(scope="session")
-def tone_store(tmp_path_factory: pytest.TempPathFactory, tone_params: Params) -> FeatureStore:
+def tone_store(tmp_path_factory: pytest.TempPathFactory, tone_params: ProjectParams) -> FeatureStore:
     return tones.write_tone_store(tmp_path_factory.mktemp("tones"), tones.tone_manifest(), tone_params)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, tone_store: FeatureStore, tone_params: Params) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, tone_store: FeatureStore, tone_params: ProjectParams) -> Trained:
     from model.training.train import train
 
     folder = tmp_path_factory.mktemp("trained")

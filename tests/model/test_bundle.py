@@ -10,9 +10,9 @@ import pytest
 
 from model.bundle import load_bundle, save_bundle
 from model.errors import ModelError
-from model.params import Params
 from pipeline.store import FeatureStore
 from tests.support.front_ends import LOG_LINEAR
+from tests.support.parameters import ProjectParams
 from tests.support.tone_store import tone_manifest, write_tone_store
 from tests.support.trained_model import Trained
 
@@ -107,7 +107,7 @@ def test_a_bundle_being_replaced_does_not_count(copied: Path, trained: Trained) 
 
 
 def test_a_store_of_another_front_end_is_refused_with_the_difference(
-    tmp_path: Path, trained: Trained, tone_params: Params
+    tmp_path: Path, trained: Trained, tone_params: ProjectParams
 ) -> None:
     features = tone_params.features.model_copy(update={"hop_length": 200, "silence_db": -70.0})
     counts = {"train": 3, "dev": 3, "eval": 0}
@@ -127,7 +127,7 @@ def test_a_store_of_another_version_of_the_front_end_is_refused(trained: Trained
 
 
 def test_a_store_of_another_kind_of_front_end_is_refused_with_the_difference(
-    tmp_path: Path, trained: Trained, tone_params: Params
+    tmp_path: Path, trained: Trained, tone_params: ProjectParams
 ) -> None:
     counts = {"train": 3, "dev": 3, "eval": 0}
     params = tone_params.model_copy(update={"features": LOG_LINEAR})

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.dataset import crop_frames, random_crop, scoring_batches, spec_augment, training_batches
-from model.params import Params, TrainParams
+from model.params import TrainParams
 from model.scoring.windows import clip_windows
 from pipeline.errors import CorpusError
 from pipeline.store import FeatureStore
+from tests.support.parameters import ProjectParams
 from tests.support.tone_store import COUNTS, N_BINS, sounds_bona_fide, tone_manifest, write_tone_store
 
 
@@ -139,7 +140,7 @@ def test_scoring_takes_every_original_once_and_whole(tone_store: FeatureStore) -
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_one_class_only_in_train_is_an_error_that_says_so(
-    tmp_path: Path, tone_params: Params, train_params: TrainParams, kept: bool
+    tmp_path: Path, tone_params: ProjectParams, train_params: TrainParams, kept: bool
 ) -> None:
     rows = [
         row

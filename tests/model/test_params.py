@@ -7,7 +7,7 @@ import pytest
 
 from model.params import Params, load_params
 from pipeline.errors import ParamsError
-from pipeline.params import parse_params
+from pipeline.parameter_file import parse_params
 from tests.support.parameters import (
     leaves,
     project_parameters,
@@ -90,10 +90,10 @@ def test_every_key_must_be_there(defaults: dict[str, Any]) -> None:
 
 
 def test_all_refused_keys_are_listed_at_once(defaults: dict[str, Any]) -> None:
-    content = with_value(without(defaults, "train.seed"), "features.hop_length", 0)
-    message = refusal(with_value(content, "store.colour", "red"), Params)
+    content = with_value(without(defaults, "train.seed"), "data.limit", 0)
+    message = refusal(with_value(content, "evaluate.colour", "red"), Params)
     assert message.startswith("params.yaml: 3 parameters not allowed")
-    for key in ("train.seed", "features.hop_length", "store.colour"):
+    for key in ("train.seed", "data.limit", "evaluate.colour"):
         assert f"\n  {key}: " in message
 
 

@@ -7,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.errors import ParamsError
-from pipeline.params import Params, load_params, parse_params
+from pipeline.parameter_file import parse_params
+from pipeline.params import Params, load_params
 from tests.support.front_ends import LOG_LINEAR, LOG_MEL
 from tests.support.parameters import (
     leaves,
@@ -218,14 +219,14 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path, content: bytes) -> Non
         load_params(path)
 
 
-@pytest.mark.parametrize("command", ["manifest", "features"])
+@pytest.mark.parametrize(("command", "key"), [("manifest", "data.limit"), ("features", "features.n_mels")])
 def test_the_command_line_ends_with_code_2_and_touches_nothing(
-    defaults: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Any, command: str
+    defaults: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Any, command: str, key: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(yaml.safe_dump(with_value(defaults, "features.n_mels", 0)))
+    Path("params.yaml").write_text(yaml.safe_dump(with_value(defaults, key, 0)))
     code, output = run_bonafide(command)
     assert code == 2
-    assert "features.n_mels: 0: Input should be greater than or equal to 1" in output
+    assert f"{key}: 0: Input should be greater than or equal to 1" in output
     assert "Traceback" not in output
     assert [path.name for path in tmp_path.rglob("*")] == ["params.yaml"]

@@ -6,10 +6,24 @@ from typing import Any
 import pytest
 import yaml
 
+from model.params import EvaluateParams, TrainParams
 from pipeline.errors import ParamsError
-from pipeline.params import parse_params
+from pipeline.parameter_file import parse_params, read_params
+from pipeline.params import Params
 from pipeline.section import Section
 from tests.support.front_ends import REPOSITORY
+
+
+class ProjectParams(Params):
+    """All sections of params.yaml."""
+
+    train: TrainParams
+    evaluate: EvaluateParams
+
+
+def load_project_params() -> ProjectParams:
+    """The project's own parameters."""
+    return read_params(REPOSITORY / "params.yaml", ProjectParams)
 
 
 def project_parameters() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.params import Params, load_params
 from pipeline.audio.measures import Measures
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.storage import open_storage
@@ -18,13 +17,14 @@ from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
 from pipeline.store.sharding import Shard, Source, assign_shards, copies
 from pipeline.store.writer import Reject, StoredExample, write_shard
 from tests.support.front_ends import LOG_MEL
+from tests.support.parameters import ProjectParams, load_project_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 
 
-def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1) -> Params:
+def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1) -> ProjectParams:
     """The project's parameters, with spectrograms of a few bins."""
-    params = load_params(PARAMS_FILE)
+    params = load_project_params()
     return params.model_copy(
         update={
             "features": LOG_MEL.model_copy(update={"n_mels": n_mels}),
@@ -62,17 +62,17 @@ def manifest_of(counts: Mapping[str, int] | None = None) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
-def shards_of(manifest: pa.Table, params: Params) -> list[Shard]:
+def shards_of(manifest: pa.Table, params: ProjectParams) -> list[Shard]:
     """The shards of a manifest with these parameters."""
-    return assign_shards(manifest, params.store, params.features, params.augment)
+    return assign_shards(manifest, params.store, params.features, params.augment.copies)
 
 
-def config_of(params: Params) -> Config:
+def config_of(params: ProjectParams) -> Config:
     """The configuration of a run with these parameters."""
     return Config.current(params.features, params.augment)
 
 
-def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> Iterator[StoredExample | Reject]:
+def examples_of(shard: Shard, params: ProjectParams, missing: Collection[str] = ()) -> Iterator[StoredExample | Reject]:
     """Examples that depend on utterance id, copy and audio checksum alone; ids in `missing` are rejected."""
     for source in shard.sources:
         if source.problem is not None:
@@ -83,7 +83,7 @@ def examples_of(shard: Shard, params: Params, missing: Collection[str] = ()) -> 
         else:
             yield from (
                 example_of(source, copy, params.features.n_bins)
-                for copy in range(1 + copies(shard.split, params.augment))
+                for copy in range(1 + copies(shard.split, params.augment.copies))
             )
 
 
@@ -109,7 +109,7 @@ def example_of(source: Source, copy: int, n_bins: int) -> StoredExample:
 
 
 def write_store(
-    folder: Path | str, manifest: pa.Table, params: Params, missing: Collection[str] = ()
+    folder: Path | str, manifest: pa.Table, params: ProjectParams, missing: Collection[str] = ()
 ) -> tuple[ResumePlan, dict[str, Any]]:
     """Brings the store in `folder` up to date as a run does, without Beam; gives what it found and store.json."""
     storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from model.params import Params
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends import make_front_end
 from pipeline.storage import open_storage
@@ -16,6 +15,7 @@ from pipeline.store import FeatureStore
 from pipeline.store.close import close_store
 from pipeline.store.sharding import Shard, copies
 from pipeline.store.writer import StoredExample, write_shard
+from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import config_of, example_of, manifest_row, shards_of, small_params
 
 N_BINS = 16
@@ -44,7 +44,7 @@ def sounds_bona_fide(utterance_id: str) -> bool:
     return int(utterance_id.rsplit("_", 1)[1]) % 3 == 0
 
 
-def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> FeatureStore:
+def write_tone_store(folder: Path, manifest: pa.Table, params: ProjectParams) -> FeatureStore:
     """A store as the features stage writes it."""
     storage, config, shards = open_storage(folder), config_of(params), shards_of(manifest, params)
     front_end = make_front_end(params.features)
@@ -52,7 +52,7 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> Featur
     def examples(shard: Shard) -> list[StoredExample]:
         found = []
         for source in shard.sources:
-            for copy in range(1 + copies(shard.split, params.augment)):
+            for copy in range(1 + copies(shard.split, params.augment.copies)):
                 waveform = tone(source.utterance_id, sounds_bona_fide(source.utterance_id), copy)
                 features = front_end(waveform).astype(np.float16)
                 drawn = example_of(source, copy, N_BINS)
@@ -65,7 +65,7 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: Params) -> Featur
     return FeatureStore.open(folder)
 
 
-def tone_params() -> Params:
+def tone_params() -> ProjectParams:
     """The project's parameters, scaled down to these tones."""
     params = small_params(shards=3, n_mels=N_BINS)
     train = params.train.model_copy(

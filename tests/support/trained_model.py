@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.params import Params
 from pipeline.store import FeatureStore
+from tests.support.parameters import ProjectParams
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,4 @@ class Trained:
     model: Path
     report: Path
     store: FeatureStore
-    params: Params
+    params: ProjectParams

@@ -13,8 +13,8 @@ from model import cli
 from model.bundle import Bundle
 from model.evaluation.evaluate import evaluate
 from model.metrics import HEADLINES, InvertedLabelsWarning, MetricsError, read_score_table, read_scores
-from model.params import Params
 from pipeline.store import FeatureStore
+from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
 from tests.support.trained_model import Trained
@@ -32,7 +32,7 @@ def metrics_of(folder: Path) -> dict[str, Any]:
     return content
 
 
-def eval_store(folder: Path, params: Params, **changes: Any) -> FeatureStore:
+def eval_store(folder: Path, params: ProjectParams, **changes: Any) -> FeatureStore:
     """The tones with other fields in the eval split."""
 
     def change(row: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def test_twice_gives_the_same_bytes(tmp_path: Path, report: Path, trained: Train
 
 
 def test_scores_do_not_depend_on_the_order_of_the_corpus(
-    tmp_path: Path, report: Path, bundle: Bundle, tone_params: Params
+    tmp_path: Path, report: Path, bundle: Bundle, tone_params: ProjectParams
 ) -> None:
     table = tone_manifest()
     backwards = pa.Table.from_pylist(table.to_pylist()[::-1], schema=table.schema)
@@ -107,7 +107,7 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus(
         assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
 
 
-def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_params: Params) -> None:
+def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_params: ProjectParams) -> None:
     def invert(row: dict[str, Any]) -> dict[str, Any]:
         label = 1 - row["label"]
         return {**row, "label": label, "attack_id": None if label else "A01"} if row["split"] == "eval" else row
@@ -120,7 +120,7 @@ def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_param
 
 
 def test_an_unlabelled_eval_split_gets_scores_only(
-    tmp_path: Path, report: Path, bundle: Bundle, tone_params: Params
+    tmp_path: Path, report: Path, bundle: Bundle, tone_params: ProjectParams
 ) -> None:
     store = eval_store(tmp_path / "store", tone_params, label=None, attack_id=None)
 
@@ -136,7 +136,7 @@ def test_an_unlabelled_eval_split_gets_scores_only(
 
 
 def test_one_class_only_in_eval_is_an_error_that_names_the_split(
-    tmp_path: Path, bundle: Bundle, tone_params: Params
+    tmp_path: Path, bundle: Bundle, tone_params: ProjectParams
 ) -> None:
     store = eval_store(tmp_path / "store", tone_params, label=0, attack_id="A07")
 

@@ -207,7 +207,7 @@ def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: s
     sources = material.sources
     audio = sources.audio
     assert audio is not None
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(material.params.model_dump(mode="json")))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(material.params.model_dump(mode="json"), sort_keys=False))
     write_manifest(
         tone_manifest(change=lambda row: {**row, "path": f"{row['utterance_id']}.flac"}), tmp_path / "manifest.parquet"
     )

@@ -14,7 +14,7 @@ from model.artifacts import NETWORK_PICTURE
 from model.bundle import load_bundle
 from model.errors import ModelError
 from model.metrics import InvertedLabelsWarning
-from model.params import Params, TrainParams
+from model.params import TrainParams
 from model.training import losses
 from model.training.callbacks import StepsWithoutLogs
 from model.training.devices import precision_policy, replica_devices
@@ -22,6 +22,7 @@ from model.training.train import train
 from pipeline.errors import CorpusError, ParamsError
 from pipeline.store import FeatureStore
 from tests.support.child_process import run_script
+from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
 from tests.support.trained_model import Trained
@@ -215,7 +216,7 @@ def test_a_training_that_diverges_is_an_error_that_says_what_to_try(
 @pytest.mark.parametrize("split", ["train", "dev"])
 @pytest.mark.parametrize(("label", "missing"), [(1, "0 spoof"), (0, "0 bona fide")])
 def test_both_classes_are_needed_in_train_and_dev(
-    tmp_path: Path, tone_params: Params, train_params: TrainParams, split: str, label: int, missing: str
+    tmp_path: Path, tone_params: ProjectParams, train_params: TrainParams, split: str, label: int, missing: str
 ) -> None:
     store = write_tone_store(tmp_path / "store", relabelled(split, {label: label}), tone_params)
 
@@ -226,7 +227,7 @@ def test_both_classes_are_needed_in_train_and_dev(
     assert not (tmp_path / "model").exists()
 
 
-def test_inverted_labels_of_dev_warn(tmp_path: Path, tone_params: Params, train_params: TrainParams) -> None:
+def test_inverted_labels_of_dev_warn(tmp_path: Path, tone_params: ProjectParams, train_params: TrainParams) -> None:
     store = write_tone_store(tmp_path / "store", relabelled("dev", {1: 0, 0: 1}), tone_params)
 
     with pytest.warns(InvertedLabelsWarning, match="Labels may be inverted"):

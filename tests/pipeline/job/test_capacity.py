@@ -155,7 +155,7 @@ def test_doubling_the_copies_is_never_cheaper(
 def test_the_shards_are_those_of_a_store(clips: int, share: float, n_copies: int, target: float, shards: Any) -> None:
     params = with_store(with_copies(n_copies), target_shard_mib=target, shards=shards)
     workload = Workload.of(clips, 1.0, share)
-    planned = assign_shards(manifest_of(workload.clips), params.store, params.features, params.augment)
+    planned = assign_shards(manifest_of(workload.clips), params.store, params.features, params.augment.copies)
     assert estimate(workload, RATES, params, 1, 1.0).shards == len(planned)
 
 
@@ -168,7 +168,7 @@ def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
     manifest = build_manifest(tmp_path / "LA", None)
     storage = open_storage(tmp_path / "store")
     config = Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment)
+    shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
     extract = Extractor(tmp_path / "LA", params.features, params.augment)
     for shard in shards:
         write_shard(storage, shard, config, extract(shard))

@@ -23,7 +23,8 @@ from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import StoreError
 from pipeline.job.run import run_features
-from pipeline.params import Params, parse_params
+from pipeline.parameter_file import parse_params
+from pipeline.params import Params
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
 from tests.support.small_disk import small_disk

@@ -118,7 +118,7 @@ def test_statistics_are_those_of_the_frames_of_train_originals(store: FeatureSto
 
 
 def test_parameters_come_back_as_models(store: FeatureStore) -> None:
-    assert store.augment == PARAMS.augment
+    assert store.info["parameters"]["augment"] == PARAMS.augment.model_dump(mode="json")
     assert store.features == PARAMS.features.model_copy(update={"max_reject_fraction": 1.0})
     assert store.shards("dev") == ["dev-00000-of-00002", "dev-00001-of-00002"]
     assert Path(store.records_url("dev-00000-of-00002")).is_file()

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.errors import ParamsError
-from pipeline.params import StoreParams
 from pipeline.store import FeatureStore
 from pipeline.store.digests import canonical_json
 from pipeline.store.lineage import differences
+from pipeline.store.params import StoreParams
 from pipeline.store.sharding import (
     Shard,
     expected_bytes,
@@ -137,7 +137,7 @@ def test_expected_size_is_near_the_real_one(tmp_path: object) -> None:
     rows = [row | {"duration_s": 0.055} for row in manifest.to_pylist()]  # synthetic clips have 3 to 8 frames
     manifest = pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
     _, info = write_store(str(tmp_path), manifest, params)
-    expected = expected_bytes(manifest, params.features, params.augment)["train"]
+    expected = expected_bytes(manifest, params.features, params.augment.copies)["train"]
     assert info["splits"]["train"]["record_bytes"] == pytest.approx(expected, rel=0.1)
 
 

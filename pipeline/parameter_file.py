@@ -1,0 +1,153 @@
+"""Reading params.yaml into typed, frozen models.
+
+Validated once, at the edge. An unknown key, a wrong type or a value out of range is a `ParamsError` that names the key, the
+value and what is allowed.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import Tag, ValidationError
+
+from pipeline.errors import ParamsError
+from pipeline.section import Section
+
+
+class ParameterFile(Section):
+    """The sections of params.yaml as they stand in the file.
+
+    A stage reads the file through a subclass that gives the sections which it uses their types: the other sections, and the
+    packages that define them, are no concern of the stage.
+    """
+
+    data: Any = None
+    features: Any = None
+    augment: Any = None
+    store: Any = None
+    train: Any = None
+    evaluate: Any = None
+
+
+AnyParams = TypeVar("AnyParams", bound=Section)
+
+
+def read_params(path: Path, model: type[AnyParams]) -> AnyParams:
+    """Reads and checks a parameter file.
+
+    Args:
+        path: Of the file.
+        model: A subclass of `ParameterFile`.
+
+    Raises:
+        ParamsError: The file is missing or not YAML, or a key is unknown, missing, of a wrong type or out of range;
+            every such key is listed.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise ParamsError(
+            f"{path}: no such parameter file; run in the project's folder or name one with --params"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
+    return parse_params(content, str(path), model)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: PyYAML reads `1e-05`, which is how `dvc exp run -S` writes small rates, as text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+
+
+def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:
+    """Checks the parsed content of a parameter file; `where` names it in errors.
+
+    Raises:
+        ParamsError: As for `read_params`.
+    """
+    if not isinstance(content, dict):
+        raise ParamsError(
+            f"{where}: expected sections such as data, features and train, found {type(content).__name__}"
+        )
+    try:
+        # Strict models take tuples only from JSON-like input, where a YAML list is one.
+        return model.model_validate(_as_tuples(content))
+    except ValidationError as error:
+        raise ParamsError(_explain(error, where, model)) from None
+
+
+def _as_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _explain(error: ValidationError, where: str, model: type[Section]) -> str:
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        place = _Place(model, item["loc"])
+        key = ".".join(place.keys)
+        if item["type"] == "extra_forbidden":
+            of_kind = f" for kind {place.kind}" if place.kind else ""
+            text = f"unknown key{of_kind}; known here: {', '.join(place.section.model_fields)}"
+        elif item["type"] == "missing":
+            text = "is missing"
+        elif item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            key += ".kind"
+            *others, last = map(repr, _tagged_members(place.annotation))
+            text = f"{_shown(item['input']['kind'])}: Input should be {', '.join(others)} or {last}"
+        else:
+            text = f"{_shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
+        lines[key] = f"{lines[key]}; or {item['msg']}" if key in lines else text
+    listed = "\n".join(f"  {key or '(top level)'}: {text}" for key, text in lines.items())
+    return f"{where}: {len(lines)} parameter{'s' if len(lines) != 1 else ''} not allowed\n{listed}"
+
+
+class _Place:
+    """Where in the file an error is.
+
+    Members of a union add their type or tag to pydantic's location: not part of the key that the user wrote.
+
+    Attributes:
+        keys: From the top level down to the one in question.
+        annotation: Type of its value; None for an unknown key.
+        section: Model that the last key belongs to.
+        kind: Value of `kind` that chose this model, or None.
+    """
+
+    def __init__(self, model: type[Section], location: Iterable[int | str]) -> None:
+        self.keys: list[str] = []
+        self.annotation: Any = model
+        self.section: Any = model
+        self.kind: str | None = None
+        chosen: str | None = None
+        for part in map(str, location):
+            members = _tagged_members(self.annotation)
+            if part in members:
+                self.annotation, chosen = members[part], part
+            elif not _is_union_type(part):
+                self.keys.append(part)
+                self.section, self.kind, chosen = self.annotation, chosen, None
+                field = getattr(self.section, "model_fields", {}).get(part)
+                self.annotation = field.annotation if field else None
+
+
+def _tagged_members(annotation: Any) -> dict[str, Any]:
+    """The members of a union that is chosen by `kind`; empty for any other type."""
+    parts = [get_args(member) for member in get_args(annotation)]
+    return {extra.tag: member for member, *extras in filter(None, parts) for extra in extras if isinstance(extra, Tag)}
+
+
+def _is_union_type(part: str) -> bool:
+    return part.startswith(("literal[", "constrained-", "tuple[")) or part in {"int", "bool", "float", "none"}
+
+
+def _shown(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 60 else text[:57] + "..."
