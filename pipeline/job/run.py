@@ -98,9 +98,8 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
     shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
     resume = plan_resume(storage, shards, config)
     total = sum(expected_bytes(manifest, params.features, params.augment.copies).values())
-    due = sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in resume.pending)
-    whole = sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in shards)
-    return RunPlan(params, storage, config, shards, resume, round(total * due / max(1, whole)))
+    share_due = _count_examples(resume.pending, params) / max(1, _count_examples(shards, params))
+    return RunPlan(params, storage, config, shards, resume, round(total * share_due))
 
 
 def run_features(
@@ -152,6 +151,10 @@ def run_features(
         info = close_store(storage, plan.shards, plan.config)
     seconds = time.monotonic() - began
     return FeaturesResult(info, rejects, len(plan.resume.kept), len(plan.resume.pending), counts, seconds)
+
+
+def _count_examples(shards: Sequence[Shard], params: Params) -> int:
+    return sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in shards)
 
 
 def _write_pending(
