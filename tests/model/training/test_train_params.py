@@ -8,7 +8,7 @@ from pipeline.errors import ParamsError
 
 
 def test_xla_with_deterministic_kernels_is_refused(tmp_path: Path) -> None:
-    params = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())
+    params = yaml.safe_load((Path(__file__).resolve().parents[3] / "params.yaml").read_text())
     params["train"] |= {"jit_compile": True, "deterministic": True}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(params))
