@@ -177,7 +177,7 @@ def parse_record(record: tf.Tensor, n_bins: int) -> dict[str, tf.Tensor]:
 
     Args:
         record: A serialised `tf.train.Example`, string scalar.
-        n_bins: Bins of a frame in the store.
+        n_bins: Bins of the store's spectrograms.
 
     Returns:
         `utterance_id` string, `label` int64 (-1 where there is none), `copy` int64, `features` float32 [n_frames, n_bins]
