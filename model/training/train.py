@@ -104,9 +104,8 @@ def train(
         assert best is not None  # there is at least one epoch
         live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}
 
-    # Mixed precision is for speed in training; the network that is kept computes in float32. A clone, since its layers
-    # share no policy object: the saved file would number such an object, but not after it was read and written again.
-    network = keras.models.clone_model(build_network(network.input_shape[1], store.statistics, params))
+    # Mixed precision is for speed in training; the network that is kept computes in float32.
+    network = build_network(network.input_shape[1], store.statistics, params)
     network.set_weights(kept.weights)
     bundle = calibrated_bundle(network, store, params, best.number)
     save_bundle(bundle, output)

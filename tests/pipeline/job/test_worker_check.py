@@ -64,7 +64,7 @@ def test_workers_with_other_versions_are_found(
     cluster: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster(run_here)
-    monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda: {"numba": "0.0.1"})
+    monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda kind: {"numba": "0.0.1"})
     with pytest.raises(RunnerError, match=r"has other versions than this command: numba .* instead of 0\.0\.1"):
         check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
 
