@@ -24,30 +24,17 @@ REGISTRIES = ("pipeline.cli", "model.cli")
 ORDER = ("manifest", "features", "validate", "train", "evaluate", "export", "report")
 COMMANDS = {command.callback.__name__: command.callback.__module__ for command in bonafide.app.registered_commands}
 
-# What a stage must never depend on, however its command is written: the stages before it have made their files, those
-# after it have not begun.
+# What a stage must never depend on, however its command is written. Only the features job augments audio and runs on Beam;
+# the parts of the model that belong to another stage are that stage's.
+JOB = {"pipeline/augmentation", "pipeline/job", "pipeline/runners"}
 FOREIGN = {
-    "manifest": {"pipeline/job", "pipeline/runners", "pipeline/store", "model"},
+    "manifest": JOB | {"pipeline/frontends", "pipeline/store", "model"},
     "features": {"model"},
-    "validate": {
-        "pipeline/job",
-        "pipeline/runners",
-        "model/training",
-        "model/networks",
-        "model/scoring",
-        "model/bundle.py",
-    },
-    "train": {"pipeline/job", "pipeline/runners", "model/evaluation", "model/export", "model/report"},
-    "evaluate": {
-        "pipeline/job",
-        "pipeline/runners",
-        "model/training",
-        "model/networks",
-        "model/export",
-        "model/report",
-    },
-    "export": {"pipeline/job", "pipeline/runners", "model/training", "model/evaluation", "model/report"},
-    "report": {"pipeline/job", "pipeline/runners", "model/training", "model/networks", "model/export"},
+    "validate": JOB | {"model/bundle.py", "model/networks", "model/scoring", "model/training"},
+    "train": JOB | {"model/evaluation", "model/export", "model/report"},
+    "evaluate": JOB | {"model/export", "model/networks", "model/report", "model/training"},
+    "export": JOB | {"model/evaluation", "model/networks", "model/report", "model/training"},
+    "report": JOB | {"model/export", "model/networks", "model/training"},
 }
 
 
