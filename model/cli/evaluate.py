@@ -22,7 +22,7 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", help="Folder for scores, metrics and plots.")] = Path(
         "reports/evaluation"
     ),
-    manifest: Annotated[Path, typer.Option("--manifest", help="Leads to the clips, for the shortcut audit.")] = Path(
+    manifest: Annotated[Path, typer.Option("--manifest", help="Names the audio of each clip, for the shortcut audit.")] = Path(
         "data/manifest.parquet"
     ),
     audit: Annotated[

@@ -1,6 +1,5 @@
 """The command `bonafide validate`: balance, distributions and shortcuts of a feature store. Needs no TensorFlow."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,14 +25,14 @@ def validate(
     from model.evaluation.data_validation import uneven_rejects_of
     from model.evaluation.data_validation import validate as validate_store
     from model.evaluation.validation_files import write_report
-    from pipeline.cli.console import console
+    from pipeline.cli.console import console, print_json
     from pipeline.store import FeatureStore
 
     opened = FeatureStore.open(store)
     report = validate_store(opened.index, opened.rejects())
     write_report(output, report, opened.index)
     if as_json:
-        typer.echo(json.dumps(report, indent=2, sort_keys=True, allow_nan=False))
+        print_json(report)
     _print_shortcuts(report, output)
     for uneven in uneven_rejects_of(report):
         console.print(

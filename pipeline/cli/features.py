@@ -40,8 +40,9 @@ def features(
 ) -> None:
     """Run the Beam job: decode, augment and write spectrograms to the feature store.
 
-    A stopped run continues with the next run. After a change, only the affected shards are redone. Beam options follow `--`
-    or are set in BEAM_ARGS.
+    A stopped run continues with the next run. After a change, only the affected shards are redone.
+
+    Beam options follow `--` or are set in BEAM_ARGS.
     """
     from pipeline.runners.beam_log import hush_beam
 

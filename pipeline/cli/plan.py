@@ -3,7 +3,6 @@
 The plan goes to standard output, as a table or with `--json`; progress goes to standard error.
 """
 
-import json
 import math
 import os
 from dataclasses import asdict, dataclass
@@ -47,7 +46,7 @@ EfficiencyOption = Annotated[
 PriceOption = Annotated[
     float | None, typer.Option("--price-per-core-hour", help="Adds the cost, in the unit of this price.")
 ]
-CalibrationOption = Annotated[float, typer.Option("--calibration-seconds", help="How long to measure this machine.")]
+MeasureSecondsOption = Annotated[float, typer.Option("--measure-seconds", help="How long to measure this machine.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -59,7 +58,7 @@ def plan(
     cores: CoresOption = None,
     efficiency: EfficiencyOption = _EFFICIENCY,
     price_per_core_hour: PriceOption = None,
-    calibration_seconds: CalibrationOption = 10.0,
+    measure_seconds: MeasureSecondsOption = 10.0,
     params: ParamsOption = Path("params.yaml"),
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +69,7 @@ def plan(
     from pipeline.runners.beam_log import hush_beam
 
     hush_beam()
-    from pipeline.cli.console import console
+    from pipeline.cli.console import console, print_json
     from pipeline.job.capacity import Workload, estimate
     from pipeline.job.speed import measure_rates
     from pipeline.params import load_params
@@ -79,19 +78,19 @@ def plan(
     _check_mean_seconds(mean_seconds, loaded.features.min_duration_s)
     _require(0 <= train_share <= 1, "--train-share", train_share, "a share from 0 to 1")
     _require(0 < efficiency <= 1, "--efficiency", efficiency, "a share above 0, at most 1")
-    _require(0 <= calibration_seconds <= 3600, "--calibration-seconds", calibration_seconds, "0 to 3600 seconds")
+    _require(0 <= measure_seconds <= 3600, "--measure-seconds", measure_seconds, "0 to 3600 seconds")
     price = price_per_core_hour
     _require(price is None or 0 <= price < math.inf, "--price-per-core-hour", price or 0.0, "0 or more")
     if copies is not None:
         loaded = loaded.model_copy(update={"augment": loaded.augment.model_copy(update={"copies": copies})})
     workload = Workload.of(clips, mean_seconds, train_share)
     used_cores = cores or len(os.sched_getaffinity(0))
-    with console.status(f"Measuring this machine for about {calibration_seconds:g} s"):
-        rates = measure_rates(loaded, mean_seconds, calibration_seconds)
+    with console.status(f"Measuring this machine for about {measure_seconds:g} s"):
+        rates = measure_rates(loaded, mean_seconds, measure_seconds)
     result = estimate(workload, rates, loaded, used_cores, efficiency)
     sizing = _Sizing(clips, train_share, workload, loaded, used_cores, efficiency, price, rates, result)
     if as_json:
-        typer.echo(json.dumps(sizing.to_dict(), indent=2, sort_keys=True))
+        print_json(sizing.to_dict())
     else:
         _print_sizing(sizing)
     _warn_of_idle_cores(sizing)
@@ -147,7 +146,7 @@ def _print_sizing(sizing: _Sizing) -> None:
 
     output = results()
     copies = sizing.params.augment.copies
-    title = f"{sizing.clips:,} clips of {sizing.workload.mean_s:g} s, {copies} copies, {sizing.cores:,} cores"
+    title = f"{sizing.clips:,} clips of {sizing.workload.mean_s:g} s, {copies} {'copy' if copies == 1 else 'copies'}, {sizing.cores:,} cores"
     output.print(table(title, ("", "expected"), _rows(sizing)))
     output.print("Assumptions")
     listed = Table.grid(padding=(0, 1))
@@ -201,7 +200,7 @@ def _assumptions(sizing: _Sizing) -> list[str]:
         "storage keeps up with the workers",
         f"audio is 16-bit FLAC of one channel at {sizing.params.features.sample_rate} Hz, compressed to {FLAC_RATIO:.0%}",
         f"a worker needs {size(rates.worker_bytes)} beside its shard; the runner's own memory is not counted",
-        "not counted: the start of the runner and the report after the job, about 5 s on one machine, 20 s on Flink",
+        "not counted: the start of the runner, about 3 s on one machine, 20 s on Flink",
     ]
 
 

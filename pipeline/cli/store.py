@@ -19,7 +19,7 @@ _DEFAULT = "data/features"
 
 StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
 StoreArgument = Annotated[
-    str, typer.Argument(metavar="[STORE]", help="Feature store: a folder or s3://bucket/prefix.", show_default=True)
+    str, typer.Argument(metavar="STORE", help="Feature store: a folder or s3://bucket/prefix.", show_default=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -98,7 +98,7 @@ def get(
     copy: Annotated[int, typer.Option("--copy", min=0, help="0: the original; from 1: augmented copies.")] = 0,
     png: Annotated[Path | None, typer.Option("--png", help="Write the spectrogram as a picture.")] = None,
     npy: Annotated[
-        Path | None, typer.Option("--npy", help="Write the spectrogram as NumPy array [frames, bins], float16, dB.")
+        Path | None, typer.Option("--npy", help="Write the spectrogram as NumPy array, frames × bins, float16, dB.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -125,7 +125,7 @@ def test_idle_cores_are_told_with_what_helps(
         (["--mean-seconds", "0.05"], "--mean-seconds 0.05: expected at least features.min_duration_s, 0.1"),
         (["--train-share", "21"], "--train-share 21: expected a share from 0 to 1"),
         (["--efficiency", "0"], "--efficiency 0: expected a share above 0, at most 1"),
-        (["--calibration-seconds", "-1"], "--calibration-seconds -1: expected 0 to 3600 seconds"),
+        (["--measure-seconds", "-1"], "--measure-seconds -1: expected 0 to 3600 seconds"),
         (["--price-per-core-hour", "-0.1"], "--price-per-core-hour -0.1: expected 0 or more"),
         (["--params", "absent.yaml"], "absent.yaml: no such parameter file"),
         (["--clips", "1_000_000_000", "--mean-seconds", "20"], "raise store.target_shard_mib"),
@@ -144,7 +144,7 @@ def test_the_command_measures_this_machine(
     repository: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Callable[..., tuple[int, str]]
 ) -> None:
     monkeypatch.chdir(repository)
-    arguments = ("--clips", 1_000, "--mean-seconds", 0.3, "--cores", 1, "--calibration-seconds", 0)
+    arguments = ("--clips", 1_000, "--mean-seconds", 0.3, "--cores", 1, "--measure-seconds", 0)
     code, output = run_bonafide("plan", *arguments)
     assert code == 0, output
     assert "apitools" not in output
