@@ -17,9 +17,9 @@ from pipeline.section import Section
 
 
 class ParameterFile(Section):
-    """The sections of params.yaml as they stand in the file.
+    """The sections of params.yaml, unchecked.
 
-    A stage reads the file through a subclass that gives the sections which it uses their types: the other sections, and the
+    A stage reads the file through a subclass that gives types to the sections that it uses. The other sections, and the
     packages that define them, are no concern of the stage.
     """
 
@@ -103,7 +103,9 @@ def _explain(error: ValidationError, where: str, model: type[Section]) -> str:
             *others, last = map(repr, _tagged_members(place.annotation))
             text = f"{_shown(item['input']['kind'])}: Input should be {', '.join(others)} or {last}"
         else:
-            text = f"{_shown(item['input'])}: {item['msg'].removeprefix('Value error, ')}"
+            # Of a section whose values contradict each other, the message alone names them.
+            shown = "" if isinstance(item["input"], dict) else f"{_shown(item['input'])}: "
+            text = shown + item["msg"].removeprefix("Value error, ")
         lines[key] = f"{lines[key]}; or {item['msg']}" if key in lines else text
     listed = "\n".join(f"  {key or '(top level)'}: {text}" for key, text in lines.items())
     return f"{where}: {len(lines)} parameter{'s' if len(lines) != 1 else ''} not allowed\n{listed}"

@@ -22,9 +22,9 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", help="Folder for scores, metrics and plots.")] = Path(
         "reports/evaluation"
     ),
-    manifest: Annotated[Path, typer.Option("--manifest", help="Names the audio of each clip, for the shortcut audit.")] = Path(
-        "data/manifest.parquet"
-    ),
+    manifest: Annotated[
+        Path, typer.Option("--manifest", help="Names the audio of each clip, for the shortcut audit.")
+    ] = Path("data/manifest.parquet"),
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Score eval again with the silence cut off.")
     ] = True,

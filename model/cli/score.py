@@ -64,10 +64,9 @@ def score(
 
 
 def _print_scores(scored: list["FileScore"], prior: float) -> None:
-    from rich.console import Console
     from rich.markup import escape
 
-    from pipeline.cli.console import table
+    from pipeline.cli.console import results, table
 
     rows = []
     for file in scored:
@@ -78,4 +77,4 @@ def _print_scores(scored: list["FileScore"], prior: float) -> None:
             shown = f"[{style}]{file.verdict}[/{style}]"
             rows.append((escape(file.path), f"{file.score:+.2f}", f"{file.probability:.1%}", shown))
     title = f"Bona fide from a score of {scored[0].threshold:+.2f}; probability at a prior of {prior:g}"
-    Console(highlight=False).print(table(title, ("file", "score", "probability", "verdict"), rows))
+    results(markup=True).print(table(title, ("file", "score", "probability", "verdict"), rows))

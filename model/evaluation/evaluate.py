@@ -46,9 +46,10 @@ from model.metrics import (
 from model.params import EvaluateParams
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
-from pipeline.files import atomic_path, atomic_write, write_json
+from pipeline.files import atomic_write, write_json
 from pipeline.store import FeatureStore
-from pipeline.store.plots import label_bins
+from pipeline.store.figures import new_figure, save_png
+from pipeline.store.plots import draw_spectrogram, label_bins
 
 _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
@@ -182,41 +183,25 @@ def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mappin
 
 def draw_examples(store: FeatureStore, target: Path) -> None:
     """Draws spectrograms of a few dev clips of each class, the first by utterance id, on one scale."""
-    from matplotlib.figure import Figure
-
-    shown = {
-        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label][
-            :_EXAMPLES_PER_CLASS
-        ]
+    names = {
+        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label]
         for label in (BONA_FIDE, SPOOF)
     }
-    features = store.features
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    shown = {label: [store.get(name) for name in of_class[:_EXAMPLES_PER_CLASS]] for label, of_class in names.items()}
+    loudest = max((float(example.features.max()) for examples in shown.values() for example in examples), default=0.0)
+    figure = new_figure(9, 5)
     axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
-    for row, label in zip(axes, (BONA_FIDE, SPOOF), strict=True):
-        for axis in row[len(shown[label]) :]:
+    for row, (label, examples) in zip(axes, shown.items(), strict=True):
+        for axis in row[len(examples) :]:
             axis.set_axis_off()
-        for axis, name in zip(row, shown[label], strict=False):
-            example = store.get(name)
-            seconds = len(example.features) * features.hop_length / features.sample_rate
-            image = axis.imshow(
-                example.features.T.astype(np.float32),
-                origin="lower",
-                aspect="auto",
-                extent=(0, seconds, -0.5, features.n_bins - 0.5),
-                vmin=features.floor_db,
-                vmax=20,
-                cmap="magma",
-            )
+        for axis, example in zip(row, examples, strict=False):
+            image = draw_spectrogram(axis, example, store.features, vmin=store.features.floor_db, vmax=loudest)
             attack = f", {example.attack_id}" if example.attack_id else ""
-            axis.set_title(f"{label_name(label)}{attack}: {name}", fontsize=9)
-            axis.set_xlabel("seconds", fontsize=8)
-        label_bins(row[0], features)
+            axis.set_title(f"{label_name(label)}{attack}: {example.utterance_id}", fontsize=9)
+        label_bins(row[0], store.features)
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
-    with atomic_path(target) as temporary:
-        # Without the library's version in it, a picture changes when what it shows does.
-        figure.savefig(temporary, dpi=72, metadata={"Software": None})
+    save_png(figure, target)
 
 
 def _remove_earlier(output: Path) -> None:

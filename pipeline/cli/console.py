@@ -55,13 +55,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
-def results() -> Console:
+def results(*, markup: bool = False) -> Console:
     """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal.
 
-    Square brackets are printed as they are: names that come from data are no markup.
+    Args:
+        markup: Whether text in square brackets is markup. Without it, brackets are printed as they are, which names that come
+            from data need.
     """
-    output = Console(highlight=False, markup=False)
-    return output if output.is_terminal else Console(highlight=False, markup=False, width=100)
+    output = Console(highlight=False, markup=markup)
+    return output if output.is_terminal else Console(highlight=False, markup=markup, width=100)
 
 
 def print_json(value: Any) -> None:

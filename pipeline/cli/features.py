@@ -126,24 +126,11 @@ def _print_dry_run(plan: "RunPlan", root: Path) -> None:
 
 
 def _print_result(output: str, result: "FeaturesResult") -> None:
-    from pipeline.cli.console import console, duration, size, table
+    from pipeline.cli.console import console, duration, table
+    from pipeline.cli.splits import splits_table
     from pipeline.job.limits import count_rejects
 
-    lines = [
-        (
-            split,
-            counts["shards"],
-            f"{counts['bona_fide']:,}",
-            f"{counts['spoof']:,}",
-            f"{counts['examples']:,}",
-            f"{counts['rejects']:,}",
-            f"{counts['duration_s'] / 3600:.2f}",
-            size(counts["record_bytes"]),
-        )
-        for split, counts in result.info["splits"].items()
-    ]
-    headings = ("split", "shards", "bona fide", "spoof", "examples", "rejects", "hours", "size")
-    console.print(table(f"{output}: {result.info['config_fingerprint'][:12]}", headings, lines))
+    console.print(splits_table(f"{output}: {result.info['config_fingerprint'][:12]}", result.info["splits"]))
     if result.rejects.num_rows:
         rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(result.rejects).items())]
         console.print(table("Rejects", ("reason", "class", "utterances"), rows))

@@ -146,7 +146,8 @@ def _print_sizing(sizing: _Sizing) -> None:
 
     output = results()
     copies = sizing.params.augment.copies
-    title = f"{sizing.clips:,} clips of {sizing.workload.mean_s:g} s, {copies} {'copy' if copies == 1 else 'copies'}, {sizing.cores:,} cores"
+    number = "1 copy" if copies == 1 else f"{copies} copies"
+    title = f"{sizing.clips:,} clips of {sizing.workload.mean_s:g} s, {number}, {sizing.cores:,} cores"
     output.print(table(title, ("", "expected"), _rows(sizing)))
     output.print("Assumptions")
     listed = Table.grid(padding=(0, 1))

@@ -75,7 +75,8 @@ def verify(
 def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
     """Show what is in a store: splits, attacks, hours, bytes, front end, augmentation, fingerprint."""
     from pipeline.cli.console import print_json, results
-    from pipeline.cli.store_tables import attacks_table, facts_table, splits_table
+    from pipeline.cli.splits import splits_table
+    from pipeline.cli.store_tables import attacks_table, facts_table
     from pipeline.store import FeatureStore
     from pipeline.store.counts import attack_counts
 

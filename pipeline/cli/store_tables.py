@@ -1,4 +1,4 @@
-"""What the commands `bonafide store …` print for people: tables of splits, attacks, measures, findings and differences."""
+"""What the commands `bonafide store …` print for people: tables of attacks, measures, findings and differences."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 
-from pipeline.cli.console import results, size, table
+from pipeline.cli.console import results, table
 
 if TYPE_CHECKING:
     from pipeline.store import FeatureStore
@@ -23,23 +23,6 @@ _QUANTILES: Final = ("p05", "median", "p95", "mean")
 def cell(value: object) -> str:
     """The text of a value in a table: empty for None, three decimals for a float."""
     return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def splits_table(path: str, splits: Mapping[str, Mapping[str, Any]]) -> Table:
-    """What each split holds, from the counts of store.json."""
-    from pipeline.corpus.schema import SPLITS
-
-    names = ("bona_fide", "spoof", "unlabelled", "examples", "rejects", "shards")
-    rows = [
-        (
-            split,
-            *(f"{counts[name]:,}" for name in names),
-            f"{counts['duration_s'] / 3600:.2f}",
-            size(counts["record_bytes"]),
-        )
-        for split, counts in ((split, splits[split]) for split in SPLITS)
-    ]
-    return table(path, ("split", *(name.replace("_", " ") for name in names), "hours", "size"), rows)
 
 
 def attacks_table(attacks: Mapping[str, Mapping[str, int]]) -> Table:

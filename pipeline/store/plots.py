@@ -20,25 +20,40 @@ _DRAWN: Final = ("duration_s", "level_db", "leading_silence_s", "trailing_silenc
 
 def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
     """Draws a spectrogram over time and frequency as PNG."""
-    n_frames, n_bins = example.features.shape
-    seconds = features.hop_length / features.sample_rate
-    figure = new_figure(min(16.0, max(5.0, 2.0 + n_frames * seconds * 1.6)), 3.6)
+    seconds = len(example.features) * features.hop_length / features.sample_rate
+    figure = new_figure(min(16.0, max(5.0, 2.0 + seconds * 1.6)), 3.6)
     axis = figure.add_subplot()
-    # float32: matplotlib's colour limits overflow in float16.
-    image = axis.imshow(
-        example.features.T.astype(np.float32),
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap="magma",
-        extent=(0.0, n_frames * seconds, -0.5, n_bins - 0.5),
-    )
+    image = draw_spectrogram(axis, example, features)
     label_bins(axis, features)
-    axis.set_xlabel("time, s")
     kind = label_name(example.label) + (f", {example.attack_id}" if example.label == SPOOF else "")
     axis.set_title(f"{example.utterance_id} ({kind}), copy {example.copy}", fontsize=10)
     figure.colorbar(image, label="dB")
     save_png(figure, path)
+
+
+def draw_spectrogram(axis: Any, example: Example, features: FeatureParams, **limits: float) -> Any:
+    """Draws a spectrogram over time.
+
+    Args:
+        axis: Matplotlib axes.
+        example: The example.
+        features: The front end that made it.
+        limits: `vmin` and `vmax`, the levels in dB at the ends of the colour scale; by default those of the example.
+
+    Returns:
+        The matplotlib image, for a colour bar.
+    """
+    n_frames, n_bins = example.features.shape
+    axis.set_xlabel("time, s")
+    return axis.imshow(
+        example.features.T.astype(np.float32),  # the colour limits overflow in float16
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        extent=(0.0, n_frames * features.hop_length / features.sample_rate, -0.5, n_bins - 0.5),
+        **limits,
+    )
 
 
 def label_bins(axis: Any, features: FeatureParams) -> None:
