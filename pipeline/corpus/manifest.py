@@ -79,7 +79,9 @@ def read_manifest(path: Path) -> pa.Table:
         ProtocolError: The file is missing, is not Parquet, or has other columns.
     """
     try:
-        manifest = pq.read_table(path)
+        # pq.read_table would import pandas. One chunk per column: rows are then taken without a copy of the table.
+        with pq.ParquetFile(path) as file:
+            manifest = file.read().combine_chunks()
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:

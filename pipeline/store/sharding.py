@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, Final, overload
+from typing import Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -61,12 +61,12 @@ class ManifestSources(Sequence[Source]):
 
     Args:
         columns: The manifest's columns of a `Source`, in the order of its fields.
-        rows: int [n], numbers of the shard's rows.
+        rows: int64 [n], numbers of the shard's rows.
     """
 
-    def __init__(self, columns: pa.Table, rows: npt.NDArray[np.integer[Any]]) -> None:
+    def __init__(self, columns: pa.Table, rows: npt.NDArray[np.int64]) -> None:
         self._columns = columns
-        self._rows = rows
+        self._rows = np.ascontiguousarray(rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -83,7 +83,9 @@ class ManifestSources(Sequence[Source]):
         return next(iter(ManifestSources(self._columns, self._rows[[index]])))
 
     def __iter__(self) -> Iterator[Source]:
-        taken = self._columns.take(pa.array(self._rows))
+        # Not pa.array, which imports pandas.
+        rows = pa.Array.from_buffers(pa.int64(), len(self._rows), [None, pa.py_buffer(self._rows)])
+        taken = self._columns.take(rows)
         return (Source(*values) for values in zip(*(column.to_pylist() for column in taken.columns), strict=True))
 
     def __eq__(self, other: object) -> bool:
@@ -137,8 +139,9 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
             numbers[at] = first[split] + shard_number(split, utterance_id, counts[split])
             at += 1
     columns = manifest.select(_COLUMNS).combine_chunks()
-    keys = pa.table({"shard": numbers, "utterance_id": columns["utterance_id"]})
-    order = pc.sort_indices(keys, [("shard", "ascending"), ("utterance_id", "ascending")]).to_numpy()
+    # Through DLPack, since Array.to_numpy imports pandas.
+    by_id = np.from_dlpack(pc.sort_indices(columns["utterance_id"])).astype(np.int64)
+    order = by_id[np.argsort(numbers[by_id], kind="stable")]
     ends = np.cumsum(np.bincount(numbers, minlength=sum(counts[split] for split in SPLITS)))
     rows = iter(np.split(order, ends[:-1]))
     return [
