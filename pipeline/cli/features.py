@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from pipeline.job.counters import WorkerCounts
+    from pipeline.job.plan import RunPlan
     from pipeline.job.progress import Progress
-    from pipeline.job.run import FeaturesResult, RunPlan
+    from pipeline.job.run import FeaturesResult
 
 
 def features(
@@ -50,7 +51,8 @@ def features(
     from pipeline.cli.console import progress_bar
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
-    from pipeline.job.run import plan_run, run_features
+    from pipeline.job.plan import plan_run
+    from pipeline.job.run import run_features
     from pipeline.params import load_params
     from pipeline.runners.options import pipeline_options
 

@@ -52,17 +52,25 @@ def manifest(
 
 
 def _manifest_table(rows: "pa.Table", title: str) -> "Table":
-    import pyarrow.compute as pc
-
     from pipeline.cli.console import table
     from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_name
 
     classes = (BONA_FIDE, SPOOF, None)
-    lines = []
-    for split in SPLITS:
-        part = rows.filter(pc.equal(rows["split"], split)).select(["label", "duration_s", "speaker_id"]).to_pylist()
-        labels = Counter(row["label"] for row in part)
-        speakers = len({row["speaker_id"] for row in part} - {None})
-        hours = sum(row["duration_s"] or 0.0 for row in part) / 3600
-        lines.append((split, *(f"{labels[label]:,}" for label in classes), f"{speakers:,}", f"{hours:.2f}"))
+    labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
+    speakers: dict[str, set[str | None]] = {split: set() for split in SPLITS}
+    seconds = dict.fromkeys(SPLITS, 0.0)
+    for batch in rows.select(["split", "label", "speaker_id", "duration_s"]).to_batches(max_chunksize=4096):
+        for split, label, speaker, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            labels[split][label] += 1
+            speakers[split].add(speaker)
+            seconds[split] += duration or 0.0
+    lines = [
+        (
+            split,
+            *(f"{labels[split][label]:,}" for label in classes),
+            f"{len(speakers[split] - {None}):,}",
+            f"{seconds[split] / 3600:.2f}",
+        )
+        for split in SPLITS
+    ]
     return table(title, ("split", *map(label_name, classes), "speakers", "hours"), lines)

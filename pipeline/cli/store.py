@@ -81,7 +81,7 @@ def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
     from pipeline.store.counts import attack_counts
 
     store = FeatureStore.open(path)
-    attacks = attack_counts(store.select(copy=0).index)
+    attacks = attack_counts(store.index)
     if as_json:
         rest = {key: value for key, value in store.info.items() if key not in ("files", "statistics")}
         print_json({**rest, "attacks": attacks})

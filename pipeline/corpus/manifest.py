@@ -8,8 +8,9 @@ matter.
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,9 @@ import pyarrow.parquet as pq
 from pipeline.audio.decode import inspect_header
 from pipeline.audio.files import audio_sha256
 from pipeline.corpus.audio_files import audio_root
-from pipeline.corpus.protocol import Utterance, read_corpus
+from pipeline.corpus.protocol import read_corpus
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
+from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
 
@@ -46,24 +48,27 @@ def build_manifest(
         CorpusError: The corpus is missing, has no audio at all, or train or dev holds one class only.
         ProtocolError: The protocols are malformed or contradict themselves.
     """
-    utterances = sorted(read_corpus(root), key=lambda utterance: (utterance.split, utterance.utterance_id))
+    utterances = read_corpus(root).sorted()
     require_both_classes(utterances)
     if limit is not None:
-        utterances = stratified_subset(utterances, limit)
+        utterances = Utterances(stratified_subset(utterances, limit))
     base = audio_root(root)
-    located = list(zip(utterances, _locate(base, utterances), strict=True))
-    rows: list[dict[str, Any]] = []
-    # Hashing and reading release the interpreter lock; batches bound the number of waiting futures.
+    waiting = iter(utterances)
+    batches: list[pa.RecordBatch] = []
+    done = 0
+    # Hashing and reading release the interpreter lock; batches bound the number of waiting futures and of rows as objects.
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
-        for batch in _batches(located, _BATCH):
-            rows += pool.map(lambda item: _row(base, *item), batch)
-            on_progress(len(rows), len(located))
-    if not any("sha256" in row for row in rows):
+        while taken := list(islice(waiting, _BATCH)):
+            batches.append(pa.RecordBatch.from_pylist(list(pool.map(partial(_row, base), taken)), MANIFEST_SCHEMA))
+            done += len(taken)
+            on_progress(done, len(utterances))
+    manifest = pa.Table.from_batches(batches, MANIFEST_SCHEMA)
+    if manifest["sha256"].null_count == manifest.num_rows:
         raise CorpusError(
-            f"{root}: not one of the {len(rows)} audio files was found, the first expected at {rows[0]['path']}; "
-            "is data.root the folder above ASVspoof2019_LA_train?"
+            f"{root}: not one of the {manifest.num_rows} audio files was found, the first expected at "
+            f"{manifest['path'][0].as_py()}; is data.root the folder above ASVspoof2019_LA_train?"
         )
-    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
+    return manifest
 
 
 def write_manifest(manifest: pa.Table, path: Path) -> None:
@@ -79,7 +84,9 @@ def read_manifest(path: Path) -> pa.Table:
         ProtocolError: The file is missing, is not Parquet, or has other columns.
     """
     try:
-        manifest = pq.read_table(path)
+        # pq.read_table would import pandas. One chunk per column: rows are then taken without a copy of the table.
+        with pq.ParquetFile(path) as file:
+            manifest = file.read().combine_chunks()
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -114,7 +121,7 @@ def require_both_classes(utterances: Iterable[Utterance]) -> None:
                 )
 
 
-def stratified_subset(utterances: list[Utterance], limit: int) -> list[Utterance]:
+def stratified_subset(utterances: Sequence[Utterance], limit: int) -> list[Utterance]:
     """Keeps at most `limit` utterances of each split: every attack and bona fide in proportion, at least one of each.
 
     A hash of the utterance id decides which ones, so the choice depends neither on the order nor on other utterances.
@@ -146,27 +153,8 @@ def stratified_subset(utterances: list[Utterance], limit: int) -> list[Utterance
     return [utterance for utterance in utterances if utterance.utterance_id in kept]
 
 
-def _locate(base: Path, utterances: list[Utterance]) -> Iterator[str]:
-    """Yields each utterance's path relative to the corpus; the first candidate where no file exists."""
-    # One listing per folder instead of several calls of stat per file: the corpus may be on a network drive.
-    present: dict[str, set[str]] = {}
-    for split in SPLITS:
-        for folder in dict.fromkeys(name for name, _ in _AUDIO_FOLDERS):
-            path = base / f"ASVspoof2019_LA_{split}" / folder
-            present[f"{path.parent.name}/{folder}"] = set(os.listdir(path)) if path.is_dir() else set()
-    for utterance in utterances:
-        if utterance.path is not None:
-            yield utterance.path
-            continue
-        candidates = [
-            (f"ASVspoof2019_LA_{utterance.split}/{folder}", utterance.utterance_id + suffix)
-            for folder, suffix in _AUDIO_FOLDERS
-        ]
-        folder, name = next((pair for pair in candidates if pair[1] in present[pair[0]]), candidates[0])
-        yield f"{folder}/{name}"
-
-
-def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
+def _row(base: Path, utterance: Utterance) -> dict[str, Any]:
+    path, sha256, error = _first_present(base, _candidates(utterance))
     row: dict[str, Any] = {
         "split": utterance.split,
         "utterance_id": utterance.utterance_id,
@@ -174,12 +162,14 @@ def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
         "attack_id": utterance.attack_id,
         "label": utterance.label,
         "path": path,
+        "sha256": sha256,
     }
     try:
-        row["sha256"] = audio_sha256(base / path)
+        if error is not None:
+            raise error
         header = inspect_header(base / path)
-    except AudioError as error:
-        return row | {"problem": str(error)}
+    except AudioError as problem:
+        return row | {"problem": str(problem)}
     return row | {
         "sample_rate": header.sample_rate,
         "channels": header.channels,
@@ -188,7 +178,24 @@ def _row(base: Path, utterance: Utterance, path: str) -> dict[str, Any]:
     }
 
 
-def _batches(items: list[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def _candidates(utterance: Utterance) -> list[str]:
+    """Where an utterance's audio can be, relative to the corpus, the usual place first."""
+    if utterance.path is not None:
+        return [utterance.path]
+    return [
+        f"ASVspoof2019_LA_{utterance.split}/{folder}/{utterance.utterance_id}{suffix}"
+        for folder, suffix in _AUDIO_FOLDERS
+    ]
+
+
+def _first_present(base: Path, candidates: Sequence[str]) -> tuple[str, str | None, AudioError | None]:
+    """Path and SHA-256 of the first candidate that exists, or the error of reading it; the first one where none exists."""
+    missing = None
+    for path in candidates:
+        try:
+            return path, audio_sha256(base / path), None
+        except AudioError as error:
+            if os.path.lexists(base / path):
+                return path, None, error
+            missing = missing or error
+    return candidates[0], None, missing

@@ -5,7 +5,8 @@ all can be repaired at once. CRLF, tabs, trailing blanks and a byte order mark a
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
+from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError, ProtocolError
 
 PROTOCOL_FOLDER: Final = "ASVspoof2019_LA_cm_protocols"
@@ -33,29 +35,7 @@ _TABLE_LABELS: Final = {
     **dict.fromkeys(("0", "0.0"), SPOOF),
 }
 _SHOWN_FINDINGS: Final = 20
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """One line of a protocol.
-
-    Attributes:
-        split: "train", "dev" or "eval".
-        utterance_id: Unique in the corpus.
-        speaker_id: None where the protocol has none.
-        attack_id: The spoofing system; None for bona fide speech and where the protocol has none.
-        label: 1 bona fide, 0 spoof, None for an unlabelled trial.
-        path: The audio file relative to the corpus root as a POSIX path, or None where the layout determines it.
-        where: "file:line", for messages.
-    """
-
-    split: str
-    utterance_id: str
-    speaker_id: str | None
-    attack_id: str | None
-    label: int | None
-    path: str | None
-    where: str
+_ROWS_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -66,7 +46,7 @@ class Finding:
     text: str
 
 
-def read_corpus(root: Path) -> list[Utterance]:
+def read_corpus(root: Path) -> Utterances:
     """Reads the three protocols of a corpus folder, or a CSV or Parquet table, and checks them against one another.
 
     Args:
@@ -79,7 +59,7 @@ def read_corpus(root: Path) -> list[Utterance]:
     """
     findings: list[Finding] = []
     if root.is_dir():
-        utterances = []
+        utterances = Utterances()
         for split in SPLITS:
             path = root / PROTOCOL_FOLDER / PROTOCOL_FILES[split]
             if not path.is_file():
@@ -101,22 +81,33 @@ def read_corpus(root: Path) -> list[Utterance]:
     return utterances
 
 
-def parse_protocol(path: Path, split: str, findings: list[Finding]) -> list[Utterance]:
+def parse_protocol(path: Path, split: str, findings: list[Finding]) -> Utterances:
     """Parses one protocol file; a malformed line is left out and described in `findings`.
 
     A line is `speaker utterance - attack label`, with `-` for the attack of bona fide speech. A file of bare utterance ids,
     or of labels `-`, is an unlabelled set of trials, allowed for eval only.
     """
+    widths = {len(fields) for _, fields in _protocol_lines(path)}
+    if not widths:
+        raise ProtocolError(f"{path}: the protocol is empty; it needs a line for every utterance of the {split} split")
+    return Utterances(_utterances_of_protocol(path, split, widths == {1}, findings))
+
+
+def _protocol_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number and fields of every line that is not blank."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig") as file:
+            lines = itertools.chain.from_iterable(line.splitlines() for line in file)
+            for number, line in enumerate(lines, start=1):
+                if fields := line.split():
+                    yield number, fields
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    rows = [(f"{path}:{number}", line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise ProtocolError(f"{path}: the protocol is empty; it needs a line for every utterance of the {split} split")
-    bare = all(len(fields) == 1 for _, fields in rows)
-    utterances = []
-    for where, fields in rows:
+
+
+def _utterances_of_protocol(path: Path, split: str, bare: bool, findings: list[Finding]) -> Iterator[Utterance]:
+    for number, fields in _protocol_lines(path):
+        where = f"{path}:{number}"
         if bare:
             fields = [NO_VALUE, fields[0], NO_VALUE, NO_VALUE, NO_VALUE]
         if len(fields) != 5:
@@ -132,18 +123,20 @@ def parse_protocol(path: Path, split: str, findings: list[Finding]) -> list[Utte
             split, utterance_id, _value(speaker), _value(attack), _LABELS[label], path=None, where=where
         )
         if _is_consistent(utterance, findings):
-            utterances.append(utterance)
-    return utterances
+            yield utterance
 
 
-def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
+def parse_table(path: Path, findings: list[Finding]) -> Utterances:
     """Parses a corpus in another layout: a CSV or Parquet table with one row per utterance.
 
     Columns: path (relative to the table's folder), split, label (bonafide, spoof, 1, 0, or empty for unlabelled eval
     trials); optional utterance_id (default: the path without its suffix), speaker_id, attack_id (default "unknown" for
     spoof rows).
     """
-    utterances = []
+    return Utterances(_utterances_of_table(path, findings))
+
+
+def _utterances_of_table(path: Path, findings: list[Finding]) -> Iterator[Utterance]:
     for where, row in _table_rows(path):
         if None in row:
             findings.append(Finding(where, "more fields than columns; put a value that holds a comma in quotes"))
@@ -179,18 +172,20 @@ def parse_table(path: Path, findings: list[Finding]) -> list[Utterance]:
         speaker = _value(values.get("speaker_id", ""))
         utterance = Utterance(split, utterance_id, speaker, attack, _TABLE_LABELS[label], audio, where)
         if _is_consistent(utterance, findings):
-            utterances.append(utterance)
-    return utterances
+            yield utterance
 
 
-def contradictions(utterances: Iterable[Utterance]) -> list[Finding]:
+def contradictions(utterances: Utterances) -> list[Finding]:
     """Finds duplicate utterance ids, ids in two splits and speakers in two splits."""
     findings = []
+    repeated = utterances.repeated_ids()
     first: dict[str, Utterance] = {}
     home: dict[str, Utterance] = {}
     reported: set[tuple[str, str]] = set()
     for utterance in utterances:
-        earlier = first.setdefault(utterance.utterance_id, utterance)
+        earlier = (
+            first.setdefault(utterance.utterance_id, utterance) if utterance.utterance_id in repeated else utterance
+        )
         if earlier is not utterance:
             what = "is listed twice" if earlier.split == utterance.split else f"is in {earlier.split} too"
             text = f"utterance {utterance.utterance_id} {what} (first at {earlier.where}); remove one of the lines"
@@ -227,8 +222,10 @@ def _is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
-            for number, row in enumerate(pq.read_table(path).to_pylist(), start=1):
-                yield f"{path}:row {number}", row
+            with pq.ParquetFile(path) as table:
+                rows = itertools.chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(_ROWS_AT_ONCE))
+                for number, row in enumerate(rows, start=1):
+                    yield f"{path}:row {number}", row
             return
         with path.open(encoding="utf-8-sig", newline="") as file:
             for row in (reader := csv.DictReader(file)):

@@ -1,6 +1,7 @@
 """What the workers of the features job count, as Beam metrics, and what the command reads of it.
 
-A task that was retried counts once if the runner drops the counts of failed attempts, as Flink does.
+A task that was retried counts once if the runner drops the counts of failed attempts, as Flink does. Beam is imported only where
+something is counted.
 """
 
 import os
@@ -10,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-
-from apache_beam.metrics import Metrics
 
 _JOB = "features"
 _WORKER_CLIPS = "features.worker_clips"
@@ -50,12 +49,16 @@ class Counts:
 
 def count_shard(clips: int, rejects: int) -> None:
     """Counts a finished shard, in a worker."""
+    from apache_beam.metrics import Metrics
+
     for name, number in (("shards", 1), ("clips", clips), ("rejects", rejects)):
         Metrics.counter(_JOB, name).inc(number)
 
 
 def count_work(clips: int, seconds: float) -> None:
     """Counts the work of this process; a shard that an earlier attempt committed counts as finished, not as work."""
+    from apache_beam.metrics import Metrics
+
     worker = f"{socket.gethostname()}/{os.getpid()}"
     Metrics.counter(_WORKER_CLIPS, worker).inc(clips)
     Metrics.counter(_WORKER_MILLISECONDS, worker).inc(round(seconds * 1000))

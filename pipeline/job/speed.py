@@ -36,7 +36,7 @@ from pipeline.store.sharding import Shard, Source, assign_shards
 from pipeline.store.writer import StoredExample, write_shard
 
 if TYPE_CHECKING:
-    from pipeline.job.run import RunPlan
+    from pipeline.job.plan import RunPlan
 
 # Longer clips cost the same per second.
 _LONGEST_CLIP_S: Final = 20.0

@@ -11,16 +11,14 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
 
 from pipeline.errors import StoreError
 from pipeline.storage import LocalStorage, Storage, open_storage
-from pipeline.store.sharding import Shard, Source
+from pipeline.store.sharding import Shard, Source, values_of
 
 _SHARDS = "shards"
 _JOB = "job"
-_row = attrgetter(*(field.name for field in fields(Source)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def worklist(url: str, shards: Sequence[Shard], job_name: str) -> Iterator[list[
         storage.write(_JOB, job_name.encode())
         with storage.create(_SHARDS) as file:
             for shard in shards:
-                rows = [_row(source) for source in shard.sources]
+                rows = [values_of(source) for source in shard.sources]
                 # The job's name makes the bytes of every run differ, also for the same utterances.
                 packed = zlib.compress(json.dumps([job_name, rows]).encode())
                 file.write(packed)

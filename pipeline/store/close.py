@@ -25,7 +25,7 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
         StoreError: A shard is missing or the counts do not add up.
     """
     files: dict[str, dict[str, Any]] = {}
-    sums: list[Mapping[str, Any]] = []
+    sums = FrameSums(config.n_bins)
     splits = {split: SplitCounts() for split in SPLITS}
     parts = storage.read_each(index_path(shard.name) for shard in shards)
     for shard, data in zip(shards, parts, strict=True):
@@ -38,10 +38,10 @@ def close_store(storage: Storage, shards: Sequence[Shard], config: Config) -> di
             )
         files[index_path(shard.name)] = file_entry(data)
         files.update(metadata["files"])
-        sums.append(metadata["frame_sums"])
+        sums.add_sums(metadata["frame_sums"])
         splits[shard.split].add(index, metadata["rejects"], metadata["files"][records_path(shard.name)]["size"])
     _require_all_accounted(storage, shards, splits)
-    statistics = FrameSums.merged(sums, config.n_bins)
+    statistics = sums.statistics()
     content = {
         "format_version": FORMAT_VERSION,
         "front_end_version": config.versions["front_end"],

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+
+_ROWS_AT_ONCE: Final = 4096
 
 
 @dataclass
@@ -61,16 +63,17 @@ class SplitCounts:
         return asdict(self)
 
 
-def attack_counts(originals: pa.Table) -> dict[str, Counter[str]]:
-    """Counts clips by attack and split; bona fide and unlabelled clips come first, then attacks by name.
+def attack_counts(index: pa.Table) -> dict[str, Counter[str]]:
+    """Counts originals by attack and split; bona fide and unlabelled clips come first, then attacks by name.
 
     Args:
-        originals: Index rows of the originals.
+        index: Rows of the index; copies are left out.
     """
     counts: dict[str, Counter[str]] = {}
-    columns = (originals[name].to_pylist() for name in ("split", "attack_id", "label"))
-    for split, attack_id, label in zip(*columns, strict=True):
-        name = (attack_id or "unnamed attack") if label == SPOOF else label_name(label)
-        counts.setdefault(name, Counter())[split] += 1
+    for batch in index.select(["split", "attack_id", "label", "copy"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for split, attack_id, label, copy in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if copy == 0:
+                name = (attack_id or "unnamed attack") if label == SPOOF else label_name(label)
+                counts.setdefault(name, Counter())[split] += 1
     first = (label_name(BONA_FIDE), label_name(None))
     return dict(sorted(counts.items(), key=lambda item: (item[0] not in first, item[0])))

@@ -238,13 +238,13 @@ def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
     names = [rejects_path(shard) for shard in shards]
     parts = zip(names, storage.read_each(names), strict=True)
     return pa.concat_tables(
-        [REJECTS_SCHEMA.empty_table(), *(parse_part(data, storage.url_of(name)) for name, data in parts)]
+        [pa.Table.from_batches([], REJECTS_SCHEMA), *(parse_part(data, storage.url_of(name)) for name, data in parts)]
     )
 
 
 def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str], str], schema: pa.Schema) -> pa.Table:
     """Reads the index or the rejects from their parts and checks each against store.json."""
-    tables = [schema.empty_table()]
+    tables = [pa.Table.from_batches([], schema)]
     names = [path_of(shard) for shard in _shards(info)]
     for name, data in zip(names, storage.read_each(names), strict=True):
         if file_entry(data) != info["files"][name]:

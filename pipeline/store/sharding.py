@@ -6,12 +6,15 @@ one digit only. Another hash or salt gives another store: raise `FORMAT_VERSION`
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Final, overload
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.corpus.schema import SPLITS
 from pipeline.errors import ParamsError
@@ -26,6 +29,7 @@ _RECORD_OVERHEAD_BYTES: Final = 230
 _FEWEST_SHARDS: Final = 8
 # A shard's name has five digits.
 _MOST_SHARDS: Final = 99_999
+_ROWS_AT_ONCE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,61 @@ class Source:
     problem: str | None
 
 
+_COLUMNS: Final = tuple(field.name for field in fields(Source))
+values_of = attrgetter(*_COLUMNS)
+"""The values of a `Source`, in the order of its fields."""
+
+
+class ManifestSources(Sequence[Source]):
+    """The utterances of a shard as rows of the manifest; `Source` objects exist only while they are used.
+
+    Args:
+        columns: The manifest's columns of a `Source`, in the order of its fields.
+        rows: int64 [n], numbers of the shard's rows.
+    """
+
+    def __init__(self, columns: pa.Table, rows: npt.NDArray[np.int64]) -> None:
+        self._columns = columns
+        self._rows = np.ascontiguousarray(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Source, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Source | tuple[Source, ...]:
+        if isinstance(index, slice):
+            return tuple(ManifestSources(self._columns, self._rows[index]))
+        return next(iter(ManifestSources(self._columns, self._rows[[index]])))
+
+    def __iter__(self) -> Iterator[Source]:
+        # Not pa.array, which imports pandas.
+        rows = pa.Array.from_buffers(pa.int64(), len(self._rows), [None, pa.py_buffer(self._rows)])
+        taken = self._columns.take(rows)
+        return (Source(*values) for values in zip(*(column.to_pylist() for column in taken.columns), strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+
 @dataclass(frozen=True)
 class Shard:
     """The unit of work: a shard's name and its utterances, sorted by id."""
 
     name: str
     split: str
-    sources: tuple[Source, ...]
+    sources: Sequence[Source]
 
     def fingerprint(self, config_fingerprint: str) -> str:
         """SHA-256 of everything that decides the shard's bytes: parameters, versions, audio and labels of its utterances."""
-        rows = [asdict(source) for source in self.sources]
+        rows = [dict(zip(_COLUMNS, values_of(source), strict=True)) for source in self.sources]
         return digest({"config_fingerprint": config_fingerprint, "shard": self.name, "utterances": rows})
 
 
@@ -82,16 +130,22 @@ def assign_shards(manifest: pa.Table, store: StoreParams, features: FeatureParam
 
 def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]:
     """Assigns the utterances of a manifest to shards, as `assign_shards` does, with a given number of shards per split."""
-    members: dict[tuple[str, int], list[Source]] = defaultdict(list)
-    columns = ("split", "utterance_id", "speaker_id", "attack_id", "label", "path", "sha256", "problem")
-    for split, utterance_id, *rest in zip(*(manifest[name].to_pylist() for name in columns), strict=True):
-        members[split, shard_number(split, utterance_id, counts[split])].append(Source(utterance_id, *rest))
+    # One number per shard, in the order of their names. Without a chunk boundary, rows are taken without a search for them.
+    first = dict(zip(SPLITS, np.cumsum([0, *(counts[split] for split in SPLITS[:-1])]).tolist(), strict=True))
+    numbers = np.empty(manifest.num_rows, np.int32)
+    at = 0
+    for batch in manifest.select(["split", "utterance_id"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for split, utterance_id in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            numbers[at] = first[split] + shard_number(split, utterance_id, counts[split])
+            at += 1
+    columns = manifest.select(_COLUMNS).combine_chunks()
+    # Through DLPack, since Array.to_numpy imports pandas.
+    by_id = np.from_dlpack(pc.sort_indices(columns["utterance_id"])).astype(np.int64)
+    order = by_id[np.argsort(numbers[by_id], kind="stable")]
+    ends = np.cumsum(np.bincount(numbers, minlength=sum(counts[split] for split in SPLITS)))
+    rows = iter(np.split(order, ends[:-1]))
     return [
-        Shard(
-            shard_name(split, number, counts[split]),
-            split,
-            tuple(sorted(members.get((split, number), ()), key=lambda source: source.utterance_id)),
-        )
+        Shard(shard_name(split, number, counts[split]), split, ManifestSources(columns, next(rows)))
         for split in SPLITS
         for number in range(counts[split])
     ]
@@ -100,9 +154,10 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
 def expected_bytes(manifest: pa.Table, features: FeatureParams, n_copies: int) -> dict[str, int]:
     """Expected size of each split's records in bytes, from the durations in the manifest."""
     total = dict.fromkeys(SPLITS, 0)
-    for split, duration in zip(manifest["split"].to_pylist(), manifest["duration_s"].to_pylist(), strict=True):
-        if duration is not None:
-            total[split] += (1 + copies(split, n_copies)) * example_bytes(duration, features)
+    for batch in manifest.select(["split", "duration_s"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for split, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if duration is not None:
+                total[split] += (1 + copies(split, n_copies)) * example_bytes(duration, features)
     return total
 
 

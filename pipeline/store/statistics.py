@@ -67,23 +67,27 @@ class FrameSums:
             and _nearly_equal(self.squares, stated["squares"])
         )
 
+    def add_sums(self, stated: Mapping[str, Any]) -> None:
+        """Adds the sums of a shard, as `as_dict` gives them."""
+        self.n_frames += stated["n_frames"]
+        self.total += np.array(stated["total"])
+        self.squares += np.array(stated["squares"])
+
+    def statistics(self) -> Statistics:
+        """Statistics of the frames added; all zero where there is none."""
+        frames = max(1, self.n_frames)
+        mean = self.total / frames
+        # Values are between -200 and 0 dB, so the difference of squares keeps enough digits in float64.
+        deviation = np.sqrt(np.maximum(0.0, self.squares / frames - np.square(mean)))
+        return Statistics(mean, deviation, self.n_frames)
+
     @staticmethod
     def merged(parts: Iterable[Mapping[str, Any]], n_bins: int) -> Statistics:
-        """Statistics of the sums of several shards, added in the order given.
-
-        Returns:
-            Statistics that are all zero where there is no frame.
-        """
+        """Statistics of the sums of several shards, added in the order given."""
         whole = FrameSums(n_bins)
         for part in parts:
-            whole.n_frames += part["n_frames"]
-            whole.total += np.array(part["total"])
-            whole.squares += np.array(part["squares"])
-        frames = max(1, whole.n_frames)
-        mean = whole.total / frames
-        # Values are between -200 and 0 dB, so the difference of squares keeps enough digits in float64.
-        deviation = np.sqrt(np.maximum(0.0, whole.squares / frames - np.square(mean)))
-        return Statistics(mean, deviation, whole.n_frames)
+            whole.add_sums(part)
+        return whole.statistics()
 
 
 def _nearly_equal(found: npt.NDArray[np.float64], stated: npt.ArrayLike) -> bool:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus.manifest import build_manifest, read_manifest, stratified_subset, write_manifest
-from pipeline.corpus.protocol import Utterance
 from pipeline.corpus.schema import MANIFEST_SCHEMA
+from pipeline.corpus.utterances import Utterance
 from pipeline.errors import CorpusError, ProtocolError
 from tests.support.synthetic_corpus import (
     PROTOCOL_FILES,

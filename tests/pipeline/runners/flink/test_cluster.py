@@ -20,7 +20,8 @@ import yaml
 
 from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.errors import RunnerError
-from pipeline.job.run import plan_run, run_features
+from pipeline.job.plan import plan_run
+from pipeline.job.run import run_features
 from pipeline.params import load_params
 from pipeline.runners.flink.rest import FlinkCluster
 from pipeline.runners.options import pipeline_options

@@ -1,0 +1,65 @@
+"""The Beam job: writes the shards that are due, on any runner.
+
+Imported only when shards are due: Beam, and the code that runs on a worker, take seconds to import.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+
+from pipeline.job.counters import Counts
+from pipeline.job.limits import require_space
+from pipeline.job.plan import RunPlan
+from pipeline.job.progress import Progress, ProgressReporter, shards_in_flight
+from pipeline.job.worker import WriteShard
+from pipeline.job.worker_check import check_workers
+from pipeline.job.worklist import ShardTask, worklist
+from pipeline.runners import run
+
+
+def write_pending(
+    plan: RunPlan, root: Path, job_name: str, flags: Sequence[str], on_progress: Callable[[Progress], None]
+) -> Counts:
+    """Runs the job over the shards that are due; on a cluster after a check of its workers.
+
+    Args:
+        plan: Of the run. The caller has locked the store.
+        root: Folder of the audio, absolute.
+        job_name: Unique name of the job.
+        flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
+        on_progress: As for `pipeline.job.run.run_features`.
+
+    Returns:
+        What the workers counted.
+
+    Raises:
+        StoreError: The disk is full or the worklist cannot be written.
+        RunnerError: The runner cannot run the job, or lost a worker.
+    """
+    require_space(plan.storage, plan.pending_bytes)
+    work = WriteShard(str(root), plan.address, plan.config, plan.params.features, plan.params.augment)
+    with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
+        check_workers(flags, root, plan.address, plan.params.features.kind)
+        with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:
+            run.run(
+                lambda pipeline: _build(pipeline, tasks, work),
+                flags,
+                lambda: shards_in_flight(plan.storage),
+                reporter.take_metrics,
+            )
+    # A killed worker leaves an unfinished file, also if the runner then repeated its work.
+    plan.storage.remove_leftovers()
+    return reporter.counts
+
+
+def _build(pipeline: beam.Pipeline, tasks: Sequence[ShardTask], work: WriteShard) -> None:
+    (
+        pipeline
+        | "Shards" >> beam.Create(tasks, reshuffle=False)
+        # ShardTask
+        | "Spread" >> beam.Reshuffle()
+        # ShardTask, on any worker
+        | "WriteShard" >> beam.ParDo(work)
+        # shard name
+    )
