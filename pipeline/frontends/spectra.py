@@ -88,8 +88,9 @@ class SpectrumFrontEnd:
     length or the window. A bin is 10 log10(sum of weight × power), at least `floor_db`. No value depends on another frame's
     samples.
 
-    The arithmetic is float64 up to the logarithm and every sum runs in the order of the FFT bins, without BLAS: the result
-    does not depend on the number of threads. A call changes nothing in the object, so threads may share it.
+    The arithmetic is float64, the result float32. Every sum runs in the order of the FFT bins, without BLAS, and the logarithm
+    is the kernel's own: the result depends neither on the number of threads nor on the processor's vector units. A call
+    changes nothing in the object, so threads may share it.
     """
 
     def __init__(self, params: SpectrumParams, bands: Bands) -> None:
