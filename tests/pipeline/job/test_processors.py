@@ -48,7 +48,8 @@ def _store(
     corpus: Path, folder: Path, repository: Path, setting: dict[str, str], n_workers: int = 1
 ) -> dict[str, bytes]:
     """Makes manifest and store in child processes; every file of both by its name."""
-    environment = {**os.environ, "PYTHONPATH": str(repository), "NUMBA_CACHE_DIR": str(folder / "numba"), **setting}
+    # numba keeps the code of different processors apart within a folder.
+    environment = {**os.environ, "PYTHONPATH": str(repository), "NUMBA_CACHE_DIR": str(corpus / "numba"), **setting}
     params, manifest, store = repository / "params.yaml", folder / "manifest.parquet", folder / "features"
     common = ("--params", params, "--root", corpus)
     for arguments in (
