@@ -27,6 +27,7 @@ from pipeline.audio.containers import (
     without_flac_length,
 )
 from pipeline.audio.files import open_audio, read_audio
+from pipeline.audio.kernels import mean_of_channels, peak
 from pipeline.audio.level import amplitude_db, limit_peak
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
@@ -147,7 +148,8 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
     samples, rate = _read_samples(data)
     if len(samples) == 0:
         raise AudioError("empty", "the file holds no samples")
-    if not np.isfinite(samples).all():
+    loudest = peak(samples.reshape(-1))
+    if not np.isfinite(loudest):
         count = int(np.count_nonzero(~np.isfinite(samples)))
         raise AudioError("not_finite", f"{count} of {samples.size} values are NaN or infinite")
     duration_s = len(samples) / rate
@@ -155,15 +157,21 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
         raise AudioError(
             "too_short", f"{len(samples)} samples at {rate} Hz, at least {params.min_duration_s:g} s are needed"
         )
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-    peak_db = amplitude_db(float(np.abs(mono).max()))
-    if peak_db < params.silence_db:
-        raise AudioError("silent", f"peak {peak_db:.1f} dB, at least {params.silence_db:g} dB are needed")
+    mono = samples.reshape(-1)
+    if samples.shape[1] > 1:
+        mono = np.empty(len(samples), np.float32)
+        mean_of_channels(samples, mono)
+        loudest = peak(mono)
+    loudest_db = amplitude_db(loudest)
+    if loudest_db < params.silence_db:
+        raise AudioError("silent", f"peak {loudest_db:.1f} dB, at least {params.silence_db:g} dB are needed")
     if rate != params.sample_rate:
         mono = soxr.resample(mono, rate, params.sample_rate, quality="VHQ")
         if len(mono) == 0:
             raise AudioError("too_short", f"no sample is left at {params.sample_rate} Hz")
-    return Decoded(limit_peak(np.ascontiguousarray(mono, dtype=np.float32)), duration_s, sha256)
+        mono = np.ascontiguousarray(mono, dtype=np.float32)
+        loudest = peak(mono)
+    return Decoded(limit_peak(mono, loudest), duration_s, sha256)
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]

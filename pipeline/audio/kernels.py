@@ -1,7 +1,10 @@
 """The inner loops of signal processing, compiled by numba.
 
-Arithmetic is strict (no fast-math, no threads): every sum runs in the order of the code, on every machine. The compiled
-code is cached beside the module or in the user's cache folder, so only the first process on a machine compiles.
+Arithmetic is strict (no fast-math, no threads): every sum runs in the order of the code, and every operation is one that
+IEEE 754 rounds exactly (+ - * / sqrt, conversions). Results are therefore the same on every processor, whatever its vector
+units. numba's own logarithm, exponential and trigonometric functions call the system's libm, which chooses by processor;
+no kernel uses them. The compiled code is cached beside the module or in the user's cache folder, so only the first process
+on a machine compiles.
 """
 
 from collections.abc import Callable
@@ -24,55 +27,199 @@ def _compiled(function: _Function) -> _Function:
 
 
 @_compiled
-def windowed_frames(signal: Any, window: Any, hop_length: int, first: int, out: Any) -> None:
-    """Fills `out` [frames, window] with frame `first` and the frames after it, each multiplied by the window."""
+def windowed_frames(signal: Any, window: Any, hop_length: int, first_sample: int, out: Any) -> None:
+    """Cuts a signal into frames and multiplies each by the window.
+
+    Args:
+        signal: float [samples].
+        window: float [length].
+        hop_length: Samples from frame to frame.
+        first_sample: Where the first frame begins; samples before and behind the signal are zeros.
+        out: float [frames, length], receives the frames.
+    """
+    length = len(window)
     for row in range(out.shape[0]):
-        start = (first + row) * hop_length
-        for i in range(out.shape[1]):
-            out[row, i] = signal[start + i] * window[i]
+        start = first_sample + row * hop_length
+        # The frame's samples from `low` to `high` lie within the signal.
+        low = min(max(0, -start), length)
+        high = max(min(length, len(signal) - start), low)
+        frame = out[row]
+        frame[:low] = 0.0
+        frame[high:] = 0.0
+        inside = frame[low:high]
+        samples = signal[start + low : start + high]
+        weights = window[low:high]
+        for i in range(len(inside)):
+            inside[i] = samples[i] * weights[i]
 
 
 @_compiled
-def band_powers(spectra: Any, first_bins: Any, offsets: Any, weights: Any, out: Any) -> None:
-    """Weighted sums of spectral power for bands that are narrow runs of bins.
+def decibels(power: Any, floor_db: float) -> Any:
+    """10 log10 of a power, at least `floor_db`, within 1e-13 dB of the exact value.
+
+    The power is 2^exponent × mantissa with a mantissa between sqrt(½) and sqrt(2), whose natural logarithm is
+    2 artanh(s) = 2 s + 2 s³/3 + 2 s⁵/5 + … with s = (mantissa - 1) / (mantissa + 1), |s| < 0.172.
 
     Args:
-        spectra: complex [frames, bins].
+        power: float64, 0 or more and finite. Numbers below the smallest normal one count as at most that.
+        floor_db: The result for 0.
+    """
+    bits = np.float64(power).view(np.int64)
+    # 0x3FE6A09E667F3BCD are the bits of sqrt(½).
+    exponent = (bits - 0x3FE6A09E667F3BCD) >> 52
+    mantissa = np.int64(bits - (exponent << 52)).view(np.float64)
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    z = s * s
+    series: Any = 2.0 / 15.0
+    series = series * z + 2.0 / 13.0
+    series = series * z + 2.0 / 11.0
+    series = series * z + 2.0 / 9.0
+    series = series * z + 2.0 / 7.0
+    series = series * z + 2.0 / 5.0
+    series = series * z + 2.0 / 3.0
+    series = series * z + 2.0
+    # ln 2, and 10 / ln 10. The exponent as int32 is what every vector unit converts.
+    value = (s * series + np.float64(np.int32(exponent)) * 0.6931471805599453) * 4.342944819032518
+    return value if value > floor_db else floor_db
+
+
+@_compiled
+def band_decibels(spectra: Any, first_bins: Any, offsets: Any, weights: Any, floor_db: float, out: Any) -> None:
+    """Weighted sums of spectral power in dB, for bands that are narrow runs of bins.
+
+    Args:
+        spectra: complex128 [frames, bins].
         first_bins: int [bands], the first bin of each band.
         offsets: int [bands + 1], where each band's weights begin in `weights`.
         weights: float64, the weights of all bands, one after the other.
-        out: float [frames, bands], receives sum over i of weights[offset + i] |spectrum[first + i]|².
+        floor_db: Lowest value of the result.
+        out: float [frames, bands], receives 10 log10 of the sum over i of weights[offset + i] |spectrum[first + i]|².
     """
     n_rows, n_bins = spectra.shape
+    n_bands = len(first_bins)
     # Eight rows at once: the sums of one row depend on each other, those of eight rows fill a vector unit.
     powers = np.zeros((n_bins, 8))
-    totals = np.zeros(8)
+    totals = np.zeros((n_bands, 8))
+    values = totals.reshape(-1)
     for first_row in range(0, n_rows, 8):
         rows = min(8, n_rows - first_row)
         for row in range(rows):
+            spectrum = spectra[first_row + row]
             for k in range(n_bins):
-                value = spectra[first_row + row, k]
+                value = spectrum[k]
                 powers[k, row] = value.real * value.real + value.imag * value.imag
-        for band in range(len(first_bins)):
-            totals[:] = 0.0
-            shift = first_bins[band] - offsets[band]
-            for i in range(offsets[band], offsets[band + 1]):
+        for band in range(n_bands):
+            band_weights = weights[offsets[band] : offsets[band + 1]]
+            band_powers = powers[first_bins[band] : first_bins[band] + len(band_weights)]
+            total = totals[band]
+            total[:] = 0.0
+            for i in range(len(band_weights)):
                 for row in range(8):
-                    totals[row] += weights[i] * powers[i + shift, row]
-            for row in range(rows):
-                out[first_row + row, band] = totals[row]
+                    total[row] += band_weights[i] * band_powers[i, row]
+        for i in range(len(values)):
+            values[i] = decibels(values[i], floor_db)
+        for row in range(rows):
+            for band in range(n_bands):
+                out[first_row + row, band] = totals[band, row]
+
+
+@_compiled
+def spectral_energy(spectra: Any, out: Any) -> None:
+    """Adds the power of every bin over all frames of `spectra`, complex [frames, bins], to `out`, float64 [bins]."""
+    for row in range(spectra.shape[0]):
+        spectrum = spectra[row]
+        for k in range(len(out)):
+            value = spectrum[k]
+            out[k] += value.real * value.real + value.imag * value.imag
 
 
 @_compiled
 def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
     """Sums of squares of adjacent cells, one for each value of `out` (float64); the last cell extends to the end."""
-    for cell in range(len(out)):
+    n_cells = len(out)
+    # Eight cells at once, as in `band_decibels`. The last one, which may be longer, is left to the loop below.
+    n_abreast = (n_cells - 1) // 8 * 8
+    totals = np.zeros(8)
+    for first in range(0, n_abreast, 8):
+        cells = waveform[first * cell_length : (first + 8) * cell_length].reshape(8, cell_length)
+        totals[:] = 0.0
+        for i in range(cell_length):
+            for cell in range(8):
+                value: Any = np.float64(cells[cell, i])
+                totals[cell] += value * value
+        out[first : first + 8] = totals
+    for number in range(n_abreast, n_cells):
+        end = len(waveform) if number == n_cells - 1 else (number + 1) * cell_length
+        energy: Any = 0.0
+        for sample in waveform[number * cell_length : end]:
+            value = np.float64(sample)
+            energy += value * value
+        out[number] = energy
+
+
+@_compiled
+def frame_levels(energies: Any, firsts: Any, lengths: Any, frame_cells: int, floor_db: float, out: Any) -> None:
+    """Levels of frames that are made of cells.
+
+    Args:
+        energies: float64 [cells], the sum of squares of each cell.
+        firsts: int [frames], the first cell of each frame.
+        lengths: int [frames], samples of each frame.
+        frame_cells: Cells of a frame.
+        floor_db: Lowest level.
+        out: float64 [frames], receives 10 log10 of the mean square of each frame.
+    """
+    for frame in range(len(out)):
+        energy: Any = 0.0
+        for cell in range(frame_cells):
+            energy += energies[firsts[frame] + cell]
+        out[frame] = decibels(energy / lengths[frame], floor_db)
+
+
+@_compiled
+def total(values: Any) -> Any:
+    """The sum of float64 values, from the first to the last."""
+    result: Any = 0.0
+    for value in values:
+        result += value
+    return result
+
+
+@_compiled
+def percentile(values: Any, percent: float) -> Any:
+    """The percentile of at least one float64 value, interpolated linearly as `numpy.percentile` does by default."""
+    ordered = np.sort(values)
+    position = (len(ordered) - 1) * (percent / 100.0)
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    weight = position - below
+    step = ordered[above] - ordered[below]
+    # Two forms, so that the result is exact at both ends.
+    return ordered[below] + step * weight if weight < 0.5 else ordered[above] - step * (1.0 - weight)
+
+
+@_compiled
+def mean_of_channels(samples: Any, out: Any) -> None:
+    """Means of the channels of float32 [samples, channels], summed in float64, rounded to float32 [samples] in `out`."""
+    for i in range(len(out)):
         total: Any = 0.0
-        end = len(waveform) if cell == len(out) - 1 else (cell + 1) * cell_length
-        for i in range(cell * cell_length, end):
-            value: Any = np.float64(waveform[i])
-            total += value * value
-        out[cell] = total
+        for value in samples[i]:
+            total += np.float64(value)
+        out[i] = total / samples.shape[1]
+
+
+@_compiled
+def peak(samples: Any) -> Any:
+    """The largest absolute value of contiguous float32 samples, at least one; infinite or NaN if any sample is.
+
+    Without its sign bit, a larger number has larger bits as an integer; infinity and NaN have the largest. The maximum of
+    integers is the same in any order, so the compiler may use vector units.
+    """
+    bits = samples.view(np.int32)
+    largest = np.int32(0)
+    for i in range(len(bits)):
+        largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
+    return float(np.int32(largest).view(np.float32))
 
 
 @_compiled

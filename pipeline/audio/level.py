@@ -11,19 +11,24 @@ LOWEST_DB: Final = -200.0
 
 def amplitude_db(amplitude: float) -> float:
     """An amplitude, 1 at full scale, in dB; at least `LOWEST_DB`, which is also the level of 0."""
-    return _decibels(amplitude, 20.0)
+    return power_db(amplitude * amplitude)
 
 
 def power_db(power: float) -> float:
     """A power or mean square, 1 at full scale, in dB; at least `LOWEST_DB`, which is also the level of 0."""
-    return _decibels(power, 10.0)
+    # Imported here: whoever reads the parameters of augmentation imports this module, and numba takes half a second.
+    from pipeline.audio.kernels import decibels
+
+    return float(decibels(power, LOWEST_DB))
 
 
-def limit_peak(waveform: Waveform) -> Waveform:
-    """Scales a waveform that leaves [-1, 1] down to a peak of exactly 1; any other is returned as it is."""
-    peak = np.abs(waveform).max(initial=np.float32(0.0))
-    return waveform / peak if peak > 1.0 else waveform
+def limit_peak(waveform: Waveform, peak: float | None = None) -> Waveform:
+    """Scales a waveform that leaves [-1, 1] down to a peak of exactly 1; any other is returned as it is.
 
-
-def _decibels(value: float, factor: float) -> float:
-    return float(max(factor * np.log10(value), LOWEST_DB)) if value > 0.0 else LOWEST_DB
+    Args:
+        waveform: float32 [samples].
+        peak: Its largest absolute value, where the caller knows it.
+    """
+    if peak is None:
+        peak = float(np.abs(waveform).max(initial=np.float32(0.0)))
+    return waveform / np.float32(peak) if peak > 1.0 else waveform

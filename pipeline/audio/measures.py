@@ -6,7 +6,15 @@ import numpy as np
 import scipy.fft
 
 from pipeline.audio import Waveform
-from pipeline.audio.kernels import cell_energies, windowed_frames
+from pipeline.audio.kernels import (
+    cell_energies,
+    frame_levels,
+    peak,
+    percentile,
+    spectral_energy,
+    total,
+    windowed_frames,
+)
 from pipeline.audio.level import LOWEST_DB, amplitude_db, power_db
 from pipeline.audio.windows import hann
 
@@ -62,7 +70,7 @@ def measure(waveform: Waveform, sample_rate: int) -> Measures:
         leading_silence_s=leading / sample_rate,
         trailing_silence_s=trailing / sample_rate,
         level_db=power_db(mean_square),
-        peak_db=amplitude_db(float(max(waveform.max(), -waveform.min()))),
+        peak_db=amplitude_db(peak(waveform)),
         band_edge_hz=_band_edge(waveform, sample_rate),
     )
 
@@ -78,18 +86,18 @@ def _silences(waveform: Waveform, sample_rate: int) -> tuple[int, int, float]:
     cell = max(1, round(_CELL_S * sample_rate))
     energies = np.zeros(max(1, len(waveform) // cell))
     cell_energies(waveform, cell, energies)
-    ends = np.append(np.arange(1, len(energies)) * cell, len(waveform))
     frame_cells = min(_FRAME_CELLS, len(energies))
     firsts = np.arange(0, len(energies) - frame_cells + 1, _HOP_CELLS)
     if firsts[-1] != len(energies) - frame_cells:
         firsts = np.append(firsts, len(energies) - frame_cells)
     frame_starts = firsts * cell
-    frame_ends = ends[firsts + frame_cells - 1]
-    sums = np.lib.stride_tricks.sliding_window_view(energies, frame_cells)[firsts].sum(axis=1)
-    levels = 10.0 * np.log10(np.maximum(sums / (frame_ends - frame_starts), 10.0 ** (LOWEST_DB / 10.0)))
-    threshold = max(np.percentile(levels, _SILENCE_PERCENTILE) - _SILENCE_BELOW_LOUD_DB, _SILENCE_FLOOR_DB)
+    frame_ends = frame_starts + frame_cells * cell
+    frame_ends[-1] = len(waveform)  # the last cell extends to the end
+    levels = np.empty(len(firsts))
+    frame_levels(energies, firsts, frame_ends - frame_starts, frame_cells, LOWEST_DB, levels)
+    threshold = max(percentile(levels, _SILENCE_PERCENTILE) - _SILENCE_BELOW_LOUD_DB, _SILENCE_FLOOR_DB)
     audible = np.flatnonzero(levels > threshold)
-    mean_square = float(energies.sum()) / len(waveform)
+    mean_square = total(energies) / len(waveform)
     if len(audible) == 0:
         return len(waveform), len(waveform), mean_square
     return int(frame_starts[audible[0]]), int(len(waveform) - frame_ends[audible[-1]]), mean_square
@@ -101,8 +109,8 @@ def _band_edge(waveform: Waveform, sample_rate: int) -> float:
         waveform = np.concatenate([waveform, np.zeros(length - len(waveform), np.float32)])
     frames = np.empty((len(waveform) // length, length))
     windowed_frames(waveform, hann(length), length, 0, frames)
-    spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
-    energy = (spectra.real**2 + spectra.imag**2).sum(axis=0)
+    energy = np.zeros(1 + length // 2)
+    spectral_energy(scipy.fft.rfft(frames, axis=1), energy)
     running = np.cumsum(energy[_EDGE_LOWEST_BIN:])
     edge_bin = _EDGE_LOWEST_BIN + int(np.searchsorted(running, _EDGE_ENERGY * running[-1]))
     return float(min((edge_bin + 0.5) * sample_rate / length, sample_rate / 2.0))

@@ -4,13 +4,19 @@ It is librosa's `power_to_db(melspectrogram(...))` with an absolute floor, compu
 the number of threads.
 """
 
-from typing import ClassVar, Literal
+from decimal import Context, Decimal, localcontext
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from pipeline.frontends.spectra import Bands, SpectrumFrontEnd, SpectrumParams
+
+# Logarithm and exponential in decimal arithmetic are rounded correctly: the corners of the triangles are the same bits on every
+# processor. Those of numpy and of the C library depend on its vector units and on fused multiply-add.
+_DECIMAL: Final = Context(prec=28)
+_LN_6_4: Final = _DECIMAL.ln(Decimal("6.4"))
 
 
 class LogMelParams(SpectrumParams):
@@ -32,7 +38,7 @@ class LogMelParams(SpectrumParams):
 class LogMel(SpectrumFrontEnd):
     """The log-Mel front end: the weights of a bin are a triangle of `mel_filterbank`."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, params: LogMelParams) -> None:
         super().__init__(params, _nonzero_runs(mel_filterbank(params)))
@@ -43,19 +49,23 @@ class LogMel(SpectrumFrontEnd):
         return self._corners[1:-1]
 
 
-def hz_to_mel(frequencies: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Frequencies in Hz on the mel scale of Slaney's Auditory Toolbox (1998).
+def hz_to_mel(hz: float) -> float:
+    """A frequency in Hz on the mel scale of Slaney's Auditory Toolbox (1998).
 
     Linear below 1 kHz (200/3 Hz per mel), logarithmic above (27 mels for a factor of 6.4).
     """
-    hz = np.asarray(frequencies, dtype=np.float64)
-    return np.where(hz < 1000.0, 3.0 * hz / 200.0, 15.0 + 27.0 * np.log(np.maximum(hz, 1000.0) / 1000.0) / np.log(6.4))
+    if hz < 1000.0:
+        return 3.0 * hz / 200.0
+    with localcontext(_DECIMAL):
+        return float(15 + 27 * (Decimal(hz) / 1000).ln() / _LN_6_4)
 
 
-def mel_to_hz(mels: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def mel_to_hz(mel: float) -> float:
     """The inverse of `hz_to_mel`."""
-    mel = np.asarray(mels, dtype=np.float64)
-    return np.where(mel < 15.0, 200.0 * mel / 3.0, 1000.0 * np.exp(np.log(6.4) / 27.0 * (np.maximum(mel, 15.0) - 15.0)))
+    if mel < 15.0:
+        return 200.0 * mel / 3.0
+    with localcontext(_DECIMAL):
+        return float(1000 * (_LN_6_4 / 27 * (Decimal(mel) - 15)).exp())
 
 
 def mel_filterbank(params: LogMelParams) -> npt.NDArray[np.float32]:
@@ -78,8 +88,8 @@ def mel_filterbank(params: LogMelParams) -> npt.NDArray[np.float32]:
 
 def _corners(params: LogMelParams) -> npt.NDArray[np.float64]:
     """Corners of the triangles in Hz, float64 [n_mels + 2]."""
-    lowest, highest = hz_to_mel([params.f_min, params.f_max])
-    return mel_to_hz(np.linspace(lowest, highest, params.n_mels + 2))
+    lowest, highest = hz_to_mel(params.f_min), hz_to_mel(params.f_max)
+    return np.array([mel_to_hz(mel) for mel in np.linspace(lowest, highest, params.n_mels + 2).tolist()])
 
 
 def _nonzero_runs(filters: npt.NDArray[np.float32]) -> Bands:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from pipeline.audio import Waveform
+from pipeline.audio.windows import hann
 from pipeline.frontends.base import FrontEndParams
 
 # Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
@@ -56,14 +57,18 @@ def padded_window(params: SpectrumParams) -> npt.NDArray[np.float64]:
     An odd number of zeros leaves the extra one at the end.
     """
     window = np.zeros(params.n_fft)
-    start = (params.n_fft - params.win_length) // 2
-    phase = 2.0 * np.pi * np.arange(params.win_length) / params.win_length
-    window[start : start + params.win_length] = 0.5 - 0.5 * np.cos(phase)
+    window[window_span(params)] = hann(params.win_length)
     return window
 
 
+def window_span(params: SpectrumParams) -> slice:
+    """The samples of a frame that lie under the window."""
+    start = (params.n_fft - params.win_length) // 2
+    return slice(start, start + params.win_length)
+
+
 class Bands(NamedTuple):
-    """Weighted sums over runs of neighbouring FFT bins, as `pipeline.audio.kernels.band_powers` takes them.
+    """Weighted sums over runs of neighbouring FFT bins, as `pipeline.audio.kernels.band_decibels` takes them.
 
     Attributes:
         first_bins: int [n_bins], the first FFT bin of each run.
@@ -83,14 +88,15 @@ class SpectrumFrontEnd:
     length or the window. A bin is 10 log10(sum of weight × power), at least `floor_db`. No value depends on another frame's
     samples.
 
-    The arithmetic is float64 up to the logarithm and every sum runs in the order of the FFT bins, without BLAS: the result
-    does not depend on the number of threads. A call changes nothing in the object, so threads may share it.
+    The arithmetic is float64, the result float32. Every sum runs in the order of the FFT bins, without BLAS, and the logarithm
+    is the kernel's own: the result depends neither on the number of threads nor on the processor's vector units. A call
+    changes nothing in the object, so threads may share it.
     """
 
     def __init__(self, params: SpectrumParams, bands: Bands) -> None:
         self._params = params
         self._bands = bands
-        self._window = padded_window(params)
+        self._window = hann(params.win_length)
         self._block_frames = max(1, _BLOCK_SAMPLES // params.n_fft)
 
     @property
@@ -119,26 +125,20 @@ class SpectrumFrontEnd:
         # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
         import scipy.fft
 
-        from pipeline.audio.kernels import band_powers, windowed_frames
+        from pipeline.audio.kernels import band_decibels, windowed_frames
 
         params = self._params
-        margin = params.n_fft // 2
-        padded = np.zeros(len(waveform) + 2 * margin, dtype=np.float32)
-        padded[margin : margin + len(waveform)] = waveform
-        powers = np.empty((self.n_frames(len(waveform)), self.n_bins), dtype=np.float32)
-        frames = np.empty((self._block_frames, params.n_fft))
-        for start in range(0, len(powers), self._block_frames):
-            block = powers[start : start + self._block_frames]
-            windowed_frames(padded, self._window, params.hop_length, start, frames[: len(block)])
+        span = window_span(params)
+        first_sample = span.start - params.n_fft // 2
+        spectrogram = np.empty((self.n_frames(len(waveform)), self.n_bins), dtype=np.float32)
+        # Zeros on both sides of the window, which no frame overwrites.
+        frames = np.zeros((min(self._block_frames, len(spectrogram)), params.n_fft))
+        for start in range(0, len(spectrogram), self._block_frames):
+            block = spectrogram[start : start + self._block_frames]
+            windowed = frames[: len(block), span]
+            windowed_frames(
+                waveform, self._window, params.hop_length, first_sample + start * params.hop_length, windowed
+            )
             spectra = scipy.fft.rfft(frames[: len(block)], axis=1)
-            band_powers(spectra, *self._bands, block)
-        return _to_decibels(powers, params.floor_db)
-
-
-def _to_decibels(powers: npt.NDArray[np.float32], floor_db: float) -> npt.NDArray[np.float32]:
-    """10 log10 of powers, in place; at least `floor_db`."""
-    # Slightly below the floor, which the last line sets exactly: keeps the logarithm finite.
-    np.maximum(powers, np.float32(10.0 ** ((floor_db - 0.01) / 10.0)), out=powers)
-    np.log(powers, out=powers)
-    powers *= np.float32(10.0 / np.log(10.0))
-    return np.maximum(powers, np.float32(floor_db), out=powers)
+            band_decibels(spectra, *self._bands, params.floor_db, block)
+        return spectrogram
