@@ -4,23 +4,11 @@ Arithmetic is strict (no fast-math, no threads): every sum runs in the order of 
 code is cached beside the module or in the user's cache folder, so only the first process on a machine compiles.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _compiled(function: _Function) -> _Function:
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        compiled: _Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        # No folder can hold the cache, as in a container with a read-only file system: every process compiles.
-        compiled = numba.njit(**options)(function)
-    return compiled
+from pipeline.audio.compiled import compiled as _compiled
 
 
 @_compiled
@@ -73,68 +61,3 @@ def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
             value: Any = np.float64(waveform[i])
             total += value * value
         out[cell] = total
-
-
-@_compiled
-def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
-    """Resamples a short-time spectrum in time, keeping each bin's phase advance from frame to frame.
-
-    Output frame t lies at input position t × rate. Its magnitude is interpolated between the two input frames around that
-    position, and its phase is the sum of their phase differences so far (Laroche and Dolson 1999; Ellis 2002, as in
-    librosa). A phase is kept as a unit phasor, float64: multiplying by u₁ conj(u₀) adds the difference without
-    trigonometric functions. librosa removes multiples of 2π from the difference; for a phasor they make no difference.
-
-    Args:
-        spectra: complex [frames, bins].
-        rate: Input frames per output frame.
-        out: complex [output frames, bins], at most ceil(frames / rate) of them.
-    """
-    n_frames, n_bins = spectra.shape
-    phase_real = np.ones(n_bins)
-    phase_imag = np.zeros(n_bins)
-    for k in range(n_bins):
-        real: Any = np.float64(spectra[0, k].real)
-        imag: Any = np.float64(spectra[0, k].imag)
-        magnitude = np.sqrt(real * real + imag * imag)
-        if magnitude > 0.0:
-            phase_real[k] = real / magnitude
-            phase_imag[k] = imag / magnitude
-    for t in range(out.shape[0]):
-        position = t * rate
-        before = int(position)
-        weight = position - before
-        for k in range(n_bins):
-            real_0: Any = np.float64(spectra[before, k].real)
-            imag_0: Any = np.float64(spectra[before, k].imag)
-            real_1: Any = 0.0
-            imag_1: Any = 0.0
-            if before + 1 < n_frames:
-                real_1 = np.float64(spectra[before + 1, k].real)
-                imag_1 = np.float64(spectra[before + 1, k].imag)
-            magnitude_0: Any = np.sqrt(real_0 * real_0 + imag_0 * imag_0)
-            magnitude_1: Any = np.sqrt(real_1 * real_1 + imag_1 * imag_1)
-            magnitude = (1.0 - weight) * magnitude_0 + weight * magnitude_1
-            out[t, k] = complex(phase_real[k] * magnitude, phase_imag[k] * magnitude)
-            # The phase of a bin without energy counts as 0.
-            if magnitude_0 == 0.0:
-                real_0 = 1.0
-                magnitude_0 = 1.0
-            if magnitude_1 == 0.0:
-                real_1 = 1.0
-                magnitude_1 = 1.0
-            scale = 1.0 / (magnitude_0 * magnitude_1)
-            step_real = (real_1 * real_0 + imag_1 * imag_0) * scale
-            step_imag = (imag_1 * real_0 - real_1 * imag_0) * scale
-            turned_real = phase_real[k] * step_real - phase_imag[k] * step_imag
-            phase_imag[k] = phase_real[k] * step_imag + phase_imag[k] * step_real
-            phase_real[k] = turned_real
-
-
-@_compiled
-def overlap_add(frames: Any, window: Any, hop_length: int, out: Any, window_energy: Any) -> None:
-    """Adds windowed frames to `out` and the squared window to `window_energy`; both must be long enough and start as zeros."""
-    for row in range(frames.shape[0]):
-        start = row * hop_length
-        for i in range(frames.shape[1]):
-            out[start + i] += frames[row, i] * window[i]
-            window_energy[start + i] += window[i] * window[i]
