@@ -130,8 +130,9 @@ def add_repeated(values: Any, first: int, gain: float, out: Any) -> None:
     source = first
     while written < len(out):
         run = min(len(values) - source, len(out) - written)
+        target, repeated = out[written : written + run], values[source : source + run]
         for i in range(run):
-            out[written + i] += gain * values[source + i]
+            target[i] += gain * repeated[i]
         written += run
         source = 0
 
