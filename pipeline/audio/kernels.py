@@ -7,26 +7,14 @@ no kernel uses them. The compiled code is cached beside the module or in the use
 on a machine compiles.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from pipeline.audio.compiled import compiled
 
 
-def _compiled(function: _Function) -> _Function:
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        compiled: _Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        # No folder can hold the cache, as in a container with a read-only file system: every process compiles.
-        compiled = numba.njit(**options)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def windowed_frames(signal: Any, window: Any, hop_length: int, first_sample: int, out: Any) -> None:
     """Cuts a signal into frames and multiplies each by the window.
 
@@ -53,7 +41,7 @@ def windowed_frames(signal: Any, window: Any, hop_length: int, first_sample: int
             inside[i] = samples[i] * weights[i]
 
 
-@_compiled
+@compiled
 def decibels(power: Any, floor_db: float) -> Any:
     """10 log10 of a power, at least `floor_db`, within 1e-13 dB of the exact value.
 
@@ -83,7 +71,7 @@ def decibels(power: Any, floor_db: float) -> Any:
     return value if value > floor_db else floor_db
 
 
-@_compiled
+@compiled
 def band_decibels(spectra: Any, first_bins: Any, offsets: Any, weights: Any, floor_db: float, out: Any) -> None:
     """Weighted sums of spectral power in dB, for bands that are narrow runs of bins.
 
@@ -123,7 +111,7 @@ def band_decibels(spectra: Any, first_bins: Any, offsets: Any, weights: Any, flo
                 out[first_row + row, band] = totals[band, row]
 
 
-@_compiled
+@compiled
 def spectral_energy(spectra: Any, out: Any) -> None:
     """Adds the power of every bin over all frames of `spectra`, complex [frames, bins], to `out`, float64 [bins]."""
     for row in range(spectra.shape[0]):
@@ -133,7 +121,7 @@ def spectral_energy(spectra: Any, out: Any) -> None:
             out[k] += value.real * value.real + value.imag * value.imag
 
 
-@_compiled
+@compiled
 def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
     """Sums of squares of adjacent cells, one for each value of `out` (float64); the last cell extends to the end."""
     n_cells = len(out)
@@ -157,7 +145,7 @@ def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
         out[number] = energy
 
 
-@_compiled
+@compiled
 def frame_levels(energies: Any, firsts: Any, lengths: Any, frame_cells: int, floor_db: float, out: Any) -> None:
     """Levels of frames that are made of cells.
 
@@ -176,7 +164,7 @@ def frame_levels(energies: Any, firsts: Any, lengths: Any, frame_cells: int, flo
         out[frame] = decibels(energy / lengths[frame], floor_db)
 
 
-@_compiled
+@compiled
 def total(values: Any) -> Any:
     """The sum of float64 values, from the first to the last."""
     result: Any = 0.0
@@ -185,7 +173,7 @@ def total(values: Any) -> Any:
     return result
 
 
-@_compiled
+@compiled
 def percentile(values: Any, percent: float) -> Any:
     """The percentile of at least one float64 value, interpolated linearly as `numpy.percentile` does by default."""
     ordered = np.sort(values)
@@ -198,7 +186,7 @@ def percentile(values: Any, percent: float) -> Any:
     return ordered[below] + step * weight if weight < 0.5 else ordered[above] - step * (1.0 - weight)
 
 
-@_compiled
+@compiled
 def mean_of_channels(samples: Any, out: Any) -> None:
     """Means of the channels of float32 [samples, channels], summed in float64, rounded to float32 [samples] in `out`."""
     for i in range(len(out)):
@@ -208,7 +196,7 @@ def mean_of_channels(samples: Any, out: Any) -> None:
         out[i] = total / samples.shape[1]
 
 
-@_compiled
+@compiled
 def peak(samples: Any) -> Any:
     """The largest absolute value of contiguous float32 samples, at least one; infinite or NaN if any sample is.
 
@@ -220,68 +208,3 @@ def peak(samples: Any) -> Any:
     for i in range(len(bits)):
         largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
     return float(np.int32(largest).view(np.float32))
-
-
-@_compiled
-def phase_vocoder(spectra: Any, rate: float, out: Any) -> None:
-    """Resamples a short-time spectrum in time, keeping each bin's phase advance from frame to frame.
-
-    Output frame t lies at input position t × rate. Its magnitude is interpolated between the two input frames around that
-    position, and its phase is the sum of their phase differences so far (Laroche and Dolson 1999; Ellis 2002, as in
-    librosa). A phase is kept as a unit phasor, float64: multiplying by u₁ conj(u₀) adds the difference without
-    trigonometric functions. librosa removes multiples of 2π from the difference; for a phasor they make no difference.
-
-    Args:
-        spectra: complex [frames, bins].
-        rate: Input frames per output frame.
-        out: complex [output frames, bins], at most ceil(frames / rate) of them.
-    """
-    n_frames, n_bins = spectra.shape
-    phase_real = np.ones(n_bins)
-    phase_imag = np.zeros(n_bins)
-    for k in range(n_bins):
-        real: Any = np.float64(spectra[0, k].real)
-        imag: Any = np.float64(spectra[0, k].imag)
-        magnitude = np.sqrt(real * real + imag * imag)
-        if magnitude > 0.0:
-            phase_real[k] = real / magnitude
-            phase_imag[k] = imag / magnitude
-    for t in range(out.shape[0]):
-        position = t * rate
-        before = int(position)
-        weight = position - before
-        for k in range(n_bins):
-            real_0: Any = np.float64(spectra[before, k].real)
-            imag_0: Any = np.float64(spectra[before, k].imag)
-            real_1: Any = 0.0
-            imag_1: Any = 0.0
-            if before + 1 < n_frames:
-                real_1 = np.float64(spectra[before + 1, k].real)
-                imag_1 = np.float64(spectra[before + 1, k].imag)
-            magnitude_0: Any = np.sqrt(real_0 * real_0 + imag_0 * imag_0)
-            magnitude_1: Any = np.sqrt(real_1 * real_1 + imag_1 * imag_1)
-            magnitude = (1.0 - weight) * magnitude_0 + weight * magnitude_1
-            out[t, k] = complex(phase_real[k] * magnitude, phase_imag[k] * magnitude)
-            # The phase of a bin without energy counts as 0.
-            if magnitude_0 == 0.0:
-                real_0 = 1.0
-                magnitude_0 = 1.0
-            if magnitude_1 == 0.0:
-                real_1 = 1.0
-                magnitude_1 = 1.0
-            scale = 1.0 / (magnitude_0 * magnitude_1)
-            step_real = (real_1 * real_0 + imag_1 * imag_0) * scale
-            step_imag = (imag_1 * real_0 - real_1 * imag_0) * scale
-            turned_real = phase_real[k] * step_real - phase_imag[k] * step_imag
-            phase_imag[k] = phase_real[k] * step_imag + phase_imag[k] * step_real
-            phase_real[k] = turned_real
-
-
-@_compiled
-def overlap_add(frames: Any, window: Any, hop_length: int, out: Any, window_energy: Any) -> None:
-    """Adds windowed frames to `out` and the squared window to `window_energy`; both must be long enough and start as zeros."""
-    for row in range(frames.shape[0]):
-        start = row * hop_length
-        for i in range(frames.shape[1]):
-            out[start + i] += frames[row, i] * window[i]
-            window_energy[start + i] += window[i] * window[i]

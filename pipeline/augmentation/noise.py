@@ -1,24 +1,34 @@
 """Added noise: white, pink or babble, at a drawn signal-to-noise ratio."""
 
+import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 from pydantic import Field
 
 from pipeline.audio import Waveform
-from pipeline.augmentation.base import Augmentation, Clip, between
+from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
+from pipeline.augmentation.kernels import add_repeated, add_scaled, filter_cascade, mean_power, normal_values
 from pipeline.section import DecibelRange, Probability, Section
 
 NoiseKind = Literal["white", "pink", "babble"]
-"""White; pink: power falls with 1/f, flat below 20 Hz; babble: other clips together."""
+"""White; pink: power falls with 1/f from 20 Hz on; babble: other clips together."""
 
 BABBLE_VOICES: Final = 3
 
-_PINK_FROM_HZ = 20.0
+# The sections of the pink filter: the lowest corner in Hz, the factor from corner to corner, and a bound in radians per sample.
+_LOWEST_CORNER_HZ = 10.0
+_CORNER_FACTOR = 4.0
+_CORNER_BOUND = 8.0
+# A zero and a pole that turn the 1 / (2 sin(ω / 2)) of the sections into 1 / ω within 0.1 dB up to the Nyquist frequency, by
+# a minimax fit.
+_NYQUIST_ZERO, _NYQUIST_POLE = -0.4357, -0.3499
+# Values dropped until the filter is at rest, in time constants of its lowest corner.
+_SETTLING = 8.0
 
 
 class NoiseParams(Section):
@@ -92,7 +102,7 @@ class Noise(Augmentation[NoiseValues]):
         generator = np.random.default_rng(values.seed)
         match values.kind:
             case "white":
-                noise = generator.standard_normal(len(waveform))
+                noise = white_noise(len(waveform), generator)
             case "pink":
                 noise = pink_noise(len(waveform), self._sample_rate, generator)
             case "babble":
@@ -105,15 +115,48 @@ class Noise(Augmentation[NoiseValues]):
         return f"{kinds} noise at {low:g} to {high:g} dB (p {self._params.probability:g})"
 
 
-def pink_noise(n_samples: int, sample_rate: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Gaussian noise, float64 [n_samples], whose power falls with 1/f from 20 Hz on and is flat below."""
-    # A length for which the FFT is fast; the end is cut off.
-    length = scipy.fft.next_fast_len(max(n_samples, 2), real=True)
-    spectrum = scipy.fft.rfft(generator.standard_normal(length))
-    frequencies = np.arange(len(spectrum)) * (sample_rate / length)
-    spectrum /= np.sqrt(np.maximum(frequencies, _PINK_FROM_HZ))
-    spectrum[0] = 0.0
-    return np.asarray(scipy.fft.irfft(spectrum, n=length)[:n_samples])
+def white_noise(n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Values of the standard normal distribution, float32 [n_samples], on every processor the same.
+
+    `Generator.standard_normal` calls the logarithm and exponential of the system's library, which differ by processor.
+    """
+    noise = np.empty(n_samples, np.float32)
+    normal_values(generator.bit_generator.random_raw((n_samples + 1) // 2), noise)
+    return noise
+
+
+def pink_noise(n_samples: int, sample_rate: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Gaussian noise, float32 [n_samples], of any level, whose power falls with 1/f.
+
+    The power is within 0.35 dB of 1/f from 20 Hz to the Nyquist frequency and flat below 5 Hz.
+    """
+    zeros, poles, n_settling = _pink_filter(sample_rate)
+    noise = white_noise(n_settling + n_samples, generator)
+    filter_cascade(noise, zeros, poles)
+    return noise[n_settling:]
+
+
+@functools.cache
+def _pink_filter(sample_rate: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """Zeros and poles of the pink filter, and the samples that it needs to settle.
+
+    With s = 2 sin(ω / 2), a section with its pole at the corner c and its zero at 2 c has the power (4 c² + s²) / (c² + s²). With
+    corners at every second octave this falls by 3 dB per octave. The root r = (√(1 + c² / 4) − c / 2)² gives such a factor:
+    |1 − r e^(−iω)|² = r (c² + s²).
+    """
+    lowest = 2.0 * math.pi * _LOWEST_CORNER_HZ / sample_rate
+    zeros, poles = [_NYQUIST_ZERO], [_NYQUIST_POLE]
+    corner = lowest
+    while corner < _CORNER_BOUND:
+        zeros.append(_root(2.0 * corner))
+        poles.append(_root(corner))
+        corner *= _CORNER_FACTOR
+    return np.array(zeros), np.array(poles), math.ceil(_SETTLING / lowest)
+
+
+def _root(corner: float) -> float:
+    root = math.sqrt(1.0 + corner * corner / 4.0) - corner / 2.0
+    return root * root
 
 
 def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: float) -> Waveform:
@@ -127,22 +170,20 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
     Returns:
         float32 [samples], which may leave [-1, 1].
     """
-    noise_power = _mean_power(noise)
+    noise_power = mean_power(noise)
     if noise_power == 0.0:
         return waveform
-    gain = np.sqrt(_mean_power(waveform) / noise_power) * 10.0 ** (-snr_db / 20.0)
-    return np.asarray(waveform + gain * noise, dtype=np.float32)
+    gain = math.sqrt(mean_power(waveform) / noise_power) * exact_power(10, -snr_db / 20.0)
+    result = np.empty(len(waveform), np.float32)
+    add_scaled(waveform, noise, gain, result)
+    return result
 
 
-def mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Sums clips at equal power, each repeated from a random sample on; float64 [n_samples]."""
-    mix = np.zeros(n_samples)
+def mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Sums clips at equal power, each repeated from a random sample on; float32 [n_samples]."""
+    mix = np.zeros(n_samples, np.float32)
     for voice, start in zip(voices, generator.random(len(voices)), strict=True):
-        power = _mean_power(voice)
+        power = mean_power(voice)
         if power > 0.0:
-            mix += np.resize(np.roll(voice, -int(start * len(voice))), n_samples) / np.sqrt(power)
+            add_repeated(voice, int(start * len(voice)), 1.0 / math.sqrt(power), mix)
     return mix
-
-
-def _mean_power(waveform: npt.NDArray[np.floating[Any]]) -> float:
-    return float(np.mean(np.square(waveform, dtype=np.float64)))

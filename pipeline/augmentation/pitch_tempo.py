@@ -1,5 +1,6 @@
 """Pitch shift and time stretch in one pass of a phase vocoder."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
@@ -10,14 +11,18 @@ import soxr
 from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
-from pipeline.audio.kernels import overlap_add, phase_vocoder, windowed_frames
 from pipeline.audio.windows import hann
-from pipeline.augmentation.base import Augmentation, Clip, between
+from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
+from pipeline.augmentation.kernels import divide_by_window_energy, overlap_add, phase_vocoder
 from pipeline.section import Probability, Section, ordered
 
 # The phase vocoder's frames in samples, librosa's defaults.
 _N_FFT = 2048
 _HOP_LENGTH = 512
+
+# Frames computed together, at most: their arrays stay in the processor's cache, and below the 128 KiB from which on the
+# C library asks the system for fresh pages at every allocation.
+_BLOCK_FRAMES = 15
 
 Semitones = Annotated[float, Field(ge=-24, le=24)]
 Rate = Annotated[float, Field(ge=0.25, le=4.0)]
@@ -111,7 +116,7 @@ def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sa
     n_samples = stretched_length(len(waveform), rate)
     if semitones == 0.0:
         return waveform if rate == 1.0 else _stretch(waveform, rate)
-    ratio = 2.0 ** (-semitones / 12.0)
+    ratio = exact_power(2, -semitones / 12.0)
     stretched = _stretch(waveform, rate * ratio)
     shifted = soxr.resample(stretched, sample_rate / ratio, sample_rate, quality="HQ")[:n_samples]
     result = np.zeros(n_samples, np.float32)
@@ -126,15 +131,22 @@ def _stretch(waveform: Waveform, rate: float) -> Waveform:
     window = hann(_N_FFT).astype(np.float32)
     padded = np.zeros(len(waveform) + _N_FFT, np.float32)
     padded[margin : margin + len(waveform)] = waveform
-    frames = np.empty((1 + len(waveform) // _HOP_LENGTH, _N_FFT), np.float32)
-    windowed_frames(padded, window, _HOP_LENGTH, 0, frames)
-    spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
-    stretched = np.empty((int(np.ceil(len(frames) / rate)), spectra.shape[1]), np.complex64)
-    phase_vocoder(spectra, rate, stretched)
-    synthesis = scipy.fft.irfft(stretched, n=_N_FFT, axis=1, overwrite_x=True)
-    total = max((len(synthesis) - 1) * _HOP_LENGTH + _N_FFT, margin + n_samples)
-    result, window_energy = np.zeros(total, np.float32), np.zeros(total, np.float32)
-    overlap_add(synthesis, window, _HOP_LENGTH, result, window_energy)
-    result, window_energy = result[margin : margin + n_samples], window_energy[margin : margin + n_samples]
-    np.divide(result, window_energy, out=result, where=window_energy > np.finfo(np.float32).tiny)
-    return result
+    all_inputs = np.lib.stride_tricks.sliding_window_view(padded, _N_FFT)[::_HOP_LENGTH]
+    n_inputs, n_outputs = len(all_inputs), math.ceil(len(all_inputs) / rate)
+    # Outputs first to last need the inputs from int(first rate) to int(last rate) + 1: at most (last - first) rate + 3.
+    block = max(1, min(_BLOCK_FRAMES, int((_BLOCK_FRAMES - 3) / rate) + 1))
+    stretched = np.empty((block, margin + 1), np.complex64)
+    phase = np.empty((2, margin + 1))
+    n_hops = math.ceil(max(n_outputs * _HOP_LENGTH + _N_FFT, margin + n_samples) / _HOP_LENGTH)
+    result = np.zeros(n_hops * _HOP_LENGTH, np.float32)
+    for first in range(0, n_outputs, block):
+        outputs = stretched[: n_outputs - first]
+        first_input = min(int(first * rate), n_inputs - 1)
+        last_input = int((first + len(outputs) - 1) * rate) + 1
+        frames = all_inputs[first_input : last_input + 1] * window
+        spectra = scipy.fft.rfft(frames, axis=1, overwrite_x=True)
+        phase_vocoder(spectra, first_input, n_inputs, rate, first, phase, outputs)
+        synthesis = scipy.fft.irfft(outputs, n=_N_FFT, axis=1, overwrite_x=True)
+        overlap_add(synthesis, window, _HOP_LENGTH, first, result)
+    divide_by_window_energy(window, _HOP_LENGTH, n_outputs, result)
+    return result[margin : margin + n_samples]

@@ -5,9 +5,23 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 import pytest
+import scipy.signal
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.augmentation.base import Clip
-from pipeline.augmentation.noise import BABBLE_VOICES, Noise, NoiseKind, NoiseParams, NoiseValues, add_noise, pink_noise
+from pipeline.augmentation.kernels import normal_values
+from pipeline.augmentation.noise import (
+    BABBLE_VOICES,
+    Noise,
+    NoiseKind,
+    NoiseParams,
+    NoiseValues,
+    add_noise,
+    pink_noise,
+    white_noise,
+)
 from tests.support.speech import RATE, Waveform, speechlike
 
 OTHERS = [f"LA_T_{number}" for number in range(40)]
@@ -49,8 +63,80 @@ def test_white_noise_is_flat_and_pink_noise_falls_by_three_decibels_per_octave()
         return 10.0 * np.log10([powers[low:high].mean() for low, high in itertools.pairwise(edges)])
 
     generator = np.random.default_rng(1)
-    np.testing.assert_allclose(np.diff(octave_levels(generator.standard_normal(20 * RATE))), 0.0, atol=0.5)
+    np.testing.assert_allclose(np.diff(octave_levels(white_noise(20 * RATE, generator))), 0.0, atol=0.5)
     np.testing.assert_allclose(np.diff(octave_levels(pink_noise(20 * RATE, RATE, generator))), -3.01, atol=0.5)
+
+
+@given(
+    kind=st.sampled_from(["white", "pink", "babble"]),
+    snr_db=st.floats(-10.0, 40.0),
+    n_samples=st.integers(1000, 40000),
+    gain=st.floats(1e-3, 1.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_ratio_is_exact_for_any_clip(kind: NoiseKind, snr_db: float, n_samples: int, gain: float) -> None:
+    clip = (gain * speechlike(n_samples)).astype(np.float32)
+    voices = tuple(OTHERS[:BABBLE_VOICES]) if kind == "babble" else ()
+    clips = {name: speechlike(5000 + seed, seed) for seed, name in enumerate(voices)}
+    result = noise().apply(clip, values(kind, snr_db, voices), clips)
+    added = result.astype(np.float64) - clip
+    assert decibel_power(clip) - decibel_power(added) == pytest.approx(snr_db, abs=0.01)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_white_noise_is_standard_normal_and_independent_for_any_seed(seed: int) -> None:
+    n_samples = 200_000
+    drawn = white_noise(n_samples, np.random.default_rng(seed)).astype(np.float64)
+    # Moments of n normal values are normal, with the variances 1 / n, 2 / n, 6 / n and 24 / n.
+    moments = [drawn.mean(), drawn.var() - 1.0, scipy.stats.skew(drawn), scipy.stats.kurtosis(drawn)]
+    assert np.all(np.abs(moments) < 6.0 * np.sqrt(np.array([1.0, 2.0, 6.0, 24.0]) / n_samples))
+    assert scipy.stats.kstest(drawn, "norm").pvalue > 1e-7
+    correlations = [np.dot(drawn[lag:], drawn[:-lag]) / n_samples for lag in (1, 2, 3, 255, 256, 511, 512, 513)]
+    assert np.abs(correlations).max() < 6.0 / np.sqrt(n_samples)
+
+
+def test_tails_of_white_noise_are_those_of_the_normal_distribution() -> None:
+    drawn = np.abs(white_noise(4_000_000, np.random.default_rng(3)))
+    for sigmas in (2.0, 3.0, 4.0, 4.5):
+        expected = len(drawn) * 2.0 * scipy.stats.norm.sf(sigmas)
+        assert np.count_nonzero(drawn > sigmas) == pytest.approx(expected, abs=5.0 * np.sqrt(expected))
+
+
+def test_white_noise_follows_the_formula_of_box_and_muller() -> None:
+    edges = np.array([0, 2**64 - 1, 2**63, 2**32 - 1, 2**32, 2**31, 3 * 2**62, (2**32 - 1) << 32], np.uint64)
+    words = np.concatenate([edges, np.random.default_rng(0).integers(0, 2**64, 5000, np.uint64)])
+    drawn = np.empty(2 * len(words), np.float32)
+    normal_values(words, drawn)
+    uniform = ((words >> np.uint64(32)).astype(np.float64) + 0.5) / 2.0**32
+    angle = 2.0 * np.pi * (((words & np.uint64(2**32 - 1)).astype(np.float64) + 0.5) / 2.0**32 - 0.5)
+    radius = np.sqrt(-2.0 * np.log(uniform))
+    np.testing.assert_allclose(drawn[0::2], radius * np.cos(angle), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(drawn[1::2], radius * np.sin(angle), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 3, 511, 512, 513, 1025])
+def test_shorter_white_noise_is_the_beginning_of_a_longer_one(n_samples: int) -> None:
+    longer = white_noise(2000, np.random.default_rng(5))
+    np.testing.assert_array_equal(white_noise(n_samples, np.random.default_rng(5)), longer[:n_samples])
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
+def test_pink_noise_lies_within_half_a_decibel_of_one_over_f_up_to_the_nyquist_frequency(sample_rate: int) -> None:
+    drawn = pink_noise(120 * sample_rate, sample_rate, np.random.default_rng(2))
+    frequencies, powers = scipy.signal.welch(drawn, sample_rate, nperseg=sample_rate)
+    edges = np.geomspace(20.0, sample_rate / 2.0, 3 * int(np.log2(sample_rate / 40.0)) + 1)
+    bands = [(frequencies >= low) & (frequencies < high) for low, high in itertools.pairwise(edges)]
+    levels = 10.0 * np.log10([powers[band].sum() / (1.0 / frequencies[band]).sum() for band in bands])
+    assert np.ptp(levels) / 2.0 < 0.5
+    # Flat at the lowest frequencies: the samples of a long noise do not wander off.
+    assert powers[1:4].max() < 4.0 * powers[20]
+
+
+def test_pink_noise_is_stationary_from_its_first_sample_on() -> None:
+    noises = [pink_noise(400, RATE, np.random.default_rng(seed)) for seed in range(3000)]
+    power = np.square(noises).mean(axis=0)
+    assert power[:20].mean() == pytest.approx(power[-20:].mean(), rel=0.1)
 
 
 def test_babble_is_made_of_the_voices_that_were_drawn() -> None:

@@ -78,6 +78,14 @@ def test_time_stretch_agrees_with_librosa(rate: float) -> None:
     assert mean_log_mel_difference(own, librosa.effects.time_stretch(clip, rate=rate)) < 0.05
 
 
+@pytest.mark.parametrize("rate", [0.25, 0.5, 2.0, 4.0])
+def test_extreme_rates_agree_with_librosa_in_float64(rate: float) -> None:
+    clip = speechlike()
+    own = change_pitch_and_tempo(clip, 0.0, rate, RATE)
+    reference = librosa.effects.time_stretch(clip.astype(np.float64), rate=rate)
+    assert mean_log_mel_difference(own, reference) < 0.002
+
+
 @pytest.mark.parametrize("semitones", [-2.0, -0.3, 1.5])
 def test_pitch_shift_agrees_with_librosa(semitones: float) -> None:
     clip = speechlike()

@@ -1,0 +1,33 @@
+"""Digest of augmented waveforms, to compare processes: `python -m tests.support.augmentation_digest` prints it."""
+
+import hashlib
+
+import numpy as np
+
+from pipeline.augmentation.noise import Noise, NoiseKind, NoiseParams, NoiseValues
+from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
+from tests.support.speech import RATE
+
+KINDS: tuple[NoiseKind, ...] = ("white", "pink", "babble")
+
+
+def augmentation_digest() -> str:
+    """SHA-256 of results of every kind, of waveforms that are made of integers and so are the same everywhere."""
+    waveforms = [
+        (np.random.default_rng(seed).integers(-8192, 8192, 20001 + seed) / 32768.0).astype(np.float32)
+        for seed in range(4)
+    ]
+    clips = dict(zip("abc", waveforms[1:], strict=True))
+    augmentation = Noise(NoiseParams(probability=1.0, snr_db=(10.0, 30.0), kinds=KINDS), RATE)
+    results = []
+    for seed in range(8):
+        for kind in KINDS:
+            values = NoiseValues(kind, 7.1 + 3.3 * seed, seed, tuple("abc") if kind == "babble" else (), kind)
+            results.append(augmentation.apply(waveforms[0], values, clips))
+        semitones, rate = -1.9 + 0.57 * seed, 0.91 + 0.023 * seed
+        results += [change_pitch_and_tempo(waveforms[0], *values, RATE) for values in ((semitones, rate), (0.0, rate))]
+    return hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
+
+
+if __name__ == "__main__":
+    print(augmentation_digest())
