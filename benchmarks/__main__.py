@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import ONE_THREAD, REPOSITORY, installed
 from benchmarks.tables import filled, machine_line, markdown
 
-NAMES = ("audio", "front_end", "augmentation", "job", "store", "commands", "training", "memory")
+NAMES = ("audio", "front_end", "augmentation", "job", "profile", "store", "commands", "training", "memory")
 RESULTS = REPOSITORY / "reports" / "benchmarks.json"
 PAGE = REPOSITORY / "docs" / "performance.md"
 PACKAGES = (
@@ -36,11 +37,11 @@ def available() -> list[str]:
     return [name for name in NAMES if (Path(__file__).parent / f"bench_{name}.py").exists()]
 
 
-def run(name: str) -> list[dict[str, Any]] | None:
-    """Runs one benchmark with its defaults and gives its rows; None if it failed."""
+def run(name: str, options: Sequence[str] = ()) -> list[dict[str, Any]] | None:
+    """Runs one benchmark and gives its rows; None if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", f"benchmarks.bench_{name}", "--json", str(rows)]
+        command = [sys.executable, "-m", f"benchmarks.bench_{name}", "--json", str(rows), *options]
         done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **ONE_THREAD}, check=False)
         return json.loads(rows.read_text(encoding="utf-8")) if done.returncode == 0 else None
 
@@ -78,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(available())}; default: all")
     parser.add_argument("--output", type=Path, help=f"default: {RESULTS.relative_to(REPOSITORY)} if all are run")
+    parser.add_argument("--passes", help="passes of each benchmark; fewer are quicker, default: that of the benchmark")
     parser.add_argument("--markdown", action="store_true", help="run nothing; write the tables of the docs")
     arguments = parser.parse_args(argv)
     if arguments.markdown:
@@ -89,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     began = time.monotonic()
     rows, failed = [], []
     for name in arguments.names or available():
-        found = run(name)
+        found = run(name, ["--passes", arguments.passes] if arguments.passes else [])
         if found is None:
             failed.append(name)
         rows += [{"benchmark": name, **row} for row in found or []]

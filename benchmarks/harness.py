@@ -85,9 +85,17 @@ def skipped(name: str, peer: str, reason: str, target: float | None = None) -> R
 
 
 def absolute(name: str, values: Sequence[float], unit: str, target: float | None, note: str = "") -> Row:
-    """A figure that has no peer but a limit: the median of some values."""
+    """A figure without a peer, with a limit or without: the median of some values."""
     median = float(statistics.median(values))
-    return Row(name, "limit", median, (float(min(values)), float(max(values))), target, unit, note)
+    return Row(
+        name,
+        "none" if target is None else "limit",
+        median,
+        (float(min(values)), float(max(values))),
+        target,
+        unit,
+        note,
+    )
 
 
 @dataclass

@@ -12,8 +12,8 @@ from benchmarks.harness import TIMES, more_is_better
 
 COLUMNS = ("what", "peer", "ratio", "spread", "target", "met", "note")
 WIDTH = 100
-WIDEST = {"what": 34, "peer": 14, "ratio": 8, "spread": 12, "target": 6, "met": 3}
-"""Columns of the terminal that hold a name or a figure without a break."""
+WIDTHS = {"what": 27, "peer": 18, "ratio": 10, "spread": 13, "target": 7, "met": 11}
+"""Of the columns on the terminal; they and the spaces between them make `WIDTH`."""
 
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -34,7 +34,9 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints rows as a table of at most 100 columns, the note of each below its name."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in COLUMNS[:-1]:
-        table.add_column(column, justify="right" if column in ("ratio", "target") else "left", min_width=WIDEST[column])
+        table.add_column(
+            column, justify="right" if column in ("ratio", "target") else "left", width=WIDTHS[column], overflow="fold"
+        )
     for row in rows:
         what, peer, ratio, spread, target, met, note = cells(row)
         colour = {True: "green", False: "red", None: "dim"}[row["met"]]
@@ -84,4 +86,4 @@ def _figure(value: float, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"

@@ -16,13 +16,17 @@ SMALL = {
     "front_end": ["--clips", "1"],
     "augmentation": ["--clips", "1"],
     "job": ["--clips", "4"],
+    "profile": ["--clips", "4"],
     "store": ["--records", "20", "--gets", "50", "--examples", "5", "--clips", "2"],
     "commands": ["--run-clips", "6", "--clips", "2"],
 }
 KEYS = {"name", "peer", "ratio", "spread", "target", "met", "unit", "note"}
 
 
-@pytest.mark.parametrize("name", SMALL)
+# The commands start a job with workers, which takes a minute of a busy machine.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "commands")) for name in SMALL]
+)
 def test_a_small_run_gives_figures_with_their_spread_and_names_the_peers_that_are_missing(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,7 +99,7 @@ def test_the_runner_gathers_the_rows_of_each_benchmark_with_the_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     row = harness.Row("work", "peer", 2.0, (1.0, 3.0), 3.0).to_dict()
-    monkeypatch.setattr(runner, "run", lambda name: [row])
+    monkeypatch.setattr(runner, "run", lambda name, options: [row])
     output = tmp_path / "benchmarks.json"
     assert runner.main(["audio", "job", "--output", str(output)]) == 0
     content = json.loads(output.read_text(encoding="utf-8"))
@@ -105,9 +109,19 @@ def test_the_runner_gathers_the_rows_of_each_benchmark_with_the_machine(
 
 
 def test_a_failed_benchmark_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(runner, "run", lambda name: None)
+    monkeypatch.setattr(runner, "run", lambda name, options: None)
     assert runner.main(["audio", "--output", str(tmp_path / "benchmarks.json")]) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_fits_100_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    row = harness.Row(
+        "a name of some length, 128/80/40/40", "kaldi-native-fbank", 123.4, (1.0, 130.0), 200.0, note="note"
+    )
+    tables.print_table("Title", [row.to_dict()])
+    printed = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in printed.splitlines()) <= 100
+    assert all(text in printed for text in ("123 ×", "1.00 to 130", "≥ 200", "no, by 38 %", "note"))
 
 
 def test_the_page_shows_a_missed_target_and_by_how_much() -> None:
