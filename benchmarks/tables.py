@@ -12,7 +12,7 @@ from benchmarks.harness import TIMES, more_is_better
 
 COLUMNS = ("what", "peer", "ratio", "spread", "target", "met", "note")
 WIDTH = 100
-WIDTHS = {"what": 27, "peer": 18, "ratio": 10, "spread": 13, "target": 7, "met": 11}
+WIDTHS = {"what": 25, "peer": 18, "ratio": 11, "spread": 12, "target": 7, "met": 8}
 """Of the columns on the terminal; they and the spaces between them make `WIDTH`."""
 
 
@@ -26,7 +26,7 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row["target"] is not None:
         target = f"{'≥' if more_is_better(unit) else '≤'} {_number(row['target'])}"
     if row["met"] is False:
-        met = f"no, by {_missing(row):.0f} %"
+        met = f"no, {_missing(row):.0f} %"
     return row["name"], row["peer"], ratio, spread, target, met, row.get("note", "")
 
 
