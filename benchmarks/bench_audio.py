@@ -9,8 +9,8 @@ import dataclasses
 import librosa
 import numpy as np
 
-from benchmarks.clips import FEATURES, SAMPLE_RATE, Clips, add_options, benchmark_clips
-from benchmarks.harness import Row, in_turn, parser, report
+from benchmarks.clips import FEATURES, SAMPLE_RATE, Clips, run_on_clips
+from benchmarks.harness import Row, in_turn
 from benchmarks.measures_in_numpy import measure_in_numpy
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import measure
@@ -49,11 +49,7 @@ def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    add_options(options)
-    arguments = options.parse_args(argv)
-    with benchmark_clips(arguments) as clips:
-        report(__doc__, rows(clips, arguments), arguments.json)
+    run_on_clips(__doc__, rows, argv)
 
 
 if __name__ == "__main__":

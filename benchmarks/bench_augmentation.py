@@ -12,8 +12,8 @@ import librosa
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.clips import FEATURES, SAMPLE_RATE, Clips, add_options, benchmark_clips
-from benchmarks.harness import Row, absolute, cpu_s, in_turn, parser, report
+from benchmarks.clips import FEATURES, SAMPLE_RATE, Clips, run_on_clips
+from benchmarks.harness import Row, absolute, cpu_s, in_turn
 from benchmarks.peers import Waveform
 from pipeline.augmentation.noise import Noise, NoiseParams, NoiseValues
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
@@ -94,11 +94,7 @@ def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    add_options(options)
-    arguments = options.parse_args(argv)
-    with benchmark_clips(arguments) as clips:
-        report(__doc__, rows(clips, arguments), arguments.json)
+    run_on_clips(__doc__, rows, argv)
 
 
 if __name__ == "__main__":

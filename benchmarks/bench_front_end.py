@@ -11,8 +11,8 @@ import argparse
 
 import numpy as np
 
-from benchmarks.clips import Clips, add_options, benchmark_clips, log_mel
-from benchmarks.harness import Row, absolute, in_turn, parser, report, skipped
+from benchmarks.clips import Clips, log_mel, run_on_clips
+from benchmarks.harness import Row, absolute, in_turn, skipped
 from benchmarks.peers import LOG_MELS, PeerMissingError, librosa_log_mel
 from pipeline.frontends import make_front_end
 
@@ -47,11 +47,7 @@ def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser(__doc__)
-    add_options(options)
-    arguments = options.parse_args(argv)
-    with benchmark_clips(arguments) as clips:
-        report(__doc__, rows(clips, arguments), arguments.json)
+    run_on_clips(__doc__, rows, argv)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import argparse
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from benchmarks.harness import REPOSITORY
+from benchmarks.harness import REPOSITORY, Row, parser, report
 from pipeline.frontends.log_mel import LogMelParams
 from pipeline.store.sharding import Source
 
@@ -96,6 +96,17 @@ def benchmark_clips(arguments: argparse.Namespace) -> Iterator[Clips]:
         return
     with tempfile.TemporaryDirectory(prefix="bonafide-bench-") as name:
         yield cut_clips(Path(name), arguments.clips)
+
+
+def run_on_clips(
+    doc: str | None, rows: Callable[[Clips, argparse.Namespace], list[Row]], argv: Sequence[str] | None
+) -> None:
+    """The command line of a benchmark that needs clips and has no options of its own."""
+    options = parser(doc)
+    add_options(options)
+    arguments = options.parse_args(argv)
+    with benchmark_clips(arguments) as clips:
+        report(doc, rows(clips, arguments), arguments.json)
 
 
 def cut_clips(folder: Path, count: int) -> Clips:
