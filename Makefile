@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all format lock flink flink-cache worker-package clean
+.PHONY: help install repro test test-slow test-all bench format lock flink flink-cache worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,10 @@ test-slow: $(READY)  ## the tests marked slow: kill loops, clusters, browsers, s
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## all tests
+
+bench: $(READY)  ## compare with other tools in one run of under 20 minutes, into reports/benchmarks.json and docs/performance.md
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --markdown
 
 FLINK := .cache/flink
 FLINK_JAR := $(FLINK)/runner/bonafide-flink-2.2-runner.jar
@@ -70,7 +74,7 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra dev --extra flink --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra dev --extra flink --extra bench --universal \
 	    --python-version 3.10 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" \
 	    --upgrade --output-file requirements.lock
 

@@ -1,111 +1,53 @@
-"""Signal processing compared with librosa on the same clips in the same run: CPU time per clip, its ratio, and the difference.
+"""Log-Mel of three framings compared with librosa, torchaudio, kaldi-native-fbank and lhotse, and how far it is from librosa.
 
-    python benchmarks/bench_front_end.py --audio data/sample/LA
+librosa and torchaudio compute the same values. Kaldi's filter bank (kaldi-native-fbank, lhotse) has another mel scale, no
+zeros beyond the ends and float32 throughout; it is the speed to compare with, not the values.
 
-The two libraries alternate clip by clip, so that other load on the machine slows both equally. Times are CPU times of one
-thread; the time of a step is the mean over the clips of the median over the repeats.
+    python -m benchmarks.bench_front_end
+    python -m benchmarks.bench_front_end --audio data/sample/LA
 """
 
 import argparse
-import os
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
-
-import librosa
 import numpy as np
 
-from pipeline.audio.decode import decode
-from pipeline.audio.measures import measure
-from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
-from pipeline.frontends import FeatureParams, make_front_end
-from pipeline.params import load_params
+from benchmarks.clips import Clips, log_mel, run_on_clips
+from benchmarks.harness import Row, absolute, in_turn, skipped
+from benchmarks.peers import LOG_MELS, PeerMissingError, librosa_log_mel
+from pipeline.frontends import make_front_end
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-RATE, SEMITONES = 0.95, 1.3
+FRAMINGS = ((512, 400, 160, 80), (1024, 1024, 256, 128), (128, 80, 40, 40))
+"""FFT, window and hop in samples, and Mel bands."""
 
-
-def librosa_spectrogram(waveform: np.ndarray, params: FeatureParams) -> np.ndarray:
-    framing = {"n_fft": params.n_fft, "hop_length": params.hop_length, "win_length": params.win_length}
-    if params.kind == "log_mel":
-        bands = {"n_mels": params.n_mels, "fmin": params.f_min, "fmax": params.f_max}
-        powers = librosa.feature.melspectrogram(y=waveform, sr=params.sample_rate, **framing, **bands)
-    else:
-        powers = np.abs(librosa.stft(waveform, **framing))[params.band.start : params.band.stop] ** 2
-    return librosa.power_to_db(powers, amin=10.0 ** (params.floor_db / 10.0), top_db=None).T
+TARGETS = {"librosa": 5.0}
+LARGEST_DIFFERENCE_DB = 0.002
 
 
-def cpu_s(function: Callable[[Any], Any], argument: Any) -> float:
-    start = time.process_time()
-    function(argument)
-    return time.process_time() - start
+def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
+    """A row per framing and peer, and one per framing with the largest difference from librosa."""
+    found = []
+    for framing in FRAMINGS:
+        params = log_mel(*framing)
+        front_end = make_front_end(params)
+        name = f"log-Mel {'/'.join(map(str, framing))}"
+        for peer, make in LOG_MELS.items():
+            target = TARGETS.get(peer)
+            try:
+                extract = make(params)
+                extract(clips.waveforms[0])
+            except (PeerMissingError, ValueError, AssertionError) as error:
+                found.append(skipped(name, peer, str(error), target))
+                continue
+            pairs = in_turn(front_end, extract, clips.waveforms, arguments.passes)
+            found.append(pairs.row(name, peer, target, len(clips.waveforms), "clip"))
+        reference = librosa_log_mel(params)
+        differences = [float(np.abs(front_end(clip) - reference(clip)).max()) for clip in clips.waveforms]
+        found.append(absolute(f"{name}, difference from librosa", [max(differences)], "dB", LARGEST_DIFFERENCE_DB))
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--audio", type=Path, default=REPOSITORY / "data" / "sample" / "LA", help="folder with FLAC files"
-    )
-    parser.add_argument("--clips", type=int, default=40, help="how many, evenly chosen (default 40)")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--params", type=Path, default=REPOSITORY / "params.yaml")
-    arguments = parser.parse_args()
-
-    params = load_params(arguments.params).features
-    paths = sorted(arguments.audio.rglob("*.flac"))
-    if not paths:
-        raise SystemExit(f"{arguments.audio}: no FLAC files")
-    paths = paths[:: max(1, len(paths) // arguments.clips)][: arguments.clips]
-    waveforms = [decode(path, params).waveform for path in paths]
-    rate, front_end = params.sample_rate, make_front_end(params)
-
-    def difference(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.abs(front_end(own) - front_end(other.astype(np.float32)))
-
-    def stretched(waveform: np.ndarray) -> np.ndarray:
-        return change_pitch_and_tempo(waveform, 0.0, RATE, rate)
-
-    def shifted(waveform: np.ndarray) -> np.ndarray:
-        return change_pitch_and_tempo(waveform, SEMITONES, 1.0, rate)
-
-    def librosa_stretched(waveform: np.ndarray) -> np.ndarray:
-        return librosa.effects.time_stretch(waveform, rate=RATE)
-
-    def librosa_shifted(waveform: np.ndarray) -> np.ndarray:
-        return librosa.effects.pitch_shift(waveform, sr=rate, n_steps=SEMITONES)
-
-    steps: list[tuple[str, list[Any], Callable[[Any], Any], Callable[[Any], Any]]] = [
-        ("decode + checks", paths, lambda path: decode(path, params), lambda path: librosa.load(path, sr=rate)),
-        (params.kind, waveforms, front_end, lambda waveform: librosa_spectrogram(waveform, params)),
-        ("time stretch", waveforms, stretched, librosa_stretched),
-        ("pitch shift", waveforms, shifted, librosa_shifted),
-    ]
-    print(f"{len(paths)} clips, {np.mean([len(w) for w in waveforms]) / rate:.2f} s on average, {rate} Hz\n")
-    print(f"{'step':<16}{'here':>10}{'librosa':>10}{'ratio':>8}")
-    for name, inputs, own, reference in steps:
-        own(inputs[0]), reference(inputs[0])  # the first calls compile
-        times = np.array(
-            [[[cpu_s(own, item), cpu_s(reference, item)] for item in inputs] for _ in range(arguments.repeats)]
-        )
-        own_ms, reference_ms = 1e3 * np.median(times, axis=0).mean(axis=0)
-        print(f"{name:<16}{own_ms:>7.2f} ms{reference_ms:>7.2f} ms{reference_ms / own_ms:>7.1f}x")
-    times_ms = [1e3 * cpu_s(lambda waveform: measure(waveform, rate), waveform) for waveform in waveforms]
-    print(f"{'measures':<16}{np.median(times_ms):>7.2f} ms")
-
-    differences = [np.abs(front_end(w) - librosa_spectrogram(w, params)) for w in waveforms]
-    largest, mean = max(d.max() for d in differences), np.mean([d.mean() for d in differences])
-    print(f"\nDifference from librosa in dB of {params.kind}")
-    print(f"{params.kind:<14}largest {largest:.1e}, mean {mean:.1e}")
-    for name, own, reference in (
-        ("time stretch", stretched, librosa_stretched),
-        ("pitch shift", shifted, librosa_shifted),
-    ):
-        in_double = np.mean([difference(own(w), reference(w.astype(np.float64))).mean() for w in waveforms])
-        in_single = np.mean([difference(own(w), reference(w)).mean() for w in waveforms])
-        print(f"{name:<14}mean {in_double:.1e} (librosa in float64), {in_single:.1e} (librosa in float32)")
+def main(argv: list[str] | None = None) -> None:
+    run_on_clips(__doc__, rows, argv)
 
 
 if __name__ == "__main__":

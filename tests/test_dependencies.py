@@ -15,7 +15,7 @@ PARTS = {
     "pipeline": ("dependencies", "s3"),
     "model": ("dependencies", "train"),
     "deploy": ("dependencies",),
-    "benchmarks": ("dependencies", "train", "s3", "dev"),
+    "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
     "tests": ("dependencies", "train", "s3", "dev", "flink"),
 }
 """The parts of pyproject.toml whose packages a folder may import."""
@@ -55,7 +55,7 @@ def imported(path: Path) -> Iterator[str]:
 def modules_of_the_project() -> set[str]:
     """The packages, and the scripts that some files import by their name."""
     scripts = {path.stem for folder in ("tools", "deploy") for path in sources(folder)}
-    return {"bonafide", "pipeline", "model", "tests", *scripts}
+    return {"bonafide", "pipeline", "model", "benchmarks", "tests", *scripts}
 
 
 def test_the_parts_are_read_from_pyproject() -> None:
