@@ -1,6 +1,7 @@
 """The commands from feature store to verdict, one module per command.
 
-Each command imports what it needs when it runs, so that help is fast and `metrics` and `compare` never load TensorFlow.
+Each command imports what it needs when it runs, so that help is fast, and `validate`, `metrics` and `compare` never load
+TensorFlow. The commands only read options and print: the packages beside this one do the work.
 """
 
 import typer

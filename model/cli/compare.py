@@ -18,12 +18,12 @@ from model.cli.options import (
     Clusters,
     ClustersOption,
     DevProtocolOption,
-    JsonOption,
     ProtocolOption,
     SameCorpusOption,
     SeedOption,
     warnings_as_notes,
 )
+from pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from model.metrics import AsvScores, Difference, ScoreTable

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from model.artifacts import EVALUATED_SPLITS
-from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from model.evaluation.shortcut_audit import Audio

@@ -14,12 +14,12 @@ from model.cli.options import (
     Clusters,
     ClustersOption,
     DevProtocolOption,
-    JsonOption,
     ProtocolOption,
     SameCorpusOption,
     SeedOption,
     warnings_as_notes,
 )
+from pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -23,8 +23,6 @@ class Clusters(str, Enum):
         return None if self is Clusters.none else self.value
 
 
-ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
-StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
 ModelOption = Annotated[Path, typer.Option("--model", help="Folder of the trained model.")]
 DEFAULT_PARAMS: Final = Path("params.yaml")
 
@@ -44,7 +42,6 @@ DevProtocolOption = Annotated[
 ]
 ClustersOption = Annotated[Clusters, typer.Option("--clusters", help="What a resample draws; none: single trials.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ModelOption, ParamsOption, StoreOption
+from model.cli.options import DEFAULT_PARAMS, ModelOption
+from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from model.report.clips import ClipAudio

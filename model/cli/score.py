@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, JsonOption, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from model.scoring.files import FileScore

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ParamsOption, StoreOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
+from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from model.training.epoch_metrics import Epoch

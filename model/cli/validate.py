@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.cli.options import StoreOption
+from pipeline.cli.options import StoreOption
 
 if TYPE_CHECKING:
     from model.evaluation.data_validation import Shortcut

@@ -44,7 +44,7 @@ def plots(
     accepted = (1 - miss) * curve.n_bonafide + false_alarm * curve.n_spoof
     some = accepted > 0
     precision = (1 - miss[some]) * curve.n_bonafide / accepted[some]
-    # The ends of the DET curve lie at infinity.
+    # The ends of the DET curve are at infinity.
     inner = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
     predicted = np.where(table.scores >= threshold, BONA_FIDE, SPOOF)
     return {

@@ -1,7 +1,7 @@
 """Data validation: whether something other than the voice tells the classes of a corpus apart.
 
 `validate` adds to the description of a store's originals the shortcut probe: how well each plain property, such as the
-silence before the first word, separates bona fide from spoof by itself. A network finds whatever such a number finds. The
+silence before the first word, separates bona fide from spoof alone. A network can learn whatever such a number shows. The
 same store gives the same report.
 """
 
@@ -67,7 +67,7 @@ def validate(index: pa.Table, rejects: pa.Table) -> dict[str, Any]:
         rejects: Table with the columns of `REJECTS_SCHEMA`.
 
     Returns:
-        Nested scalars, as DVC shows them: per split what `describe` tells, and `shortcut_eer` per measure where the split
+        Nested scalars, as DVC shows them: per split what `describe` gives, and `shortcut_eer` per measure where the split
         has both classes; `shortcuts` and `uneven_rejects` count what `shortcuts_of` and `uneven_rejects_of` list.
     """
     report: dict[str, Any] = describe(index, rejects)

@@ -170,7 +170,7 @@ def write_breakdowns(
 
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
-    """Writes `utterance_id attack_id label score` for each trial, in their order; "-" stands for what is not known."""
+    """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
     rows = list(trials)
     text = format_scores(
         [row["utterance_id"] for row in rows],

@@ -1,4 +1,4 @@
-"""The shortcut audit: how much of a detector's success hangs on what is not the voice.
+"""The shortcut audit: how much of a detector's success depends on what is not the voice.
 
 Published detectors lose many points of EER once the silence around the speech is cut off. The audit scores eval again with
 it cut off, through the same front end, and gives the correlation of the score with silence, duration and level.
@@ -134,7 +134,7 @@ def compare_trimmed(
 
 
 def correlations(table: ScoreTable, trials: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Spearman's rank correlation of the score with what is not the voice, in [-1, 1], each class by itself.
+    """Spearman's rank correlation of the score with what is not the voice, in [-1, 1], for each class.
 
     Within a class, so that a difference between the classes does not make it.
 

@@ -178,7 +178,7 @@ def no_error_bound(n_trials: float, level: float = LEVEL) -> float:
 
 
 class _Layout:
-    """Where each trial of a table stands among its distinct scores; turns weights per trial into a DET curve."""
+    """The place of each trial of a table among its distinct scores. Turns weights per trial into a DET curve."""
 
     def __init__(self, table: ScoreTable) -> None:
         self.order = np.argsort(table.scores, kind="stable")

@@ -16,36 +16,38 @@ from model.metrics.tandem import min_tdcf_2019_of_curve, min_tdcf_2021_of_curve,
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """Title, unit and direction of a headline metric.
+    """What people are told of a headline metric.
 
     Attributes:
         title: Name for people.
         unit: "%" for fractions shown in per cent, "bit", or "" for a normalised cost or an area.
         lower_is_better: True if a lower value is better.
-        needs_llr: True if the metric is meaningful for log-likelihood ratios only.
+        meaning: Explanation in plain words.
     """
 
     title: str
     unit: str
     lower_is_better: bool
-    needs_llr: bool = False
+    meaning: str
 
 
 HEADLINES: Mapping[str, MetricInfo] = {
-    "eer": MetricInfo("EER", "%", True),
-    "rocch_eer": MetricInfo("ROCCH-EER", "%", True),
-    "min_tdcf_2019": MetricInfo("min t-DCF 2019", "", True),
-    "min_tdcf_2021": MetricInfo("min t-DCF 2021", "", True),
-    "min_dcf": MetricInfo("minDCF", "", True),
-    "act_dcf": MetricInfo("actDCF", "", True, needs_llr=True),
-    "cllr": MetricInfo("Cllr", "bit", True, needs_llr=True),
-    "auc": MetricInfo("ROC AUC", "", False),
-    "average_precision": MetricInfo("average precision", "", False),
-    "accuracy": MetricInfo("accuracy", "%", False),
-    "balanced_accuracy": MetricInfo("balanced accuracy", "%", False),
-    "precision": MetricInfo("precision", "%", False),
-    "recall": MetricInfo("recall", "%", False),
-    "f1": MetricInfo("F1", "", False),
+    "eer": MetricInfo("EER", "%", True, "how often it is wrong when both errors are equally frequent"),
+    "rocch_eer": MetricInfo("ROCCH-EER", "%", True, "the same for the best possible recalibration"),
+    "min_tdcf_2019": MetricInfo("min t-DCF 2019", "", True, "cost in front of a voice login, 2019 rules"),
+    "min_tdcf_2021": MetricInfo("min t-DCF 2021", "", True, "cost in front of a voice login, 2021 rules"),
+    "min_dcf": MetricInfo("minDCF", "", True, "cost at the best threshold, fakes being rare"),
+    "act_dcf": MetricInfo("actDCF", "", True, "cost at the threshold that theory asks for"),
+    "cllr": MetricInfo("Cllr", "bit", True, "quality of scores as probabilities; 1 is worthless"),
+    "auc": MetricInfo("ROC AUC", "", False, "how often a genuine clip outscores a fake; 0.5 is guessing"),
+    "average_precision": MetricInfo("average precision", "", False, "how pure the top of the ranking is"),
+    "accuracy": MetricInfo("accuracy", "%", False, "how often the verdict is right"),
+    "balanced_accuracy": MetricInfo(
+        "balanced accuracy", "%", False, "how often the verdict is right, both classes counting half"
+    ),
+    "precision": MetricInfo("precision", "%", False, "how often “bona fide” is true"),
+    "recall": MetricInfo("recall", "%", False, "how many genuine clips are called so"),
+    "f1": MetricInfo("F1", "", False, "precision and recall in one"),
 }
 
 

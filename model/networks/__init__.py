@@ -29,7 +29,8 @@ def build_network(n_frames: int, statistics: Statistics, params: TrainParams) ->
 
     Returns:
         A model from float32 [batch, n_frames, n_bins] in dB to the logit for bona fide, float32 [batch, 1], whose layer
-        `normalise` is a `keras.layers.Normalization` by the statistics. It computes in Keras' global dtype policy; its
+        `normalise` is a `keras.layers.Normalization` by the statistics, and which has a ReLU layer over time and frequency: the
+        report shows Grad-CAM of the last one. It computes in Keras' global dtype policy; its
         logit is float32 always.
 
     Raises:

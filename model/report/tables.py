@@ -16,23 +16,6 @@ from pipeline.store.describe import MEASURES
 TILES: Final = ("eer", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
 """The metrics in large type, in this order, as far as they exist."""
 
-MEANINGS: Final = {
-    "eer": "how often it is wrong when both errors are equally frequent",
-    "rocch_eer": "the same for the best possible recalibration",
-    "min_tdcf_2019": "cost in front of a voice login, 2019 rules",
-    "min_tdcf_2021": "cost in front of a voice login, 2021 rules",
-    "min_dcf": "cost at the best threshold, fakes being rare",
-    "act_dcf": "cost at the threshold that theory asks for",
-    "cllr": "quality of scores as probabilities; 1 is worthless",
-    "auc": "how often a genuine clip outscores a fake; 0.5 is guessing",
-    "average_precision": "how pure the top of the ranking is",
-    "accuracy": "how often the verdict is right",
-    "balanced_accuracy": "how often the verdict is right, both classes counting half",
-    "precision": "how often “bona fide” is true",
-    "recall": "how many genuine clips are called so",
-    "f1": "precision and recall in one",
-}
-
 FEWEST_PER_CLASS: Final = 5
 """Fewest clips of each class for which the error rate of a speaker is shown."""
 
@@ -54,14 +37,12 @@ class Headline:
 
     Attributes:
         name: Its name in metrics.json.
-        info: Title, unit and direction.
-        meaning: Explanation in plain words.
+        info: Title, unit, direction and meaning.
         values: Values by split.
     """
 
     name: str
     info: MetricInfo
-    meaning: str
     values: dict[str, Value]
 
 
@@ -118,7 +99,7 @@ def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> list[Headline]:
     for name, info in HEADLINES.items():
         values = {split: value_of(found, name) for split, found in metrics.items() if name in found}
         if values:
-            rows.append(Headline(name, info, MEANINGS[name], values))
+            rows.append(Headline(name, info, values))
     return rows
 
 

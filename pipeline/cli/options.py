@@ -1,4 +1,4 @@
-"""Options that several commands of the pipeline share."""
+"""Options that several commands of the pipeline or of the model share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,3 +6,5 @@ from typing import Annotated
 import typer
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsOption
+from pipeline.cli.options import JsonOption, ParamsOption
 
 if TYPE_CHECKING:
     from pipeline.job.capacity import Estimate, Rates, Workload
@@ -47,7 +47,6 @@ PriceOption = Annotated[
     float | None, typer.Option("--price-per-core-hour", help="Adds the cost, in the unit of this price.")
 ]
 MeasureSecondsOption = Annotated[float, typer.Option("--measure-seconds", help="How long to measure this machine.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def plan(

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.examples import examples
+from pipeline.cli.options import JsonOption, StoreOption
 
 if TYPE_CHECKING:
     from pipeline.store import FeatureStore
 
 _DEFAULT = "data/features"
 
-StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
 StoreArgument = Annotated[
     str, typer.Argument(metavar="STORE", help="Feature store: a folder or s3://bucket/prefix.", show_default=True)
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 store_app = typer.Typer(
     name="store", help="Look into a feature store: verify, show, get, select, stats, diff.", no_args_is_help=True

@@ -151,7 +151,8 @@ def test_without_curves_and_validation_the_page_is_made_with_notes(tmp_path: Pat
     text = Elements(material.page(tmp_path, training=tmp_path / "no", validation=tmp_path / "no")).text
 
     assert "The training curves were not available" in text
-    assert "The data validation was not at hand" in text
+    assert "The data validation was not available" in text
+    assert "bonafide validate writes it" in text
 
 
 def test_a_shortcut_audit_is_shown_where_there_is_one(tmp_path: Path, material: Material, elements: Elements) -> None:

@@ -177,7 +177,7 @@ def test_paths_without_a_file_have_their_reason(tmp_path: Path, params: FeatureP
             assert str(tmp_path) not in caught.value.detail
 
 
-def test_probe_refuses_what_the_header_gives_away(tmp_path: Path) -> None:
+def test_inspection_refuses_what_the_header_gives_away(tmp_path: Path) -> None:
     for data, reason in [
         (b"", "empty"),
         (b"text\n" * 99, "unsupported_format"),

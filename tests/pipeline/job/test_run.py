@@ -147,7 +147,7 @@ def test_changed_clip_redoes_its_shard_alone(corpus: Corpus, tmp_path: Path) -> 
     assert files_of(store) == files_of(tmp_path / "fresh")
 
 
-def test_changed_parameter_sweeps_the_store_and_says_what_changed(corpus: Corpus, tmp_path: Path) -> None:
+def test_changed_parameter_discards_the_store_and_says_what_changed(corpus: Corpus, tmp_path: Path) -> None:
     store = Path(shutil.copytree(corpus.store, tmp_path / "store"))
     plans: list[Any] = []
     run_features(

@@ -10,7 +10,7 @@ from tests.support.synthetic_store import PARAMS_FILE
 
 
 @pytest.mark.parametrize("n_copies", [0, 2])
-def test_a_short_calibration_finds_that_everything_costs_something(n_copies: int) -> None:
+def test_a_short_measurement_finds_that_everything_costs_something(n_copies: int) -> None:
     params = load_params(PARAMS_FILE)
     params = params.model_copy(update={"augment": params.augment.model_copy(update={"copies": n_copies})})
     rates = measure_rates(params, 0.5, 0.0)

@@ -123,7 +123,7 @@ def test_index_part_of_other_columns_is_redone(folder: Path) -> None:
     assert files_of(folder) == before
 
 
-def test_sweep_makes_the_store_incomplete_before_anything_is_redone(folder: Path) -> None:
+def test_discarding_makes_the_store_incomplete_before_anything_is_redone(folder: Path) -> None:
     (folder / "index" / "dev-00001-of-00004.parquet").unlink()
     discard_stale(open_storage(folder), resume_plan(folder))
     assert not (folder / "store.json").exists()
@@ -183,7 +183,7 @@ def test_a_parameter_at_its_default_is_not_part_of_the_fingerprint() -> None:
     assert Config.current(LOG_LINEAR, PARAMS.augment).features["kind"] == "log_linear"
 
 
-def test_run_stopped_after_a_change_of_parameters_still_sweeps_all_of_the_old(folder: Path, tmp_path: Path) -> None:
+def test_run_stopped_after_a_change_of_parameters_still_discards_all_of_the_old(folder: Path, tmp_path: Path) -> None:
     params = with_features(n_mels=6)
     plan = resume_plan(folder, params=params)
     storage = open_storage(folder)
