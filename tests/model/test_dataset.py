@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.dataset import scoring_batches, training_batches
+from model.dataset import CachedWindows, scoring_batches, training_batches
 from model.params import TrainParams
 from model.sampler import crop_frames
 from model.scoring.windows import clip_windows
@@ -105,6 +105,18 @@ def test_scoring_takes_every_original_once_and_whole(tone_store: FeatureStore) -
     for name, windows in found.items():
         features = tone_store.get(name).features
         assert np.array_equal(np.stack(windows), clip_windows(tf.constant(features, tf.float32), 30))
+
+
+@pytest.mark.parametrize("most_bytes", [0, 10**9])
+def test_cached_windows_are_those_of_the_store_each_time(tone_store: FeatureStore, most_bytes: int) -> None:
+    cached = CachedWindows(tone_store, "dev", 30, 7, most_bytes)
+
+    assert cached.fits is (most_bytes > 0)
+    for _ in range(2):
+        for (owners, windows), (names, expected) in zip(cached, scoring_batches(tone_store, "dev", 30, 7), strict=True):
+            assert np.array_equal(owners, names)
+            assert windows.dtype == tf.float32
+            assert np.array_equal(windows, expected)
 
 
 @pytest.mark.parametrize("kept", [True, False])
