@@ -1,8 +1,7 @@
 """The feature store as tf.data: batches of random crops to train on, windows of whole clips to score.
 
-Both classes are treated alike, a short clip is repeated and never padded, and the order and every draw follow from the seed.
-Memory is bounded by the shuffle buffers. No other module imports tensorflow-io, which draws the SpecAugment masks and lets
-tf.data read `s3://` addresses.
+Crops are drawn by `model.sampler`. Windows and whole examples are read as TFRecords in the order of the store. No other
+module imports tensorflow-io, which lets tf.data read `s3://` addresses.
 """
 
 import atexit
@@ -10,54 +9,31 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
-import pyarrow.compute as pc
 import tensorflow as tf
-import tensorflow_io as tfio
+import tensorflow_io  # noqa: F401, registers the s3:// file system
 
 from model.params import TrainParams
-from model.scoring.windows import clip_windows, take_frames
-from pipeline.corpus.schema import BONA_FIDE, SPOOF
-from pipeline.errors import CorpusError
-from pipeline.frontends import FeatureParams
+from model.sampler import CropSampler
+from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
 
-SHUFFLE_BYTES: Final = 128 * 2**20
-_READ_AHEAD_SHARDS: Final = 8
-_CLASSES: Final = (BONA_FIDE, SPOOF)
+CACHED_WINDOWS_BYTES: Final = 2 * 2**30
+"""Most memory for the windows of dev, which are scored after every epoch: ASVspoof 2019 LA needs about 1.8 GB."""
+
+_READERS: Final = 2
+"""Batches that are read at once, and that wait for the network."""
 
 
-def crop_frames(crop_s: float, features: FeatureParams) -> int:
-    """Frames in a crop of `crop_s` seconds, at least one."""
-    return max(1, round(crop_s * features.sample_rate / features.hop_length))
-
-
-def count_classes(store: FeatureStore, split: str) -> dict[int, int]:
-    """Number of examples per label, 1 bona fide and 0 spoof, of a split that must hold both.
-
-    Raises:
-        CorpusError: A class is missing.
-    """
-    labels = store.select(split=split).index["label"]
-    counts = {label: pc.sum(pc.equal(labels, label)).as_py() or 0 for label in _CLASSES}
-    if not all(counts.values()):
-        found = f"{counts[BONA_FIDE]:,} bona fide and {counts[SPOOF]:,} spoof"
-        raise CorpusError(
-            f"the {split} split holds {found} examples, but needs both classes; "
-            f"check the {split} protocol and the rejects in {store.storage.url}"
-        )
-    return counts
-
-
-def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Dataset:
-    """Endless shuffled batches of random crops of the train split, originals and copies.
+def training_batches(store: FeatureStore, params: TrainParams, start_step: int = 0) -> tf.data.Dataset:
+    """Endless batches of random crops of the train split, originals and copies; see `CropSampler`.
 
     Args:
         store: With both classes in train.
         params: Crop, batch size, class balance, masks and seed.
+        start_step: Number of the first batch. The batches from there on are those of a run that began at 0.
 
     Returns:
         A dataset of inputs, targets and sample weights for `keras.Model.fit`: (features float32 [batch, frames, bins] in
@@ -65,48 +41,22 @@ def training_batches(store: FeatureStore, params: TrainParams) -> tf.data.Datase
 
     Raises:
         CorpusError: A class is missing.
+        StoreError: The records do not have the sizes that the index states.
     """
-    counts = count_classes(store, "train")
-    n_frames = crop_frames(params.crop_s, store.features)
-    n_bins = store.features.n_bins
-    buffer = _shuffle_buffer(store)
-    paths = _record_files(store, store.shards("train"))
+    sampler = CropSampler.of(store, params)
+    shapes = ((params.batch_size, sampler.n_frames, sampler.n_bins), (params.batch_size,), (params.batch_size,))
 
-    if params.class_balance == "sample":
-        # One stream per class, taken in turn: every batch holds both equally often.
-        streams = [_shuffled_records(paths, [label], buffer, params.seed + label) for label in _CLASSES]
-        records = tf.data.Dataset.choose_from_datasets(streams, tf.data.Dataset.range(len(streams)).repeat())
-    else:
-        records = _shuffled_records(paths, _CLASSES, buffer, params.seed)
-    weights = dict.fromkeys(_CLASSES, 1.0)
-    if params.class_balance == "weight":
-        weights = {label: sum(counts.values()) / (len(counts) * count) for label, count in counts.items()}
-
-    def crop(number: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        example = parse_record(record, n_bins)
-        features = random_crop(example["features"], n_frames, tf.stack([params.seed, number]))
-        label = example["label"]
-        weight = tf.where(label == BONA_FIDE, weights[BONA_FIDE], weights[SPOOF])
-        return features, tf.cast(label, tf.float32), weight
-
-    mean = tf.constant(store.statistics.mean, tf.float32)
-
-    def mask(features: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return spec_augment(features, mean, params.freq_mask, params.time_mask), label, weight
+    def draw(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # Stateless, so that TensorFlow runs several at once in deterministic mode as well.
+        batch = tf.numpy_function(sampler.batch, [step], (tf.float16, tf.float32, tf.float32), stateful=False)
+        features, labels, weights = (tf.ensure_shape(part, shape) for part, shape in zip(batch, shapes, strict=True))
+        return tf.cast(features, tf.float32), labels, weights
 
     return (
-        records.enumerate()
-        .map(crop, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        # Not in parallel: tensorflow-io draws from a generator with a state.
-        .map(mask)
-        .batch(params.batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        tf.data.Dataset.counter(start_step)
+        .map(draw, num_parallel_calls=_READERS, deterministic=True)
+        .prefetch(_READERS)
     )
-
-
-def steps_per_epoch(store: FeatureStore, batch_size: int) -> int:
-    """Batches that hold as many crops as the train split holds examples."""
-    return -(-len(store.select(split="train")) // batch_size)
 
 
 def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: int) -> tf.data.Dataset:
@@ -141,6 +91,41 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         .batch(batch_size)
         .prefetch(2)
     )
+
+
+class CachedWindows:
+    """The batches of `scoring_batches`, read once and kept in memory as float16 where they fit, else read each time.
+
+    The store's values are float16, so nothing is lost.
+
+    Args:
+        store: The feature store.
+        split: "train", "dev" or "eval".
+        n_frames: Frames of a window.
+        batch_size: Windows at once.
+        most_bytes: Most memory for the windows.
+
+    Attributes:
+        fits: Whether the windows are kept.
+    """
+
+    def __init__(
+        self, store: FeatureStore, split: str, n_frames: int, batch_size: int, most_bytes: int = CACHED_WINDOWS_BYTES
+    ) -> None:
+        self._batches = scoring_batches(store, split, n_frames, batch_size)
+        lengths = store.select(split=split, copy=0).index["n_frames"].to_numpy()
+        n_windows = int((-(-lengths // n_frames)).sum())
+        self.fits = n_windows * n_frames * store.features.n_bins * tf.float16.size <= most_bytes
+        self._kept: list[tuple[tf.Tensor, tf.Tensor]] = []
+
+    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        if not self.fits:
+            yield from self._batches
+            return
+        if not self._kept:
+            self._kept = [(owners, tf.cast(windows, tf.float16)) for owners, windows in self._batches]
+        for owners, windows in self._kept:
+            yield owners, tf.cast(windows, tf.float32)
 
 
 def to_dataset(store: FeatureStore) -> tf.data.Dataset:
@@ -197,45 +182,6 @@ def parse_record(record: tf.Tensor, n_bins: int) -> dict[str, tf.Tensor]:
     return example
 
 
-def random_crop(features: tf.Tensor, n_frames: int, seed: tf.Tensor) -> tf.Tensor:
-    """A random part of a long clip; a short one is repeated, from a random frame on.
-
-    Args:
-        features: [length, bins], at least one frame.
-        n_frames: Frames wanted.
-        seed: int64 [2].
-
-    Returns:
-        [n_frames, bins]
-    """
-    length = tf.shape(features)[0]
-    choices = tf.where(length >= n_frames, length - n_frames + 1, length)
-    start = tf.random.stateless_uniform((), seed, minval=0, maxval=choices, dtype=tf.int32)
-    return take_frames(features, start + tf.range(n_frames), n_frames)
-
-
-def spec_augment(features: tf.Tensor, mean: tf.Tensor, freq_mask: int, time_mask: int) -> tf.Tensor:
-    """Hides a band of bins and a span of frames, after SpecAugment (Park et al., Interspeech 2019).
-
-    Args:
-        features: float32 [frames, bins] in dB.
-        mean: float32 [bins], replaces masked values: zero after the network's normalisation.
-        freq_mask: Widest band in bins, 0 for none; the width is drawn evenly from 0 up.
-        time_mask: Widest span in frames, 0 for none.
-
-    Returns:
-        float32 [frames, bins] in dB.
-    """
-    n_frames, n_bins = features.shape
-    centred = features - mean
-    # tensorflow-io draws a width below its parameter, which must not exceed the axis.
-    if freq_mask:
-        centred = tfio.audio.freq_mask(centred, min(freq_mask + 1, n_bins))
-    if time_mask:
-        centred = tfio.audio.time_mask(centred, min(time_mask + 1, n_frames))
-    return tf.ensure_shape(centred + mean, (n_frames, n_bins))
-
-
 def _record_files(store: FeatureStore, shards: Iterable[str]) -> list[str]:
     """The shards' TFRecord files as tf.data opens them."""
     if store.storage.remote:
@@ -260,32 +206,3 @@ def _skip_static_destructors() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
-
-
-def _shuffled_records(paths: Sequence[str], labels: Sequence[int], buffer: int, seed: int) -> tf.data.Dataset:
-    """Serialised examples of these classes in endless random order."""
-
-    def wanted(record: tf.Tensor) -> tf.Tensor:
-        features = {"label": tf.io.FixedLenFeature((), tf.int64, default_value=-1)}
-        label = tf.io.parse_single_example(record, features)["label"]
-        return tf.reduce_any(label == tf.constant(labels, tf.int64))
-
-    return (
-        tf.data.Dataset.from_tensor_slices(list(paths))
-        .shuffle(len(paths), seed=seed)
-        .interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=min(_READ_AHEAD_SHARDS, len(paths)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .filter(wanted)
-        .shuffle(buffer, seed=seed)
-        .repeat()
-    )
-
-
-def _shuffle_buffer(store: FeatureStore) -> int:
-    """Number of records that fit into `SHUFFLE_BYTES`, at most those of the train split."""
-    lengths = store.select(split="train").index["length"].to_numpy()
-    return int(np.clip(SHUFFLE_BYTES / max(1.0, lengths.mean()), 1, max(1, len(lengths))))

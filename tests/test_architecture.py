@@ -41,9 +41,13 @@ MODEL = {
     "keras_archive": ("", "files"),
     "bundle": ("artifacts errors keras_archive metrics params", "errors files frontends store"),
     "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
-    "dataset": ("params scoring", "corpus errors frontends store"),
+    "sampler": ("params", "corpus errors frontends store"),
+    "dataset": ("params sampler scoring", "store"),
     "networks": ("params registry", "store"),
-    "training": ("artifacts bundle dataset errors metrics networks params registry scoring", "errors files store"),
+    "training": (
+        "artifacts bundle dataset errors metrics networks params registry sampler scoring",
+        "errors files store",
+    ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
         "audio corpus errors files frontends store",

@@ -5,12 +5,14 @@ its windows. The score depends neither on the other files nor on the batch size.
 """
 
 import glob
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from model.bundle import Bundle
 from model.errors import ModelError
@@ -53,7 +55,7 @@ class FileScore:
 def score_files(
     bundle: Bundle, paths: Iterable[Path], prior: float, abstain_error_rate: float, batch_size: int
 ) -> Iterator[FileScore]:
-    """Scores audio files one by one, through the front end that the model was trained with.
+    """Scores audio files through the front end that the model was trained with; short files share a call of the network.
 
     Args:
         bundle: The model.
@@ -68,22 +70,33 @@ def score_files(
     scorer = ClipScorer(bundle.network)
     front_end = make_front_end(bundle.features)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
-    for path in paths:
-        score = problem = None
-        try:
-            # float16, as in the feature store: a file gets the same score here and in the evaluation.
-            features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
-            score = float(bundle.calibration.apply(scorer.logit(features, batch_size)))
-        except AudioError as error:
-            problem = str(error)
-        yield FileScore(
-            path=str(path),
-            score=score,
-            probability=None if score is None else float(probability(score, prior)),
-            threshold=bundle.threshold,
-            verdict=None if score is None else _VERDICTS[int(band.verdicts(score))],
-            problem=problem,
-        )
+    asked: deque[tuple[Path, str | None]] = deque()  # files that were read and not yielded, each with its problem
+
+    def clips() -> Iterator[npt.NDArray[np.float16]]:
+        for path in paths:
+            try:
+                # float16, as in the feature store: a file gets the same score here and in the evaluation.
+                features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
+            except AudioError as error:
+                asked.append((path, str(error)))
+            else:
+                asked.append((path, None))
+                yield features
+
+    def scored(path: Path, logit: float) -> FileScore:
+        score = float(bundle.calibration.apply(logit))
+        verdict = _VERDICTS[int(band.verdicts(score))]
+        return FileScore(str(path), score, float(probability(score, prior)), bundle.threshold, verdict, None)
+
+    def unscored() -> Iterator[FileScore]:
+        while asked and asked[0][1] is not None:
+            path, problem = asked.popleft()
+            yield FileScore(str(path), None, None, bundle.threshold, None, problem)
+
+    for logit in scorer.each_logit(clips(), batch_size):
+        yield from unscored()
+        yield scored(asked.popleft()[0], logit)
+    yield from unscored()
 
 
 def find_files(arguments: Sequence[str]) -> list[Path]:

@@ -1,6 +1,7 @@
 """The network's logits for whole clips, and their join with the labels of a split."""
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -28,7 +29,12 @@ class ClipScorer:
         def forward(windows: tf.Tensor) -> tf.Tensor:
             return network(windows, training=False)[:, 0]
 
+        @tf.function(input_signature=[tf.TensorSpec((None, n_bins), tf.float32)])
+        def cut(features: tf.Tensor) -> tf.Tensor:
+            return clip_windows(features, self.n_frames)
+
         self._forward = forward
+        self._cut = cut
 
     def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, float]:
         """The mean logit of each clip's windows.
@@ -54,9 +60,38 @@ class ClipScorer:
             features: [frames, bins] in dB.
             batch_size: Windows at once.
         """
-        windows = clip_windows(tf.constant(features, tf.float32), self.n_frames)
-        parts = [self._forward(windows[at : at + batch_size]).numpy() for at in range(0, len(windows), batch_size)]
-        return float(np.concatenate(parts).astype(np.float64).mean())
+        return next(self.each_logit([features], batch_size))
+
+    def each_logit(self, clips: Iterable[npt.NDArray[np.floating[Any]]], batch_size: int) -> Iterator[float]:
+        """The mean logit of each of many clips, in order; short clips share a call of the network.
+
+        Args:
+            clips: Each [frames, bins] in dB. They are taken as their logits are needed, so few are in memory at once.
+            batch_size: Windows at once.
+        """
+        waiting: deque[int] = deque()  # windows of each clip without a logit yet
+        windows: deque[npt.NDArray[np.float32]] = deque()
+        logits: deque[float] = deque()
+
+        def run(count: int) -> None:
+            batch = np.stack([windows.popleft() for _ in range(min(count, len(windows)))])
+            logits.extend(self._forward(batch).numpy().astype(np.float64).tolist())
+
+        def finished() -> Iterator[float]:
+            while waiting and waiting[0] <= len(logits):
+                count = waiting.popleft()
+                yield float(np.mean([logits.popleft() for _ in range(count)]))
+
+        for clip in clips:
+            cut = self._cut(np.asarray(clip, dtype=np.float32)).numpy()
+            waiting.append(len(cut))
+            windows.extend(cut)
+            while len(windows) >= batch_size:
+                run(batch_size)
+            yield from finished()
+        if windows:
+            run(batch_size)
+        yield from finished()
 
 
 def split_trials(store: FeatureStore, split: str) -> list[dict[str, Any]]:

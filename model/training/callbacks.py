@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from dvclive import Live
 
-from model.dataset import scoring_batches
+from model.dataset import CachedWindows
 from model.scoring.scorer import ClipScorer, split_trials
 from model.training.epoch_metrics import Epoch, EpochLogits, EpochMetrics
 from pipeline.store import FeatureStore
@@ -52,6 +52,7 @@ class EvaluateEpochs(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._scorer = ClipScorer(self.model)
+        self._windows = CachedWindows(self._store, "dev", self._scorer.n_frames, self._batch_size)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         measured = Epoch(epoch + 1, self._train_logits.metrics(), self._on_dev())
@@ -61,8 +62,7 @@ class EvaluateEpochs(keras.callbacks.Callback):
             logs.update({f"{split}_{name}": value for name, value in metrics.as_dict().items()})
 
     def _on_dev(self) -> EpochMetrics:
-        batches = scoring_batches(self._store, "dev", self._scorer.n_frames, self._batch_size)
-        scores = self._scorer.logits(batches)
+        scores = self._scorer.logits(self._windows)
         labels = np.array(list(self._labels.values()), dtype=np.float64)
         return EpochMetrics.of(np.array([scores[name] for name in self._labels]), labels)
 

@@ -13,10 +13,11 @@ from dvclive import Live
 
 from model.artifacts import NETWORK_PICTURE
 from model.bundle import Bundle, save_bundle
-from model.dataset import count_classes, crop_frames, scoring_batches, steps_per_epoch, training_batches
+from model.dataset import scoring_batches, training_batches
 from model.metrics import dev_threshold, fit_calibration
 from model.networks import build_network
 from model.params import TrainParams
+from model.sampler import count_classes, crop_frames, steps_per_epoch
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
 from model.training.callbacks import (
     EvaluateEpochs,

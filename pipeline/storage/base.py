@@ -76,6 +76,14 @@ class Storage(abc.ABC):
             StoreError: The file is missing, cannot be read, or ends earlier.
         """
 
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        """Fills `buffer`, writable and of single bytes, with the bytes of a file from `offset` on.
+
+        Raises:
+            StoreError: As `read_range`.
+        """
+        buffer[:] = self.read_range(name, offset, len(buffer))
+
     @abc.abstractmethod
     def create(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
         """A file to write from start to end. It appears under its name when the block ends without an error, else never.

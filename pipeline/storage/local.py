@@ -72,6 +72,20 @@ class LocalStorage(Storage):
         return data
 
     @override
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> None:
+        descriptor = self._descriptor(name)
+        done = 0
+        while done < len(buffer):  # one call gives at most 2 GiB
+            try:
+                count = os.preadv(descriptor.number, [buffer[done:]], offset + done)
+            except OSError:
+                with _explained("read", self.path(name)):
+                    raise
+            if not count:
+                raise too_short(self.url_of(name), offset, len(buffer), offset + done)
+            done += count
+
+    @override
     @contextlib.contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
         target = self.path(name)

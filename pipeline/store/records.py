@@ -23,6 +23,7 @@ FRAME_BYTES: Final = HEADER_BYTES + _CHECKSUM.size
 
 _MASK_DELTA: Final = 0xA282EAD8
 _UNLABELLED: Final = -1
+_FEATURES: Final = "features"
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,22 @@ class Example:
 
 def encode_example(example: Example) -> bytes:
     """Serialises an example as a `tf.train.Example`. An absent speaker or attack is empty, an absent label is -1."""
-    n_frames, n_bins = example.features.shape
     message = example_pb2.Example()
-    feature = message.features.feature
-    for name, text in (
-        ("utterance_id", example.utterance_id),
-        ("speaker_id", example.speaker_id),
-        ("attack_id", example.attack_id),
-    ):
-        feature[name].bytes_list.value.append((text or "").encode())
-    for name, number in (
-        ("label", _UNLABELLED if example.label is None else example.label),
-        ("copy", example.copy),
-        ("n_frames", n_frames),
-        ("n_bins", n_bins),
-    ):
-        feature[name].int64_list.value.append(number)
-    feature["features"].bytes_list.value.append(np.ascontiguousarray(example.features, dtype="<f2").tobytes())
+    _set_fields(message.features, _described(example))
+    _set_fields(message.features, {_FEATURES: np.ascontiguousarray(example.features, dtype="<f2").tobytes()})
     serialised: bytes = message.SerializeToString(deterministic=True)
     return serialised
+
+
+def bytes_after_features(example: Example) -> int:
+    """Number of bytes of the whole TFRecord frame that follow the features of an example, its last checksum included.
+
+    The fields are serialised in the order of their names. With the length of the record this gives the place of each frame.
+    """
+    later = {name: value for name, value in _described(example).items() if name > _FEATURES}
+    message = example_pb2.Features()
+    _set_fields(message, later)
+    return int(message.ByteSize()) + _CHECKSUM.size
 
 
 def decode_example(payload: bytes) -> Example:
@@ -83,7 +81,7 @@ def decode_example(payload: bytes) -> Example:
         label, copy, n_frames, n_bins = (
             feature[name].int64_list.value[0] for name in ("label", "copy", "n_frames", "n_bins")
         )
-        values = np.frombuffer(feature["features"].bytes_list.value[0], dtype="<f2").reshape(n_frames, n_bins)
+        values = np.frombuffer(feature[_FEATURES].bytes_list.value[0], dtype="<f2").reshape(n_frames, n_bins)
     except Exception as error:  # the protobuf library's own exceptions differ between its implementations
         raise StoreError(f"not an example of a feature store: {error}") from error
     return Example(
@@ -135,3 +133,25 @@ def masked_crc32c(data: bytes) -> int:
     """CRC-32C, rotated right by 15 bits plus a constant, as the TFRecord format defines it."""
     crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _described(example: Example) -> dict[str, bytes | int]:
+    """The fields of the message but for the features."""
+    n_frames, n_bins = example.features.shape
+    return {
+        "utterance_id": example.utterance_id.encode(),
+        "speaker_id": (example.speaker_id or "").encode(),
+        "attack_id": (example.attack_id or "").encode(),
+        "label": _UNLABELLED if example.label is None else example.label,
+        "copy": example.copy,
+        "n_frames": n_frames,
+        "n_bins": n_bins,
+    }
+
+
+def _set_fields(message: example_pb2.Features, fields: dict[str, bytes | int]) -> None:
+    for name, value in fields.items():
+        if isinstance(value, bytes):
+            message.feature[name].bytes_list.value.append(value)
+        else:
+            message.feature[name].int64_list.value.append(value)

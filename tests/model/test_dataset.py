@@ -8,8 +8,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.dataset import crop_frames, random_crop, scoring_batches, spec_augment, training_batches
+from model.dataset import CachedWindows, scoring_batches, training_batches
 from model.params import TrainParams
+from model.sampler import crop_frames
 from model.scoring.windows import clip_windows
 from pipeline.errors import CorpusError
 from pipeline.store import FeatureStore
@@ -22,35 +23,13 @@ def numbered_frames(length: int) -> tf.Tensor:
     return tf.repeat(tf.range(length, dtype=tf.float32)[:, tf.newaxis], 3, axis=1)
 
 
-def batches(store: FeatureStore, params: TrainParams, count: int) -> list[tuple[np.ndarray, ...]]:
-    tf.keras.utils.set_random_seed(params.seed)
-    return [tuple(tensor.numpy() for tensor in batch) for batch in islice(training_batches(store, params), count)]
+def batches(store: FeatureStore, params: TrainParams, count: int, start_step: int = 0) -> list[tuple[np.ndarray, ...]]:
+    dataset = training_batches(store, params, start_step)
+    return [tuple(tensor.numpy() for tensor in batch) for batch in islice(dataset, count)]
 
 
-@settings(deadline=None, max_examples=60)
-@given(length=st.integers(1, 120), n_frames=st.integers(1, 60), number=st.integers(0, 10**9))
-def test_a_crop_is_a_run_of_frames_and_a_short_clip_is_repeated(length: int, n_frames: int, number: int) -> None:
-    crop = random_crop(numbered_frames(length), n_frames, tf.constant([1, number], tf.int64)).numpy()
-
-    places = crop[:, 0].astype(int)
-    assert crop.shape == (n_frames, 3)
-    assert np.array_equal(np.diff(places) % length, np.full(n_frames - 1, 1 % length))
-    if length >= n_frames:
-        assert np.all(np.diff(places) == 1), "a long clip is never wrapped around"
-
-
-def test_crops_start_everywhere() -> None:
-    starts = {int(random_crop(numbered_frames(12), 8, tf.constant([1, n], tf.int64))[0, 0]) for n in range(200)}
-
-    assert starts == set(range(5))
-
-
-def test_padding_is_never_louder_than_the_clip() -> None:
-    clip = tf.random.stateless_uniform((7, 3), (1, 2), minval=-90, maxval=-40)
-
-    for padded in (clip_windows(clip, 30), random_crop(clip, 30, tf.constant([1, 1], tf.int64))):
-        assert tf.reduce_max(padded) == tf.reduce_max(clip)
-        assert tf.reduce_min(padded) == tf.reduce_min(clip)
+def same(first: list[tuple[np.ndarray, ...]], second: list[tuple[np.ndarray, ...]]) -> bool:
+    return all(np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
 
 
 @settings(deadline=None, max_examples=60)
@@ -63,36 +42,26 @@ def test_windows_hold_every_frame_and_there_are_no_more_than_needed(length: int,
     assert np.all(np.diff(windows, axis=1) % length == 1 % length)
 
 
-def test_masked_values_become_the_mean_and_the_others_stay() -> None:
-    frames, mean = tf.random.normal((50, N_BINS)), tf.range(N_BINS, dtype=tf.float32) - 60.0
-
-    masked = spec_augment(frames, mean, freq_mask=4, time_mask=10).numpy()
-
-    hidden = np.isclose(masked, mean.numpy(), atol=1e-5)
-    assert np.allclose(masked[~hidden], frames.numpy()[~hidden], atol=1e-4)
-    assert hidden.all(axis=0).sum() <= 4
-    assert hidden.all(axis=1).sum() <= 10
-
-
-def test_masks_reach_their_full_width_and_can_be_switched_off() -> None:
-    tf.keras.utils.set_random_seed(5)
-    frames, mean = tf.ones((50, N_BINS)), tf.zeros(N_BINS)
-
-    drawn = [spec_augment(frames, mean, 3, 2).numpy() == 0 for _ in range(200)]
-
-    assert max(hidden.all(axis=0).sum() for hidden in drawn) == 3
-    assert max(hidden.all(axis=1).sum() for hidden in drawn) == 2
-    assert np.array_equal(spec_augment(frames, mean, 0, 0), frames)
-
-
 def test_training_batches_are_the_same_twice_and_others_with_another_seed(
     tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
     first, second = batches(tone_store, train_params, 12), batches(tone_store, train_params, 12)
     other = batches(tone_store, train_params.model_copy(update={"seed": 7}), 12)
 
-    assert all(np.array_equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
-    assert not all(np.array_equal(x[0], y[0]) for x, y in zip(first, other, strict=True))
+    assert same(first, second)
+    assert not any(np.array_equal(x[0], y[0]) for x, y in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("balance", ["sample", "weight", "none"])
+def test_batches_from_a_step_on_are_those_of_an_undisturbed_run(
+    tone_store: FeatureStore, train_params: TrainParams, balance: str
+) -> None:
+    params = train_params.model_copy(update={"class_balance": balance})
+
+    whole = batches(tone_store, params, 20)
+
+    for start in (1, 6, 13):  # an epoch has 6 steps
+        assert same(batches(tone_store, params, 20 - start, start), whole[start:])
 
 
 def test_sampling_draws_both_classes_equally_often(tone_store: FeatureStore, train_params: TrainParams) -> None:
@@ -136,6 +105,18 @@ def test_scoring_takes_every_original_once_and_whole(tone_store: FeatureStore) -
     for name, windows in found.items():
         features = tone_store.get(name).features
         assert np.array_equal(np.stack(windows), clip_windows(tf.constant(features, tf.float32), 30))
+
+
+@pytest.mark.parametrize("most_bytes", [0, 10**9])
+def test_cached_windows_are_those_of_the_store_each_time(tone_store: FeatureStore, most_bytes: int) -> None:
+    cached = CachedWindows(tone_store, "dev", 30, 7, most_bytes)
+
+    assert cached.fits is (most_bytes > 0)
+    for _ in range(2):
+        for (owners, windows), (names, expected) in zip(cached, scoring_batches(tone_store, "dev", 30, 7), strict=True):
+            assert np.array_equal(owners, names)
+            assert windows.dtype == tf.float32
+            assert np.array_equal(windows, expected)
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -47,6 +47,31 @@ def test_a_score_does_not_depend_on_the_batch(bundle: Bundle, tone_store: Featur
         assert logit == pytest.approx(scorer.logit(tone_store.get(name).features, 2), abs=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_clips_that_share_a_batch_keep_their_order_and_their_scores(
+    bundle: Bundle, tone_store: FeatureStore, batch_size: int
+) -> None:
+    scorer = ClipScorer(bundle.network)
+    clips = [example.features for example in tone_store.select(split="eval", copy=0)]
+    clips.insert(3, np.concatenate(clips))  # many windows among clips of one or two
+
+    together = list(scorer.each_logit(clips, batch_size))
+
+    assert together == pytest.approx([scorer.logit(clip, 2) for clip in clips], abs=1e-5)
+    assert list(scorer.each_logit([], batch_size)) == []
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_files_are_yielded_in_order_whatever_the_batch(bundle: Bundle, recordings: Path, batch_size: int) -> None:
+    good, bad = recordings / "LA_E_0000003.flac", recordings / "notes.txt"
+    paths = [bad, good, bad, bad, recordings / "more" / "LA_E_0000004.wav", good, bad]
+
+    found = list(score_files(bundle, paths, 0.5, 0.05, batch_size))
+
+    assert [file.path for file in found] == [str(path) for path in paths]
+    assert [file.problem is not None for file in found] == [path == bad for path in paths]
+
+
 def test_a_score_does_not_depend_on_the_other_clips(bundle: Bundle, tone_store: FeatureStore) -> None:
     scorer = ClipScorer(bundle.network)
     windows = tf.concat([windows for _, windows in scoring_batches(tone_store, "eval", scorer.n_frames, 64)], axis=0)

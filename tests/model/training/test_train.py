@@ -307,13 +307,10 @@ store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(
 found = {}
 for balance in ("sample", "weight"):
     params = params.model_copy(update={"class_balance": balance})
-    # The same batches for both: with several devices Keras draws one for itself before the first step.
-    batches = list(training_batches(store, params).take(3))
-    batches = tf.data.Dataset.from_tensor_slices(tuple(tf.concat(column, 0) for column in zip(*batches)))
     for devices in (1, 2):
         keras.utils.set_random_seed(params.seed)
         network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
-        fitted = network.fit(batches.batch(params.batch_size).repeat(), epochs=3, steps_per_epoch=1, verbose=0)
+        fitted = network.fit(training_batches(store, params), epochs=3, steps_per_epoch=1, verbose=0)
         found[f"{balance} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
 print(json.dumps(found))
 """

@@ -125,6 +125,17 @@ def test_a_range_is_exact_or_an_error(storage: Storage) -> None:
             storage.read_range("a", offset, length)
 
 
+def test_a_buffer_is_filled_from_an_offset(storage: Storage) -> None:
+    storage.write("a", b"0123456789")
+    buffer = bytearray(b"......")
+    storage.read_into("a", 3, memoryview(buffer)[1:5])
+    assert buffer == b".3456."
+    storage.read_into("a", 10, memoryview(bytearray()))
+    for name, offset in (("a", 7), ("a", 20), ("b", 0)):
+        with pytest.raises(StoreError):
+            storage.read_into(name, offset, memoryview(buffer))
+
+
 def test_a_missing_file_is_an_error_that_names_it(storage: Storage) -> None:
     storage.write("present", b"")
     for read in (storage.read, storage.size, lambda name: storage.read_range(name, 0, 1)):
