@@ -40,8 +40,8 @@ MODEL = {
     "params": ("", "corpus parameter_file section"),
     "keras_archive": ("", "files"),
     "bundle": ("artifacts errors keras_archive metrics params", "errors files frontends store"),
-    "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
     "sampler": ("params", "corpus errors frontends store"),
+    "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
     "dataset": ("params sampler scoring", "store"),
     "networks": ("params registry", "store"),
     "training": (

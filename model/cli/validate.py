@@ -27,8 +27,9 @@ def validate(
     from model.evaluation.validation_files import write_report
     from pipeline.cli.console import console, print_json
     from pipeline.store import FeatureStore
+    from pipeline.store.describe import DESCRIBED
 
-    opened = FeatureStore.open(store)
+    opened = FeatureStore.open(store, DESCRIBED)
     report = validate_store(opened.index, opened.rejects())
     write_report(output, report, opened.index)
     if as_json:

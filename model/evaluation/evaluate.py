@@ -44,7 +44,7 @@ from model.metrics import (
     summarise,
 )
 from model.params import EvaluateParams
-from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
+from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_write, write_json
 from pipeline.store import FeatureStore
@@ -171,14 +171,9 @@ def write_breakdowns(
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
     """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
-    rows = list(trials)
-    text = format_scores(
-        [row["utterance_id"] for row in rows],
-        [scores[row["utterance_id"]] for row in rows],
-        [row["attack_id"] or "-" for row in rows],
-        [row["label"] for row in rows],
-    )
-    atomic_write(path, text)
+    columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in trials]
+    utterance_ids, attack_ids, labels = zip(*columns, strict=True)
+    atomic_write(path, format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels))
 
 
 def draw_examples(store: FeatureStore, target: Path) -> None:
@@ -245,7 +240,7 @@ def _audit(
     scorer: ClipScorer,
     audio: Audio,
     table: ScoreTable,
-    rows: list[dict[str, Any]],
+    rows: Trials,
     params: EvaluateParams,
     audited: Callable[[int], None],
 ) -> dict[str, float]:

@@ -145,10 +145,13 @@ def correlations(table: ScoreTable, trials: Iterable[Mapping[str, Any]]) -> dict
     Returns:
         By measure and by class, `bona_fide` and `spoof`; absent where all values of a class are equal.
     """
-    rows = {row["utterance_id"]: row for row in trials}
+    places = {name: place for place, name in enumerate(table.utterance_ids.tolist())}
+    columns = np.zeros((len(_CORRELATED), len(table)))
+    for row in trials:
+        if (place := places.get(row["utterance_id"])) is not None:
+            columns[:, place] = [row[measure] for measure in _CORRELATED]
     found: dict[str, dict[str, float]] = {}
-    for measure in _CORRELATED:
-        values = np.array([rows[name][measure] for name in table.utterance_ids.tolist()])
+    for measure, values in zip(_CORRELATED, columns, strict=True):
         of_class = {}
         for label in (BONA_FIDE, SPOOF):
             scores, measured = table.scores[table.labels == label], values[table.labels == label]

@@ -1,17 +1,33 @@
 """The network's logits for whole clips, and their join with the labels of a split."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, overload
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import tensorflow as tf
 
 from model.metrics import ScoreTable, score_table
 from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
+
+_ROWS_AT_ONCE: Final = 4096
+_TRIAL_COLUMNS: Final = (
+    "utterance_id",
+    "speaker_id",
+    "attack_id",
+    "label",
+    "duration_s",
+    "leading_silence_s",
+    "trailing_silence_s",
+    "level_db",
+    "peak_db",
+    "band_edge_hz",
+)
 
 
 class ClipScorer:
@@ -94,10 +110,40 @@ class ClipScorer:
         yield from finished()
 
 
-def split_trials(store: FeatureStore, split: str) -> list[dict[str, Any]]:
-    """The index rows of a split's originals, sorted by utterance id."""
-    rows: list[dict[str, Any]] = store.select(split=split, copy=0).index.to_pylist()
-    return sorted(rows, key=lambda row: row["utterance_id"])
+class Trials(Sequence[Mapping[str, Any]]):
+    """Index rows as a sequence of mappings, which exist only while they are used.
+
+    Args:
+        rows: Rows of the index.
+    """
+
+    def __init__(self, rows: pa.Table) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return int(self._rows.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Mapping[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | list[Mapping[str, Any]]:
+        rows = range(len(self))[index]
+        taken = self._rows.take([rows] if isinstance(rows, int) else list(rows)).to_pylist()
+        return taken[0] if isinstance(rows, int) else taken
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for batch in self._rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
+            yield from batch.to_pylist()
+
+
+def split_trials(store: FeatureStore, split: str) -> Trials:
+    """What the index says of a split's originals as trials, sorted by utterance id; not where their records are."""
+    index = store.index
+    chosen = pc.and_(pc.equal(index["split"], split), pc.equal(index["copy"], 0))
+    return Trials(index.select(_TRIAL_COLUMNS).filter(chosen).sort_by("utterance_id"))
 
 
 def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
@@ -111,12 +157,12 @@ def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, fl
     Raises:
         MetricsError: A class is missing, a score is not finite, or a trial has none.
     """
-    rows = [row for row in trials if row["label"] is not None]
-    return score_table(
-        [row["utterance_id"] for row in rows],
-        [scores.get(row["utterance_id"], np.nan) for row in rows],
-        [row["label"] for row in rows],
-        [row["attack_id"] or "-" for row in rows],
-        [row["speaker_id"] or "-" for row in rows],
-        source,
-    )
+    utterance_ids, labels, attack_ids, speaker_ids = [], [], [], []
+    for row in trials:
+        if row["label"] is not None:
+            utterance_ids.append(row["utterance_id"])
+            labels.append(row["label"])
+            attack_ids.append(row["attack_id"] or "-")
+            speaker_ids.append(row["speaker_id"] or "-")
+    values = [scores.get(utterance_id, np.nan) for utterance_id in utterance_ids]
+    return score_table(utterance_ids, values, labels, attack_ids, speaker_ids, source)

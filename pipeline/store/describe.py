@@ -4,6 +4,7 @@ Looks at the index and the rejects, never at audio or records: the same store gi
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,9 @@ MEASURES: Final = {
     "band_edge_hz": "band edge, Hz",
 }
 """What is measured of every clip, by column of the index, with names for people."""
+
+DESCRIBED: Final = ("split", "label", "attack_id", "speaker_id", "copy", *MEASURES)
+"""The columns of the index that a description is made of."""
 
 CLASSES: Final = {"bona_fide": BONA_FIDE, "spoof": SPOOF}
 """The classes by the names that they have in a description, with their labels."""
@@ -43,7 +47,7 @@ def describe(index: pa.Table, rejects: pa.Table) -> dict[str, dict[str, Any]]:
         Nested scalars by split: the clips of each class, attacks, speakers, hours, rejects with their shares and reasons,
         and below `measures` mean and quantiles of every measure per class. Splits without clips and rejects are left out.
     """
-    originals = index.filter(pc.equal(index["copy"], 0))
+    originals = _originals(index, DESCRIBED)
     described = {}
     for split in SPLITS:
         clips = originals.filter(pc.equal(originals["split"], split))
@@ -55,29 +59,38 @@ def describe(index: pa.Table, rejects: pa.Table) -> dict[str, dict[str, Any]]:
 
 def measured(index: pa.Table) -> dict[tuple[str, str], pa.Table]:
     """The measures of the labelled originals by (split, class), where there are any."""
-    originals = index.filter(pc.equal(index["copy"], 0))
+    originals = _originals(index, ("split", "label", *MEASURES))
     parts = {
-        (split, name): originals.filter(
+        (split, name): originals.select(list(MEASURES)).filter(
             pc.and_(pc.equal(originals["split"], split), pc.equal(originals["label"], label))
-        ).select(list(MEASURES))
+        )
         for split in SPLITS
         for name, label in CLASSES.items()
     }
     return {key: part for key, part in parts.items() if part.num_rows}
 
 
+def _originals(index: pa.Table, columns: Sequence[str]) -> pa.Table:
+    return index.select(columns).filter(pc.equal(index["copy"], 0))
+
+
+def _value_counts(column: pa.ChunkedArray) -> dict[Any, int]:
+    values, counts = column.value_counts().flatten()
+    return dict(zip(values.to_pylist(), counts.to_pylist(), strict=True))
+
+
 def _describe(clips: pa.Table, refused: pa.Table) -> dict[str, Any]:
-    labels = np.array([-1 if label is None else label for label in clips["label"].to_pylist()], dtype=np.int64)
+    labels = clips["label"].fill_null(-1).to_numpy()
     lost = Counter(refused["label"].to_pylist())
     counts = {name: int(np.count_nonzero(labels == label)) for name, label in CLASSES.items()}
     rejects = {name: lost[label] for name, label in CLASSES.items()}
-    attacks = Counter(attack for attack in clips["attack_id"].to_pylist() if attack is not None)
+    attacks = _value_counts(clips["attack_id"].drop_null())
     labelled = sum(counts.values())
     part: dict[str, Any] = {
         **counts,
         "unlabelled": len(labels) - labelled,
-        "speakers": len(set(clips["speaker_id"].to_pylist()) - {None}),
-        "hours": _rounded(sum(clips["duration_s"].to_pylist()) / 3600),
+        "speakers": len(clips["speaker_id"].drop_null().unique()),
+        "hours": _rounded(sum(clips["duration_s"].to_numpy().tolist()) / 3600),
         "attacks": dict(sorted(attacks.items())),
         "rejects": {**rejects, "unlabelled": lost[None]},
         "reject_share": {

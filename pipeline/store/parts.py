@@ -6,7 +6,7 @@ SHA-256 of the shard's other files, number of rejects, sums over its frames.
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -26,15 +26,15 @@ def encode_part(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def parse_part(data: bytes, where: str) -> pa.Table:
-    """Parses the bytes of a part; `where` names it in errors.
+def parse_part(data: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Parses the bytes of a part, all its columns or the named ones; `where` names it in errors.
 
     Raises:
         StoreError: They are not Parquet.
     """
     try:
         # pq.read_table would import pandas.
-        return pq.ParquetFile(io.BytesIO(data)).read()
+        return pq.ParquetFile(io.BytesIO(data)).read(columns)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{where} is damaged: {error}; run `bonafide store verify`") from error
 

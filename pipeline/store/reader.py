@@ -68,15 +68,19 @@ class FeatureStore:
         self._places: _Places | None = None
 
     @classmethod
-    def open(cls, url: str | Path) -> "FeatureStore":
+    def open(cls, url: str | Path, columns: Sequence[str] | None = None) -> "FeatureStore":
         """Opens a store in a local folder or at `s3://bucket/prefix`.
+
+        Args:
+            url: Where it is.
+            columns: Columns of the index to read; None for all, which examples and `select` need.
 
         Raises:
             StoreError: There is no complete store, it has another format version, or its index is damaged.
         """
         storage = open_storage(url)
         info = read_info(storage)
-        return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA))
+        return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA, columns))
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -242,9 +246,16 @@ def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
     )
 
 
-def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str], str], schema: pa.Schema) -> pa.Table:
-    """Reads the index or the rejects from their parts and checks each against store.json."""
-    tables = [pa.Table.from_batches([], schema)]
+def _read_tables(
+    storage: Storage,
+    info: dict[str, Any],
+    path_of: Callable[[str], str],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
+    """Reads the index or the rejects, or some of their columns, from their parts and checks each against store.json."""
+    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    tables = [pa.Table.from_batches([], chosen)]
     names = [path_of(shard) for shard in _shards(info)]
     for name, data in zip(names, storage.read_each(names), strict=True):
         if file_entry(data) != info["files"][name]:
@@ -252,7 +263,8 @@ def _read_tables(storage: Storage, info: dict[str, Any], path_of: Callable[[str]
                 f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
                 "store; run `bonafide store verify`"
             )
-        tables.append(parse_part(data, storage.url_of(name)).replace_schema_metadata(None))
+        part = parse_part(data, storage.url_of(name), columns)
+        tables.append(part.select(chosen.names).replace_schema_metadata(None))
     return pa.concat_tables(tables)
 
 

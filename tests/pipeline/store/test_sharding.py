@@ -178,3 +178,12 @@ def test_differences_name_the_key_and_both_values() -> None:
         "features.n_mels 80 → 96",
         "new absent → 1",
     ]
+
+
+def test_the_utterances_of_a_shard_are_a_sequence_without_an_object_for_each() -> None:
+    sources = shards_of(manifest_of({"train": 12}), small_params(shards=1))[0].sources
+    names = [f"LA_T_{number:07d}" for number in range(12)]
+    assert [source.utterance_id for source in sources] == names
+    assert (len(sources), sources[3].utterance_id, sources[-1].utterance_id) == (12, names[3], names[-1])
+    assert [source.utterance_id for source in sources[:2]] == names[:2]
+    assert sources == tuple(sources)
