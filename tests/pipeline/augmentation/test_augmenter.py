@@ -19,10 +19,11 @@ from pipeline.augmentation.noise import NoiseKind, NoiseValues
 from pipeline.augmentation.pitch_tempo import PitchTempoValues, stretched_length
 from pipeline.frontends.log_mel import LogMel
 from pipeline.params import load_params
+from tests.support.front_ends import LOG_MEL
 from tests.support.speech import RATE, Waveform, speechlike
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-PARAMS = load_params(REPOSITORY / "params.yaml")
+PARAMS = load_params(REPOSITORY / "params.yaml").model_copy(update={"features": LOG_MEL})
 AUGMENT = PARAMS.augment
 GOLDEN_DRAW = (
     '{"noise":{"babble":["LA_T_39","LA_T_10","LA_T_21"],"kind":"babble","seed":3657337526,"snr_db":23.2206},'

@@ -18,11 +18,12 @@ from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.sharding import assign_shards
 from pipeline.store.writer import write_shard
+from tests.support.front_ends import LOG_MEL
 from tests.support.rates import RATES
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.synthetic_store import PARAMS_FILE, manifest_of
 
-PARAMS = load_params(PARAMS_FILE)
+PARAMS = load_params(PARAMS_FILE).model_copy(update={"features": LOG_MEL})
 # 80 bands of two bytes every 10 ms for two seconds, and 230 bytes around them.
 RECORD_BYTES = 2 * 100 * 80 * 2 + 230
 

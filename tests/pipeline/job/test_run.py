@@ -27,6 +27,7 @@ from pipeline.parameter_file import parse_params
 from pipeline.params import Params
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
+from tests.support.front_ends import LOG_MEL
 from tests.support.small_disk import small_disk
 from tests.support.synthetic_corpus import SAMPLE_RATE, protocol_lines, waveform, write_corpus, write_protocols
 from tests.support.synthetic_store import files_of
@@ -43,7 +44,7 @@ def job_params(root: Path | str, **changes: Any) -> dict[str, Any]:
     content["augment"]["copies"] = 1
     content["data"]["root"] = str(root)
     content["store"]["shards"] = SHARDS
-    content["features"] |= {"n_mels": 24, "max_reject_fraction": 0.0}
+    content["features"] |= LOG_MEL.spectral() | {"n_mels": 24, "max_reject_fraction": 0.0}
     for key, value in changes.items():
         section, _, name = key.partition("__")
         content[section][name] = value
