@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -136,3 +137,14 @@ def test_probe_finds_a_shortcut_where_there_is_one():
     bonafide = np.repeat([True, False], 200)
     assert probes.equal_error_rate(rng.standard_normal(400), bonafide) == pytest.approx(0.5, abs=0.1)
     assert probes.equal_error_rate(rng.standard_normal(400) + 8 * bonafide, bonafide) < 0.02
+
+
+def test_the_store_of_the_sample_has_the_hash_that_the_readme_states(tmp_path, run_bonafide):
+    manifest, store = tmp_path / "manifest.parquet", tmp_path / "features"
+    run_bonafide("manifest", "--root", ROOT, "--params", REPOSITORY / "params.yaml", "--output", manifest)
+    arguments = ("--root", ROOT, "--params", REPOSITORY / "params.yaml", "--manifest", manifest, "--output", store)
+    code, output = run_bonafide("features", *arguments)
+    assert code == 0, output
+    stated = re.search(r"sha256 of the store: ([0-9a-f]{64})", (REPOSITORY / "README.md").read_text(encoding="utf-8"))
+    assert stated is not None
+    assert f"sha256 of the store: {stated[1]}" in " ".join(output.split())
