@@ -24,6 +24,7 @@ from benchmarks.harness import ONE_THREAD, REPOSITORY, installed
 from benchmarks.tables import filled, machine_line, markdown
 
 NAMES = ("audio", "front_end", "augmentation", "job", "profile", "store", "commands", "training", "memory")
+WITHOUT_PASSES = ("memory",)
 RESULTS = REPOSITORY / "reports" / "benchmarks.json"
 PAGE = REPOSITORY / "docs" / "performance.md"
 PACKAGES = (
@@ -91,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
     began = time.monotonic()
     rows, failed = [], []
     for name in arguments.names or available():
-        found = run(name, ["--passes", arguments.passes] if arguments.passes else [])
+        has_passes = name not in WITHOUT_PASSES
+        found = run(name, ["--passes", arguments.passes] if arguments.passes and has_passes else [])
         if found is None:
             failed.append(name)
         rows += [{"benchmark": name, **row} for row in found or []]

@@ -179,7 +179,7 @@ def rows_of(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "name": f"{command}, {what}",
-                    "peer": None,
+                    "peer": "limit",
                     "ratio": value,
                     "spread": None,
                     "target": target,
@@ -210,7 +210,7 @@ def draw(points: list[dict[str, Any]], path: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, nargs="+", default=[4_000, 12_000, 36_000])
-    parser.add_argument("--json", type=Path, help="Write rows and points here.")
+    parser.add_argument("--json", type=Path, help="Write the rows here.")
     parser.add_argument("--plot", type=Path, help="Draw memory and time over the number of clips here, as PNG.")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--prepare", help=argparse.SUPPRESS)
@@ -241,7 +241,7 @@ def main(argv: list[str] | None = None) -> None:
         target = f"{row['target']:.0f} bytes" if row["unit"] else f"{row['target']:.0%}"
         print(f"{row['name']:<36}{value:>12}   target {target}: {'met' if row['met'] else 'missed'}")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows, "points": points}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     if arguments.plot:
         draw(points, arguments.plot)
 

@@ -242,7 +242,7 @@ def measure_gpu(store: FeatureStore, params: TrainParams, steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=1500, help="training clips of the store (default 1500)")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--passes", type=int, default=7, help="passes of each way to read (default 7)")
     parser.add_argument("--examples", type=int, default=640, help="examples per repeat (default 640)")
     parser.add_argument("--steps", type=int, default=10, help="training steps (default 10)")
     parser.add_argument("--gpu", action="store_true", help="measure steps on the GPUs there are")
@@ -252,7 +252,7 @@ def main() -> None:
     params = load_params(REPOSITORY / "params.yaml").train
     with tempfile.TemporaryDirectory() as folder:
         store = write_store(Path(folder) / "store", arguments.clips)
-        rows = compare_input(store, params, arguments.repeats, arguments.examples)
+        rows = compare_input(store, params, arguments.passes, arguments.examples)
         step_s, shares = measure_steps(store, params, arguments.steps)
         note = f"step of {params.batch_size} clips: {1e3 * step_s:.0f} ms, {params.batch_size / step_s:,.0f} examples/s"
         rows.append(row("input wait of a training step", "whole step", shares, TARGET_WAIT, note))
