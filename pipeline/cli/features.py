@@ -137,7 +137,7 @@ def _print_result(output: str, result: "FeaturesResult") -> None:
         rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(result.rejects).items())]
         console.print(table("Rejects", ("reason", "class", "utterances"), rows))
     console.print(f"{result.kept} shards kept, {result.redone} redone in {duration(result.seconds)}")
-    console.print(f"sha256 of the store: {result.info['sha256']}")
+    console.print(f"sha256 of the store: {result.info['sha256']}", soft_wrap=True)
     if result.counts.workers:
         console.print(_workers_line(result.counts.workers))
 
