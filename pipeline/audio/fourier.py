@@ -3,8 +3,9 @@
 Compilers fuse the multiplications and additions of scipy's FFT where the processor has such an instruction (all ARM ones do),
 so its last bits differ there. Here every operation is rounded by itself (`pipeline.audio.compiled`). The algorithm is
 Stockham's, of radix 4 with a pass for every other prime factor (Van Loan, "Computational Frameworks for the Fast Fourier
-Transform", 1992, section 1.7). Eight signals of float64 or sixteen of float32 are transformed side by side; none has an influence on another. A real signal is taken as
-a complex one of half the length, of its even and its odd samples (section 4.3 there).
+Transform", 1992, section 1.7). Eight signals of float64 or sixteen of float32 are transformed side by side; none has an
+influence on another. A real signal is taken as a complex one of half the length, of its even and its odd samples (section 4.3
+there).
 """
 
 import functools

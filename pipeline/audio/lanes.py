@@ -5,7 +5,7 @@ each result is rounded as IEEE 754 says, so it is the same everywhere. In plain 
 only where it can prove that no two arrays overlap.
 """
 
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,import-untyped,no-any-return"
 
 from collections.abc import Callable
 from typing import Any, Final
