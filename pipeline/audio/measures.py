@@ -3,18 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from pipeline.audio import Waveform
-from pipeline.audio.kernels import (
-    cell_energies,
-    frame_levels,
-    peak,
-    percentile,
-    spectral_energy,
-    total,
-    windowed_frames,
-)
+from pipeline.audio.fourier import plan
+from pipeline.audio.frame_spectra import add_energy
+from pipeline.audio.kernels import cell_energies, frame_levels, peak, percentile, total
 from pipeline.audio.level import LOWEST_DB, amplitude_db, power_db
 from pipeline.audio.windows import hann
 
@@ -107,10 +100,8 @@ def _band_edge(waveform: Waveform, sample_rate: int) -> float:
     length = 1 << max(4, round(_EDGE_FRAME_S * sample_rate - 1).bit_length())
     if len(waveform) < length:
         waveform = np.concatenate([waveform, np.zeros(length - len(waveform), np.float32)])
-    frames = np.empty((len(waveform) // length, length))
-    windowed_frames(waveform, hann(length), length, 0, frames)
     energy = np.zeros(1 + length // 2)
-    spectral_energy(scipy.fft.rfft(frames, axis=1), energy)
+    add_energy(waveform, hann(length), plan(length), energy)
     running = np.cumsum(energy[_EDGE_LOWEST_BIN:])
     edge_bin = _EDGE_LOWEST_BIN + int(np.searchsorted(running, _EDGE_ENERGY * running[-1]))
     return float(min((edge_bin + 0.5) * sample_rate / length, sample_rate / 2.0))
