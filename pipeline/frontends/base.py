@@ -98,3 +98,34 @@ class FrontEnd(Protocol):
         Returns:
             float32 [frames, n_bins], in dB, with `n_frames(samples)` frames.
         """
+
+
+class PowerFrontEnd:
+    """What front ends share whose bins are powers at some frequency, in dB.
+
+    Args:
+        params: Of the kind.
+        frequencies: The centre of each bin in Hz, float64 [n_bins].
+    """
+
+    def __init__(self, params: FrontEndParams, frequencies: npt.NDArray[np.float64]) -> None:
+        self._params = params
+        self._frequencies = frequencies
+
+    @property
+    def kind(self) -> str:
+        """The value of `features.kind` that chooses it."""
+        return self._params.kind
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a spectrogram."""
+        return self._params.n_bins
+
+    def bin_axis(self) -> BinAxis:
+        """The centre frequency of each bin in Hz."""
+        return BinAxis("frequency", "Hz", self._frequencies)
+
+    def level_response(self) -> npt.NDArray[np.float32]:
+        """What each bin gains where the waveform is 1 dB louder, float32 [n_bins]: 1 dB."""
+        return np.ones(self.n_bins, np.float32)

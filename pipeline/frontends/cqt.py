@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from pipeline.audio import Waveform
 from pipeline.audio.exact import exact_power
 from pipeline.audio.windows import cosines, hann, sines
-from pipeline.frontends.base import BinAxis, FrontEndParams
+from pipeline.frontends.base import FrontEndParams, PowerFrontEnd
 from pipeline.frontends.level import level_gain
 from pipeline.frontends.spectra import Bands, blocks_of_spectra
 
@@ -88,7 +88,7 @@ class FilterGroup(NamedTuple):
     bands: Bands
 
 
-class Cqt:
+class Cqt(PowerFrontEnd):
     """The constant-Q front end.
 
     Bin k is 10 log10 of |Σ w[n] exp(2πi f n / `sample_rate`) x[t h + n]|² / N, with N = Q `sample_rate` / f and w the Hann window
@@ -99,33 +99,13 @@ class Cqt:
     version: ClassVar[int] = 1
 
     def __init__(self, params: CqtParams) -> None:
-        self._params = params
-        self._frequencies = np.array(
-            [params.f_min * exact_power(2, k / params.bins_per_octave) for k in range(params.n_bins)]
-        )
+        ratios = [exact_power(2, k / params.bins_per_octave) for k in range(params.n_bins)]
+        super().__init__(params, params.f_min * np.array(ratios))
         self.groups = _filter_groups(self._frequencies, params)
-
-    @property
-    def kind(self) -> str:
-        """The value of `features.kind` that chooses it."""
-        return self._params.kind
-
-    @property
-    def n_bins(self) -> int:
-        """Bins of a spectrogram."""
-        return self._params.n_bins
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of the spectrogram of a waveform of `n_samples` samples: frame t is centred on sample t × `hop_length`."""
         return 1 + n_samples // self._params.hop_length
-
-    def bin_axis(self) -> BinAxis:
-        """The centre frequency of each bin in Hz."""
-        return BinAxis("frequency", "Hz", self._frequencies)
-
-    def level_response(self) -> npt.NDArray[np.float32]:
-        """What each bin gains where the waveform is 1 dB louder, float32 [n_bins]: 1 dB."""
-        return np.ones(self.n_bins, np.float32)
 
     def __call__(self, waveform: Waveform) -> npt.NDArray[np.float32]:
         """Computes the spectrogram of a clip, float32 [frames, n_bins], in dB."""

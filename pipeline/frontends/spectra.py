@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from pipeline.audio import Waveform
 from pipeline.audio.windows import hann
-from pipeline.frontends.base import BinAxis, FrontEndParams
+from pipeline.frontends.base import FrontEndParams, PowerFrontEnd
 from pipeline.frontends.level import level_gain
 
 # Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
@@ -110,7 +110,7 @@ def blocks_of_spectra(
         yield rows, scipy.fft.rfft(block, axis=1)
 
 
-class SpectrumFrontEnd:
+class SpectrumFrontEnd(PowerFrontEnd):
     """A front end whose bins are weighted sums of the power of neighbouring FFT bins, in dB.
 
     The power spectrum of a frame is the squared magnitude of the FFT of its Hann-windowed samples, with no scaling by the
@@ -122,33 +122,16 @@ class SpectrumFrontEnd:
     changes nothing in the object, so threads may share it.
     """
 
+    _params: SpectrumParams
+
     def __init__(self, params: SpectrumParams, bands: Bands, frequencies: npt.NDArray[np.float64]) -> None:
-        self._params = params
+        super().__init__(params, frequencies)
         self._bands = bands
-        self._frequencies = frequencies
         self._window = hann(params.win_length)
-
-    @property
-    def kind(self) -> str:
-        """The value of `features.kind` that chooses it."""
-        return self._params.kind
-
-    @property
-    def n_bins(self) -> int:
-        """Bins of a spectrogram."""
-        return self._params.n_bins
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of the spectrogram of a waveform of `n_samples` samples."""
         return n_frames(n_samples, self._params)
-
-    def bin_axis(self) -> BinAxis:
-        """The centre frequency of each bin in Hz."""
-        return BinAxis("frequency", "Hz", self._frequencies)
-
-    def level_response(self) -> npt.NDArray[np.float32]:
-        """What each bin gains where the waveform is 1 dB louder, float32 [n_bins]: 1 dB."""
-        return np.ones(self.n_bins, np.float32)
 
     def __call__(self, waveform: Waveform) -> npt.NDArray[np.float32]:
         """Computes the spectrogram of a clip.
