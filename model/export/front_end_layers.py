@@ -3,16 +3,22 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import keras
-
+from model.export.cqt_layer import CqtLayer
+from model.export.front_end_layer import FrontEndLayer
+from model.export.lfcc_layer import LfccLayer
 from model.export.log_linear_layer import LogLinearLayer
 from model.export.log_mel_layer import LogMelLayer
 from pipeline.frontends import FeatureParams
 
-_LAYERS: Final[Mapping[str, type[keras.layers.Layer]]] = {"log_mel": LogMelLayer, "log_linear": LogLinearLayer}
+_LAYERS: Final[Mapping[str, type[FrontEndLayer]]] = {
+    "log_mel": LogMelLayer,
+    "log_linear": LogLinearLayer,
+    "lfcc": LfccLayer,
+    "cqt": CqtLayer,
+}
 
 
-def front_end_layer(params: FeatureParams, **options: Any) -> keras.layers.Layer:
+def front_end_layer(params: FeatureParams, **options: Any) -> FrontEndLayer:
     """The layer that computes what `pipeline.frontends.make_front_end(params)` does.
 
     Args:

@@ -51,19 +51,22 @@ def evidence_picture(evidence: npt.NDArray[np.floating[Any]], *, for_bona_fide: 
 
 
 def frequency_ticks(params: FeatureParams) -> list[tuple[int, str]]:
-    """Labels of a spectrogram's frequency axis, from its lowest bin to its highest.
+    """Labels of a spectrogram's vertical axis, from its lowest bin to its highest.
 
     Args:
         params: The front end.
 
     Returns:
-        Pairs of (height in per cent of the picture, frequency with its unit).
+        Pairs of (height in per cent of the picture, frequency with its unit or number of the coefficient).
     """
-    frequencies = make_front_end(params).frequencies()
+    axis = make_front_end(params).bin_axis()
     ticks = []
     for height in (0, 50, 100):
-        frequency = frequencies[round(height / 100 * (len(frequencies) - 1))]
-        ticks.append((height, f"{frequency:.0f} Hz" if frequency < 1000 else f"{frequency / 1000:.1f} kHz"))
+        value = axis.values[round(height / 100 * (len(axis.values) - 1))]
+        if axis.unit == "Hz":
+            ticks.append((height, f"{value:.0f} Hz" if value < 1000 else f"{value / 1000:.1f} kHz"))
+        else:
+            ticks.append((height, f"{value:.0f}"))
     return ticks
 
 

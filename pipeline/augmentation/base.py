@@ -3,7 +3,6 @@
 `pipeline.augmentation.augmenter` holds the order of the kinds and gives each its random generator.
 """
 
-import decimal
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,10 +11,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 
 from pipeline.audio import Waveform
+from pipeline.audio.exact import exact_power as exact_power
 
 _DECIMALS = 4
-
-_DECIMAL_ARITHMETIC = decimal.Context(prec=28)
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,3 @@ def between(bounds: tuple[float, float], draw: float) -> float:
     """Maps a draw in [0, 1) evenly to [low, high], rounded to four decimals."""
     low, high = bounds
     return min(max(round(float(low + draw * (high - low)), _DECIMALS), low), high)
-
-
-def exact_power(base: int, exponent: float) -> float:
-    """`base` to the power of `exponent`, with the same result on every processor.
-
-    The power of floats is computed by the system's library, whose last digit depends on the processor.
-    """
-    return float(_DECIMAL_ARITHMETIC.power(base, decimal.Decimal(exponent)))

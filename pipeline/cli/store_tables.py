@@ -49,15 +49,16 @@ def _front_end(store: "FeatureStore") -> str:
     from pipeline.frontends import make_front_end
 
     params = store.features
-    frequencies = make_front_end(params).frequencies()
+    axis = make_front_end(params).bin_axis()
     parameters = ", ".join(
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in params.spectral().items()
         if key != "kind"
     )
+    extent = f"{axis.quantity} {axis.values[0]:.0f} to {axis.values[-1]:.0f} {axis.unit}".rstrip()
     return (
-        f"{params.kind}, version {store.info['front_end_version']}: {params.n_bins} bins at {frequencies[0]:.0f} to "
-        f"{frequencies[-1]:.0f} Hz, a frame every {1000 * params.hop_length / params.sample_rate:g} ms ({parameters})"
+        f"{params.kind}, version {store.info['front_end_version']}: {params.n_bins} bins, {extent}, "
+        f"a frame every {1000 * params.hop_length / params.sample_rate:g} ms ({parameters})"
     )
 
 
@@ -89,22 +90,22 @@ def measures_table(split: str, part: Mapping[str, Any]) -> Table:
 
 
 def bins_table(store: "FeatureStore") -> Table:
-    """Frequency, mean and deviation of about ten bins, evenly spaced."""
+    """What about ten bins, evenly spaced, stand for, their mean and deviation of about ten bins, evenly spaced."""
     from pipeline.frontends import make_front_end
 
     statistics = store.statistics
-    frequencies = make_front_end(store.features).frequencies()
+    axis = make_front_end(store.features).bin_axis()
     rows = [
         (
             number,
-            f"{frequencies[number]:.0f}",
+            f"{axis.values[number]:.0f}",
             f"{statistics.mean[number]:.1f}",
             f"{statistics.deviation[number]:.1f}",
         )
-        for number in range(0, len(frequencies), max(1, len(frequencies) // _SHOWN_BINS))
+        for number in range(0, len(axis.values), max(1, len(axis.values) // _SHOWN_BINS))
     ]
-    title = f"{len(rows)} of {len(frequencies)} bins, {statistics.n_frames:,} frames of train originals"
-    return table(title, ("bin", "frequency, Hz", "mean, dB", "deviation, dB"), rows)
+    title = f"{len(rows)} of {len(axis.values)} bins, {statistics.n_frames:,} frames of train originals"
+    return table(title, ("bin", axis.title, "mean, dB", "deviation, dB"), rows)
 
 
 def findings_table(path: str, findings: "Sequence[Finding]") -> Table:

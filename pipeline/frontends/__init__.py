@@ -9,20 +9,34 @@ from typing import Annotated, Any, Final
 
 from pydantic import Tag
 
-from pipeline.frontends.base import FrontEnd, FrontEndParams
+from pipeline.frontends.base import BinAxis, FrontEnd, FrontEndParams
+from pipeline.frontends.cqt import Cqt, CqtParams
+from pipeline.frontends.lfcc import Lfcc, LfccParams
 from pipeline.frontends.log_linear import LogLinear, LogLinearParams
 from pipeline.frontends.log_mel import LogMel, LogMelParams
 from pipeline.parameter_file import parse_params
 from pipeline.section import Section, by_kind
 
-__all__ = ["FeatureParams", "FrontEnd", "FrontEndParams", "front_end_version", "make_front_end", "parse_features"]
+__all__ = [
+    "BinAxis",
+    "FeatureParams",
+    "FrontEnd",
+    "FrontEndParams",
+    "front_end_version",
+    "make_front_end",
+    "parse_features",
+]
 
 FeatureParams = Annotated[
-    Annotated[LogMelParams, Tag("log_mel")] | Annotated[LogLinearParams, Tag("log_linear")], by_kind("log_mel")
+    Annotated[LogMelParams, Tag("log_mel")]
+    | Annotated[LogLinearParams, Tag("log_linear")]
+    | Annotated[LfccParams, Tag("lfcc")]
+    | Annotated[CqtParams, Tag("cqt")],
+    by_kind("log_mel"),
 ]
 """The section `features`, of the kind that its key `kind` names; `log_mel` where it names none."""
 
-_FRONT_ENDS: Final[Mapping[str, Any]] = {"log_mel": LogMel, "log_linear": LogLinear}
+_FRONT_ENDS: Final[Mapping[str, Any]] = {"log_mel": LogMel, "log_linear": LogLinear, "lfcc": Lfcc, "cqt": Cqt}
 
 
 def make_front_end(params: FeatureParams) -> FrontEnd:

@@ -8,7 +8,6 @@ from bisect import bisect_left, bisect_right
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import model_validator
 
 from pipeline.frontends.spectra import Bands, SpectrumFrontEnd, SpectrumParams
@@ -51,9 +50,5 @@ class LogLinear(SpectrumFrontEnd):
 
     def __init__(self, params: LogLinearParams) -> None:
         fft_bins = np.array(params.band)
-        super().__init__(params, Bands(fft_bins, np.arange(len(fft_bins) + 1), np.ones(len(fft_bins))))
-        self._frequencies = fft_bins * params.sample_rate / params.n_fft
-
-    def frequencies(self) -> npt.NDArray[np.float64]:
-        """The frequency of each FFT bin of the band in Hz, float64 [n_bins]."""
-        return self._frequencies
+        bands = Bands(fft_bins, np.arange(len(fft_bins) + 1), np.ones(len(fft_bins)))
+        super().__init__(params, bands, fft_bins * params.sample_rate / params.n_fft)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.frontends.spectra import Bands, SpectrumFrontEnd, SpectrumParams
+from pipeline.frontends.spectra import SpectrumFrontEnd, SpectrumParams
+from pipeline.frontends.triangles import nonzero_runs, triangles
 
 # Logarithm and exponential in decimal arithmetic are rounded correctly: the corners of the triangles are the same bits on every
 # processor. Those of numpy and of the C library depend on its vector units and on fused multiply-add.
@@ -41,12 +42,7 @@ class LogMel(SpectrumFrontEnd):
     version: ClassVar[int] = 2
 
     def __init__(self, params: LogMelParams) -> None:
-        super().__init__(params, _nonzero_runs(mel_filterbank(params)))
-        self._corners = _corners(params)
-
-    def frequencies(self) -> npt.NDArray[np.float64]:
-        """The peak of each band in Hz, float64 [n_mels]."""
-        return self._corners[1:-1]
+        super().__init__(params, nonzero_runs(mel_filterbank(params)), _corners(params)[1:-1])
 
 
 def hz_to_mel(hz: float) -> float:
@@ -76,13 +72,8 @@ def mel_filterbank(params: LogMelParams) -> npt.NDArray[np.float32]:
     the distance of two FFT bins may be empty and then give the floor.
     """
     corners = _corners(params)
-    bins = np.arange(1 + params.n_fft // 2) * (params.sample_rate / params.n_fft)
-    widths = np.diff(corners)
-    rising = (bins - corners[:-2, None]) / widths[:-1, None]
-    falling = (corners[2:, None] - bins) / widths[1:, None]
-    heights = 2.0 / (corners[2:] - corners[:-2])
-    filters: npt.NDArray[np.float32] = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
-    filters *= heights[:, None]
+    filters = triangles(corners, params)
+    filters *= (2.0 / (corners[2:] - corners[:-2]))[:, None]
     return filters
 
 
@@ -90,10 +81,3 @@ def _corners(params: LogMelParams) -> npt.NDArray[np.float64]:
     """Corners of the triangles in Hz, float64 [n_mels + 2]."""
     lowest, highest = hz_to_mel(params.f_min), hz_to_mel(params.f_max)
     return np.array([mel_to_hz(mel) for mel in np.linspace(lowest, highest, params.n_mels + 2).tolist()])
-
-
-def _nonzero_runs(filters: npt.NDArray[np.float32]) -> Bands:
-    """The weights above 0 of each row; they are next to one another."""
-    used = filters > 0.0
-    lengths = np.where(used.any(axis=1), filters.shape[1] - used[:, ::-1].argmax(axis=1) - used.argmax(axis=1), 0)
-    return Bands(used.argmax(axis=1), np.concatenate([[0], np.cumsum(lengths)]), filters[used].astype(np.float64))

@@ -4,7 +4,8 @@ Frame t is centred on sample t × `hop_length`, with zeros beyond the ends of th
 the power of the FFT bins into the power of their own bins.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ from pydantic import Field, model_validator
 
 from pipeline.audio import Waveform
 from pipeline.audio.windows import hann
-from pipeline.frontends.base import FrontEndParams
+from pipeline.frontends.base import FrontEndParams, PowerFrontEnd
+from pipeline.frontends.level import level_gain
 
 # Samples per block of frames: keeps frames and spectra of a block in a core's cache. No value depends on it.
 _BLOCK_SAMPLES: Final = 1 << 15
@@ -57,57 +59,75 @@ def padded_window(params: SpectrumParams) -> npt.NDArray[np.float64]:
     An odd number of zeros leaves the extra one at the end.
     """
     window = np.zeros(params.n_fft)
-    window[window_span(params)] = hann(params.win_length)
+    start = (params.n_fft - params.win_length) // 2
+    window[start : start + params.win_length] = hann(params.win_length)
     return window
 
 
-def window_span(params: SpectrumParams) -> slice:
-    """The samples of a frame that lie under the window."""
-    start = (params.n_fft - params.win_length) // 2
-    return slice(start, start + params.win_length)
-
-
 class Bands(NamedTuple):
-    """Weighted sums over runs of neighbouring FFT bins, as `pipeline.audio.kernels.band_decibels` takes them.
+    """Weighted sums over runs of neighbouring FFT bins, as the kernels take them.
 
     Attributes:
         first_bins: int [n_bins], the first FFT bin of each run.
         offsets: int [n_bins + 1], where the weights of each run begin in `weights`.
-        weights: float64, the weights of all runs, one after the other.
+        weights: float64 or complex128, the weights of all runs, one after the other.
     """
 
     first_bins: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
+    weights: npt.NDArray[Any]
 
 
-class SpectrumFrontEnd:
+def blocks_of_spectra(
+    waveform: Waveform, window: npt.NDArray[np.float64], n_fft: int, hop_length: int, n_frames: int
+) -> Iterator[tuple[slice, npt.NDArray[np.complex128]]]:
+    """The spectra of the frames of a waveform, some frames at a time.
+
+    Args:
+        waveform: float32 [samples].
+        window: float64, at most `n_fft` values; zeros surround it up to `n_fft`.
+        n_fft: FFT length in samples.
+        hop_length: Samples from frame to frame.
+        n_frames: How many; frame t is centred on sample t × `hop_length`.
+
+    Yields:
+        Which frames, and the FFT of each, complex128 [frames, 1 + n_fft // 2]. The next block replaces the values.
+    """
+    # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
+    import scipy.fft
+
+    from pipeline.audio.kernels import windowed_frames
+
+    start = (n_fft - len(window)) // 2
+    block_frames = max(1, _BLOCK_SAMPLES // n_fft)
+    # Zeros on both sides of the window, which no frame overwrites.
+    frames = np.zeros((min(block_frames, n_frames), n_fft))
+    for first in range(0, n_frames, block_frames):
+        rows = slice(first, min(first + block_frames, n_frames))
+        block = frames[: rows.stop - first]
+        windowed = block[:, start : start + len(window)]
+        windowed_frames(waveform, window, hop_length, start - n_fft // 2 + first * hop_length, windowed)
+        yield rows, scipy.fft.rfft(block, axis=1)
+
+
+class SpectrumFrontEnd(PowerFrontEnd):
     """A front end whose bins are weighted sums of the power of neighbouring FFT bins, in dB.
 
     The power spectrum of a frame is the squared magnitude of the FFT of its Hann-windowed samples, with no scaling by the
     length or the window. A bin is 10 log10(sum of weight × power), at least `floor_db`. No value depends on another frame's
-    samples.
+    samples, unless `level_dbfs` scales the clip as a whole.
 
     The arithmetic is float64, the result float32. Every sum runs in the order of the FFT bins, without BLAS, and the logarithm
     is the kernel's own: the result depends neither on the number of threads nor on the processor's vector units. A call
     changes nothing in the object, so threads may share it.
     """
 
-    def __init__(self, params: SpectrumParams, bands: Bands) -> None:
-        self._params = params
+    _params: SpectrumParams
+
+    def __init__(self, params: SpectrumParams, bands: Bands, frequencies: npt.NDArray[np.float64]) -> None:
+        super().__init__(params, frequencies)
         self._bands = bands
         self._window = hann(params.win_length)
-        self._block_frames = max(1, _BLOCK_SAMPLES // params.n_fft)
-
-    @property
-    def kind(self) -> str:
-        """The value of `features.kind` that chooses it."""
-        return self._params.kind
-
-    @property
-    def n_bins(self) -> int:
-        """Bins of a spectrogram."""
-        return self._params.n_bins
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of the spectrogram of a waveform of `n_samples` samples."""
@@ -122,23 +142,11 @@ class SpectrumFrontEnd:
         Returns:
             float32 [frames, n_bins], in dB, with `n_frames(samples)` frames.
         """
-        # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
-        import scipy.fft
-
-        from pipeline.audio.kernels import band_decibels, windowed_frames
+        from pipeline.audio.kernels import band_decibels
 
         params = self._params
-        span = window_span(params)
-        first_sample = span.start - params.n_fft // 2
-        spectrogram = np.empty((self.n_frames(len(waveform)), self.n_bins), dtype=np.float32)
-        # Zeros on both sides of the window, which no frame overwrites.
-        frames = np.zeros((min(self._block_frames, len(spectrogram)), params.n_fft))
-        for start in range(0, len(spectrogram), self._block_frames):
-            block = spectrogram[start : start + self._block_frames]
-            windowed = frames[: len(block), span]
-            windowed_frames(
-                waveform, self._window, params.hop_length, first_sample + start * params.hop_length, windowed
-            )
-            spectra = scipy.fft.rfft(frames[: len(block)], axis=1)
-            band_decibels(spectra, *self._bands, params.floor_db, block)
+        spectrogram = np.empty((self.n_frames(len(waveform)), len(self._bands.first_bins)), dtype=np.float32)
+        window = self._window * level_gain(waveform, params)
+        for rows, spectra in blocks_of_spectra(waveform, window, params.n_fft, params.hop_length, len(spectrogram)):
+            band_decibels(spectra, *self._bands, params.floor_db, spectrogram[rows])
         return spectrogram

@@ -57,11 +57,11 @@ def draw_spectrogram(axis: Any, example: Example, features: FeatureParams, **lim
 
 
 def label_bins(axis: Any, features: FeatureParams) -> None:
-    """Labels the vertical axis of a spectrogram, on which bin i is at i, with frequencies."""
-    frequencies = make_front_end(features).frequencies()
-    ticks = np.linspace(0, len(frequencies) - 1, min(6, len(frequencies))).astype(int)
-    axis.set_yticks(ticks, [f"{frequencies[tick]:.0f}" for tick in ticks])
-    axis.set_ylabel("frequency, Hz")
+    """Labels the vertical axis of a spectrogram, on which bin i is at i, with what the bins stand for."""
+    bins = make_front_end(features).bin_axis()
+    ticks = np.linspace(0, len(bins.values) - 1, min(6, len(bins.values))).astype(int)
+    axis.set_yticks(ticks, [f"{bins.values[tick]:.0f}" for tick in ticks])
+    axis.set_ylabel(bins.title)
 
 
 def plot_store(store: FeatureStore, path: Path) -> None:
@@ -96,8 +96,8 @@ def _plot_attacks(axis: Any, originals: pa.Table) -> None:
 
 
 def _plot_bins(axis: Any, store: FeatureStore) -> None:
-    statistics, frequencies = store.statistics, make_front_end(store.features).frequencies()
-    axis.plot(frequencies, statistics.mean, color="black")
+    statistics, bins = store.statistics, make_front_end(store.features).bin_axis()
+    axis.plot(bins.values, statistics.mean, color="black")
     low, high = statistics.mean - statistics.deviation, statistics.mean + statistics.deviation
-    axis.fill_between(frequencies, low, high, color="black", alpha=0.15)
-    axis.set(xlabel="frequency, Hz", ylabel="mean ± deviation of train, dB")
+    axis.fill_between(bins.values, low, high, color="black", alpha=0.15)
+    axis.set(xlabel=bins.title, ylabel="mean ± deviation of train, dB")

@@ -8,25 +8,38 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from pipeline.frontends import FeatureParams, FrontEnd
+from pipeline.frontends import FeatureParams, FrontEnd, make_front_end
+from pipeline.frontends.cqt import CqtParams
+from pipeline.frontends.lfcc import LfccParams
 from pipeline.frontends.log_linear import LogLinearParams
 from pipeline.frontends.log_mel import LogMelParams
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _COMMON: dict[str, Any] = {
     "sample_rate": 16000,
-    "n_fft": 512,
-    "win_length": 400,
     "hop_length": 160,
     "floor_db": -100.0,
     "min_duration_s": 0.1,
     "silence_db": -80.0,
     "max_reject_fraction": 0.01,
 }
-LOG_MEL = LogMelParams(**_COMMON, n_mels=80, f_min=20.0, f_max=8000.0)
-LOG_LINEAR = LogLinearParams(kind="log_linear", **_COMMON, f_min=125.0, f_max=7000.0)
+_STFT: dict[str, Any] = {**_COMMON, "n_fft": 512, "win_length": 400}
+LOG_MEL = LogMelParams(**_STFT, n_mels=80, f_min=20.0, f_max=8000.0)
+LOG_LINEAR = LogLinearParams(kind="log_linear", **_STFT, f_min=125.0, f_max=7000.0)
+LFCC = LfccParams(kind="lfcc", **_STFT, f_min=0.0, f_max=8000.0, n_filters=20, n_coefficients=16, deltas=2)
+CQT = CqtParams(kind="cqt", **_COMMON, f_min=125.0, f_max=7000.0, bins_per_octave=12)
 SHORT_WINDOW = LOG_LINEAR.model_copy(update={"n_fft": 128, "win_length": 80, "hop_length": 40})
-EVERY_KIND = {params.kind: params for params in (LOG_MEL, LOG_LINEAR)}
+EVERY_KIND = {params.kind: params for params in (LOG_MEL, LOG_LINEAR, LFCC, CQT)}
+AT_LEVEL = {f"{kind} at -26 dB": params.model_copy(update={"level_dbfs": -26.0}) for kind, params in EVERY_KIND.items()}
+
+
+def digests() -> str:
+    """A line per kind, as recorded and at a level, with the SHA-256 of its values; to compare processes."""
+    waveform = synthetic(30_000)
+    return "".join(
+        f"{name} {hashlib.sha256(make_front_end(params)(waveform).astype(np.float16).tobytes()).hexdigest()}\n"
+        for name, params in {**EVERY_KIND, **AT_LEVEL}.items()
+    )
 
 
 def synthetic(n_samples: int = 3200) -> npt.NDArray[np.float32]:
@@ -94,3 +107,7 @@ def require_golden_values(front_end: FrontEnd, name: str) -> None:
         f"{(steps > 0.0).mean():.1%} of the values). If that is meant, raise the version of the front end, which makes every "
         f"older feature store stale, and save the new values as {file.replace(f'v{front_end.version}', 'v<version>')}"
     )
+
+
+if __name__ == "__main__":
+    print(digests(), end="")

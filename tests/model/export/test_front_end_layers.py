@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from model.export.front_end_layers import front_end_layer
 from pipeline.frontends import FeatureParams, make_front_end
-from tests.support.front_ends import EVERY_KIND, LOG_LINEAR, LOG_MEL, SHORT_WINDOW
+from tests.support.front_ends import AT_LEVEL, CQT, EVERY_KIND, LFCC, LOG_LINEAR, LOG_MEL, SHORT_WINDOW
 
 TOLERANCE_DB = 0.01
 
-every_kind = pytest.mark.parametrize("params", EVERY_KIND.values(), ids=EVERY_KIND)
+_KINDS = {**EVERY_KIND, **AT_LEVEL}
+every_kind = pytest.mark.parametrize("params", _KINDS.values(), ids=_KINDS)
 
 
 def difference(waveform: np.ndarray, params: FeatureParams) -> float:
@@ -71,16 +72,41 @@ def test_it_agrees_whatever_the_parameters(n_fft: int, hop_length: int, n_mels: 
     ("n_fft", "win_length", "hop_length"), [(128, 80, 40), (512, 400, 160), (1024, 1024, 256), (2048, 1000, 500)]
 )
 @pytest.mark.parametrize(
-    "base", [LOG_MEL.model_copy(update={"n_mels": 40}), SHORT_WINDOW], ids=["log_mel", "log_linear"]
+    "base",
+    [LOG_MEL.model_copy(update={"n_mels": 40}), SHORT_WINDOW, LFCC],
+    ids=lambda params: params.kind,
 )
 def test_it_agrees_for_short_and_long_windows(
     base: FeatureParams, n_fft: int, win_length: int, hop_length: int, sample_corpus: Path
 ) -> None:
-    window = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length}
+    window = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length, "level_dbfs": -26.0}
     params = base.model_copy(update={**window, "f_min": 125.0, "f_max": 7000.0})
     clip = min(sample_corpus.rglob("*.flac"))
 
     assert difference(soundfile.read(clip, dtype="float32")[0], params) < TOLERANCE_DB
+
+
+@pytest.mark.parametrize(
+    ("f_min", "bins_per_octave", "hop_length"), [(62.5, 24, 64), (300.0, 5, 200), (125.0, 12, 160)]
+)
+def test_the_constant_q_layer_agrees_whatever_the_filters(
+    f_min: float, bins_per_octave: int, hop_length: int, sample_corpus: Path
+) -> None:
+    params = CQT.model_copy(update={"f_min": f_min, "bins_per_octave": bins_per_octave, "hop_length": hop_length})
+    clip = min(sample_corpus.rglob("*.flac"))
+
+    assert difference(soundfile.read(clip, dtype="float32")[0], params) < TOLERANCE_DB
+
+
+@every_kind
+@pytest.mark.parametrize("change_db", [-20.0, 20.0])
+def test_at_a_level_the_loudness_of_a_recording_makes_no_difference(params: FeatureParams, change_db: float) -> None:
+    clip = 0.05 * np.random.default_rng(4).standard_normal((1, 9000)).astype(np.float32)
+    layer = front_end_layer(params.model_copy(update={"level_dbfs": -26.0}))
+
+    changed = layer(clip * np.float32(10.0 ** (change_db / 20.0)))
+
+    assert np.allclose(layer(clip), changed, atol=2e-3)
 
 
 @every_kind

@@ -56,7 +56,7 @@ def test_the_bins_from_f_min_to_f_max_are_kept_both_included(
     f_min: float, f_max: float, lowest: float, highest: float, n_bins: int
 ) -> None:
     front_end = LogLinear(SHORT_WINDOW.model_copy(update={"f_min": f_min, "f_max": f_max}))
-    frequencies = front_end.frequencies()
+    frequencies = front_end.bin_axis().values
     assert (frequencies[0], frequencies[-1], len(frequencies), front_end.n_bins) == (lowest, highest, n_bins, n_bins)
     assert front_end(np.zeros(4000, np.float32)).shape == (101, n_bins)
 

@@ -183,6 +183,12 @@ def test_a_parameter_at_its_default_is_not_part_of_the_fingerprint() -> None:
     assert Config.current(LOG_LINEAR, PARAMS.augment).features["kind"] == "log_linear"
 
 
+def test_a_level_is_told_as_a_key_that_an_older_store_lacks(folder: Path) -> None:
+    assert "level_dbfs" not in Config.current(PARAMS.features, PARAMS.augment).features
+    plan = resume_plan(folder, params=with_features(level_dbfs=-26.0))
+    assert plan.changes == ["features.level_dbfs absent → -26.0"]
+
+
 def test_run_stopped_after_a_change_of_parameters_still_discards_all_of_the_old(folder: Path, tmp_path: Path) -> None:
     params = with_features(n_mels=6)
     plan = resume_plan(folder, params=params)
