@@ -72,60 +72,11 @@ def decibels(power: Any, floor_db: float) -> Any:
 
 
 @compiled
-def band_decibels(spectra: Any, first_bins: Any, offsets: Any, weights: Any, floor_db: float, out: Any) -> None:
-    """Weighted sums of spectral power in dB, for bands that are narrow runs of bins.
-
-    Args:
-        spectra: complex128 [frames, bins].
-        first_bins: int [bands], the first bin of each band.
-        offsets: int [bands + 1], where each band's weights begin in `weights`.
-        weights: float64, the weights of all bands, one after the other.
-        floor_db: Lowest value of the result.
-        out: float [frames, bands], receives 10 log10 of the sum over i of weights[offset + i] |spectrum[first + i]|².
-    """
-    n_rows, n_bins = spectra.shape
-    n_bands = len(first_bins)
-    # Eight rows at once: the sums of one row depend on each other, those of eight rows fill a vector unit.
-    powers = np.zeros((n_bins, 8))
-    totals = np.zeros((n_bands, 8))
-    values = totals.reshape(-1)
-    for first_row in range(0, n_rows, 8):
-        rows = min(8, n_rows - first_row)
-        for row in range(rows):
-            spectrum = spectra[first_row + row]
-            for k in range(n_bins):
-                value = spectrum[k]
-                powers[k, row] = value.real * value.real + value.imag * value.imag
-        for band in range(n_bands):
-            band_weights = weights[offsets[band] : offsets[band + 1]]
-            band_powers = powers[first_bins[band] : first_bins[band] + len(band_weights)]
-            total = totals[band]
-            total[:] = 0.0
-            for i in range(len(band_weights)):
-                for row in range(8):
-                    total[row] += band_weights[i] * band_powers[i, row]
-        for i in range(len(values)):
-            values[i] = decibels(values[i], floor_db)
-        for row in range(rows):
-            for band in range(n_bands):
-                out[first_row + row, band] = totals[band, row]
-
-
-@compiled
-def spectral_energy(spectra: Any, out: Any) -> None:
-    """Adds the power of every bin over all frames of `spectra`, complex [frames, bins], to `out`, float64 [bins]."""
-    for row in range(spectra.shape[0]):
-        spectrum = spectra[row]
-        for k in range(len(out)):
-            value = spectrum[k]
-            out[k] += value.real * value.real + value.imag * value.imag
-
-
-@compiled
 def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
     """Sums of squares of adjacent cells, one for each value of `out` (float64); the last cell extends to the end."""
     n_cells = len(out)
-    # Eight cells at once, as in `band_decibels`. The last one, which may be longer, is left to the loop below.
+    # Eight cells at once: the sums of one cell depend on each other, those of eight fill a vector unit. The last one, which
+    # may be longer, is left to the loop below.
     n_abreast = (n_cells - 1) // 8 * 8
     totals = np.zeros(8)
     for first in range(0, n_abreast, 8):

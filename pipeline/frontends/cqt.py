@@ -147,7 +147,7 @@ def _filter_spectrum(frequency: float, length: float, n_fft: int) -> npt.NDArray
     Returns:
         complex128 [1 + n_fft // 2]; what the filter passes of negative frequencies is left out, as librosa does.
     """
-    import scipy.fft
+    from pipeline.audio.fourier import rfft
 
     samples = np.arange(math.floor(-length / 2), math.floor(length / 2))
     # The samples of a Hann window add up to half their number.
@@ -155,7 +155,7 @@ def _filter_spectrum(frequency: float, length: float, n_fft: int) -> npt.NDArray
     taps = np.zeros(n_fft, np.complex128)
     taps.real[n_fft // 2 + samples] = envelope * cosines(samples * frequency)
     taps.imag[n_fft // 2 + samples] = envelope * sines(samples * frequency)
-    spectrum: npt.NDArray[np.complex128] = scipy.fft.fft(taps)[: 1 + n_fft // 2]
+    spectrum: npt.NDArray[np.complex128] = rfft(taps.real[np.newaxis])[0] + 1j * rfft(taps.imag[np.newaxis])[0]
     return spectrum.conj() / n_fft
 
 

@@ -85,7 +85,7 @@ def filter_decibels(spectra: Any, first_bins: Any, offsets: Any, weights: Any, f
         out: float [frames, filters], receives 10 log10 of |sum over i of weights[offset + i] spectrum[first + i]|².
     """
     n_rows, n_bins = spectra.shape
-    # Eight rows at once, as in `pipeline.audio.kernels.band_decibels`.
+    # Eight rows at once: the sums of one row depend on each other, those of eight fill a vector unit.
     real, imaginary = np.zeros((n_bins, 8)), np.zeros((n_bins, 8))
     sums = np.zeros((2, 8))
     for first_row in range(0, n_rows, 8):

@@ -24,13 +24,13 @@ class SpectrumParams(FrontEndParams):
     """Framing, window and band of a short-time spectrum.
 
     Attributes:
-        n_fft: FFT length in samples, at least `win_length`.
+        n_fft: FFT length in samples, an even number, at least `win_length`.
         win_length: Window length in samples.
         f_min: Lowest frequency in Hz.
         f_max: Highest frequency in Hz, at most half the sample rate.
     """
 
-    n_fft: int = Field(ge=32, le=16384)
+    n_fft: int = Field(ge=32, le=16384, multiple_of=2)
     win_length: int = Field(ge=16, le=16384)
     f_min: float = Field(ge=0.0)
     f_max: float = Field(gt=0.0)
@@ -93,9 +93,8 @@ def blocks_of_spectra(
     Yields:
         Which frames, and the FFT of each, complex128 [frames, 1 + n_fft // 2]. The next block replaces the values.
     """
-    # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
-    import scipy.fft
-
+    # Imported here: whoever reads parameters imports this module, and numba takes half a second.
+    from pipeline.audio.fourier import rfft
     from pipeline.audio.kernels import windowed_frames
 
     start = (n_fft - len(window)) // 2
@@ -107,7 +106,7 @@ def blocks_of_spectra(
         block = frames[: rows.stop - first]
         windowed = block[:, start : start + len(window)]
         windowed_frames(waveform, window, hop_length, start - n_fft // 2 + first * hop_length, windowed)
-        yield rows, scipy.fft.rfft(block, axis=1)
+        yield rows, rfft(block)
 
 
 class SpectrumFrontEnd(PowerFrontEnd):
@@ -142,11 +141,13 @@ class SpectrumFrontEnd(PowerFrontEnd):
         Returns:
             float32 [frames, n_bins], in dB, with `n_frames(samples)` frames.
         """
-        from pipeline.audio.kernels import band_decibels
+        from pipeline.audio.fourier import plan
+        from pipeline.audio.frame_spectra import band_decibels
 
         params = self._params
         spectrogram = np.empty((self.n_frames(len(waveform)), len(self._bands.first_bins)), dtype=np.float32)
         window = self._window * level_gain(waveform, params)
-        for rows, spectra in blocks_of_spectra(waveform, window, params.n_fft, params.hop_length, len(spectrogram)):
-            band_decibels(spectra, *self._bands, params.floor_db, spectrogram[rows])
+        band_decibels(
+            waveform, window, params.hop_length, plan(params.n_fft), *self._bands, params.floor_db, spectrogram
+        )
         return spectrogram

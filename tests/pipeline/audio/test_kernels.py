@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.audio.fourier import plan
+from pipeline.audio.frame_spectra import add_energy
 from pipeline.audio.kernels import (
     cell_energies,
     decibels,
     mean_of_channels,
     peak,
     percentile,
-    spectral_energy,
     total,
     windowed_frames,
 )
@@ -91,11 +92,12 @@ def test_frames_are_those_of_a_signal_with_zeros_around_it(
         assert np.array_equal(frame, padded[start : start + length] * window)
 
 
-def test_energy_of_a_spectrum_is_the_sum_over_its_frames() -> None:
-    parts = np.random.default_rng(0).standard_normal((2, 11, 33))
-    spectra, energy = parts[0] + 1j * parts[1], np.zeros(33)
-    spectral_energy(spectra, energy)
-    np.testing.assert_allclose(energy, (np.abs(spectra) ** 2).sum(axis=0), rtol=1e-13)
+@pytest.mark.parametrize("n_samples", [64, 127, 64 * 8, 64 * 19 + 5])
+def test_energy_is_the_sum_over_the_adjacent_frames_within_the_signal(n_samples: int) -> None:
+    signal, window, energy = noise(n_samples), hann(64), np.zeros(33)
+    frames = signal[: n_samples // 64 * 64].reshape(-1, 64) * window
+    add_energy(signal, window, plan(64), energy)
+    np.testing.assert_allclose(energy, (np.abs(np.fft.rfft(frames)) ** 2).sum(axis=0), rtol=1e-12, atol=1e-15)
 
 
 @given(samples=st.lists(st.floats(width=32), min_size=1, max_size=70))
