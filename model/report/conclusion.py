@@ -28,7 +28,7 @@ def conclude(metrics: Mapping[str, Any], split: str, unseen: bool) -> Conclusion
     """The conclusion from one split.
 
     Args:
-        metrics: Of the split, as in metrics.json.
+        metrics: Of the split, as in details.json.
         split: "eval" or "dev".
         unseen: True if none of its attacks was in the training data.
     """

@@ -36,7 +36,7 @@ class Headline:
     """A metric on each split.
 
     Attributes:
-        name: Its name in metrics.json.
+        name: Its name in details.json.
         info: Title, unit, direction and meaning.
         values: Values by split.
     """

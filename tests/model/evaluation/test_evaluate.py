@@ -28,7 +28,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, trained: Trained, bundle: B
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    content: dict[str, Any] = json.loads((folder / "details.json").read_text())
     return content
 
 

@@ -62,14 +62,14 @@ def changed_metrics(material: Material, folder: Path, change: dict[str, Any]) ->
     """A copy of the evaluation with other metrics of eval."""
     evaluation = folder / "evaluation"
     shutil.copytree(material.sources.evaluation, evaluation)
-    metrics = json.loads((evaluation / "metrics.json").read_text())
+    metrics = json.loads((evaluation / "details.json").read_text())
     metrics["eval"] |= change
-    write_json(evaluation / "metrics.json", metrics)
+    write_json(evaluation / "details.json", metrics)
     return evaluation
 
 
 def test_the_page_says_the_verdict_and_the_numbers(elements: Elements, material: Material) -> None:
-    metrics = json.loads((material.sources.evaluation / "metrics.json").read_text())["eval"]
+    metrics = json.loads((material.sources.evaluation / "details.json").read_text())["eval"]
 
     assert "this detector confuses" in elements.text
     for name in ("eer", "eer_ci95_high", "balanced_accuracy"):
