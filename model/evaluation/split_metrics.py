@@ -90,8 +90,8 @@ def tracked(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, flo
     found: dict[str, dict[str, float]] = {}
     for split, names in _TRACKED.items():
         figures = metrics.get(split, {})
-        chosen = {name: figures[name] for name in ("n_trials",) if figures and "eer" not in figures}
-        chosen |= {name: figures[name] for name in names if name in figures}
+        wanted = names if "eer" in figures else ("n_trials",)
+        chosen = {name: figures[name] for name in wanted if name in figures}
         if split == "eval":
             parts = {key: figures.get(part, {}) for part, key in _TRACKED_PARTS.items()}
             chosen |= {key: part["eer"] for key, part in parts.items() if "eer" in part}
