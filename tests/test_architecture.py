@@ -46,7 +46,7 @@ MODEL = {
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",
-        "errors files store",
+        "corpus errors files store",
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",

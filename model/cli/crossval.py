@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.artifacts import CROSSVAL_METRICS_FILE
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
 from pipeline.cli.options import ParamsOption, StoreOption
 
@@ -29,13 +28,11 @@ def crossval(
     """
     from model.params import load_params
     from pipeline.cli.console import console, progress_bar, results
-    from pipeline.files import write_json
 
     loaded = load_params(params)
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Folds", total=None, note="loading TensorFlow")
-        from model.training.crossval import cross_validate
-        from model.training.held_out import write_held_out
+        from model.training.crossval import cross_validate, write_crossval
         from pipeline.store import FeatureStore
 
         def progress_of(fold: int, attacks: "Sequence[str]") -> "Progressed":
@@ -46,8 +43,7 @@ def crossval(
             return progressed
 
         result = cross_validate(FeatureStore.open(store), loaded.train, loaded.crossval, progress_of)
-        write_held_out(result.trials, output)
-        write_json(report / CROSSVAL_METRICS_FILE, result.metrics)
+        write_crossval(result, output, report)
     if result.metrics["folds"]:
         results().print(_table(result.metrics))
     else:

@@ -99,8 +99,7 @@ def evaluate(
     if not trials:
         raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
     _remove_earlier(output)
-    development = bundle.development
-    band = abstain_band(development.bonafide, development.spoof, params.abstain_error_rate)
+    band = abstain_band(bundle.development.bonafide, bundle.development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
     trained = trained_attacks(store)
     result = EvaluationResult({"abstain_band": asdict(band)}, [], [])
@@ -126,8 +125,7 @@ def evaluate(
             write_json(output / plot_file(split, name), records)
         result.metrics[split] = figures
     draw_examples(store, output / EXAMPLES_PICTURE)
-    write_json(output / DETAILS_FILE, result.metrics)
-    write_json(output / METRICS_FILE, tracked(result.metrics))
+    _write_metrics(output, result.metrics)
     return result
 
 
@@ -191,6 +189,12 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
     save_png(figure, target)
+
+
+def _write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes details.json with all metrics, and metrics.json with the few that DVC tracks."""
+    write_json(output / DETAILS_FILE, metrics)
+    write_json(output / METRICS_FILE, tracked(metrics))
 
 
 def _remove_earlier(output: Path) -> None:

@@ -6,21 +6,24 @@ of these attacks and the bona fide clips of dev. Copy-synthesis twins are made o
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.artifacts import CROSSVAL_METRICS_FILE
 from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.metrics import ScoreTable, by_attack, eer, without_twins
 from model.params import CrossvalParams, TrainParams
 from model.scoring.scorer import ClipScorer, split_trials
 from model.training.callbacks import Progressed
-from model.training.held_out import SCHEMA, HeldOutTrials
+from model.training.held_out import SCHEMA, HeldOutTrials, write_held_out
 from model.training.train import fit_network
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
+from pipeline.files import write_json
 from pipeline.store import FeatureStore
 
 
@@ -76,6 +79,12 @@ def cross_validate(
         ]
     trials = HeldOutTrials(pa.Table.from_pylist(rows, schema=SCHEMA), store.config_fingerprint)
     return CrossvalResult(trials, _metrics({fold: trials.table(fold) for fold in trials.folds}, found), note)
+
+
+def write_crossval(result: CrossvalResult, output: Path, report: Path) -> None:
+    """Writes the held-out scores to `output` and metrics.json to `report`."""
+    write_held_out(result.trials, output)
+    write_json(report / CROSSVAL_METRICS_FILE, result.metrics)
 
 
 def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]]:
