@@ -17,7 +17,7 @@ from model.metrics.errors import MetricsError, enumerate_some
 from model.metrics.rates import FloatArray
 from model.metrics.score_files import ScoreFile
 
-RIDGE: Final = 1e-3
+RIDGE: Final = 1e-5
 """Keeps the weights of systems that give nearly the same scores finite and alike."""
 
 
