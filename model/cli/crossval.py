@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model.training.callbacks import Progressed
-    from model.training.epoch_metrics import Epoch
 
 
 def crossval(
@@ -36,7 +35,7 @@ def crossval(
         from pipeline.store import FeatureStore
 
         def progress_of(fold: int, attacks: "Sequence[str]") -> "Progressed":
-            def progressed(steps: int, total_steps: int, epoch: int, best: "Epoch | None") -> None:
+            def progressed(steps: int, total_steps: int, *_epoch: object) -> None:
                 note = f"without {', '.join(attacks)}"
                 bar.update(task, description=f"Fold {fold}", completed=steps, total=total_steps, note=note)
 

@@ -68,8 +68,7 @@ def cross_validate(
         note = "no leave-attacks-out: train and dev have fewer than two attacks in common"
     rows: list[dict[str, Any]] = []
     for number, attacks in enumerate(found, 1):
-        fitted = fit_network(without_attacks(store, attacks), params, progress_of(number, attacks))
-        scorer = ClipScorer(fitted.network)
+        scorer = ClipScorer(fit_network(without_attacks(store, attacks), params, progress_of(number, attacks)))
         logits = scorer.logits(scoring_batches(store, "dev", scorer.n_frames, params.batch_size))
         columns = ("utterance_id", "speaker_id", "attack_id", "label")
         rows += [
@@ -90,7 +89,7 @@ def write_crossval(result: CrossvalResult, output: Path, report: Path) -> None:
 def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]]:
     """The attacks of each fold, as sorted ids; attacks that dev does not have are never left out.
 
-    There are at most as many folds as attacks, and none where an attack that is left out would leave no other to train on.
+    If they are dealt, there are at most as many folds as attacks, and none with fewer than two attacks.
 
     Raises:
         ModelError: `leave_out` names an attack that is not in both train and dev, names one twice, or leaves no other.

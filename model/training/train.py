@@ -7,6 +7,7 @@ deterministic kernels, and nothing written tells the time.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 import tensorflow as tf
@@ -57,7 +58,7 @@ class TrainingResult:
     calibrated_on: Mapping[str, int]
 
 
-def _ignore(steps: int, total_steps: int, epoch: int, best: Epoch | None) -> None:
+def _ignore(steps: int, total_steps: int, *_epoch: object) -> None:
     """Reports no progress."""
 
 
@@ -89,77 +90,72 @@ def train(
     """
     if held_out is not None:
         held_out.require_store(store)
-    report.mkdir(parents=True, exist_ok=True)
-    with Live(str(report), dvcyaml=None, report=None, save_dvc_exp=False) as live:
-        fitted = fit_network(store, params, progressed, live)
-        best = fitted.best
-        live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}
-    bundle = calibrated_bundle(fitted.network, store, params, best.number, held_out)
+    _prepare(store, params)
+    network, best, epochs = _fitted(store, params, report, progressed)
+    bundle = calibrated_bundle(network, store, params, best.number, held_out)
     save_bundle(bundle, output)
-    picture = draw_network(fitted.network, report / NETWORK_PICTURE)
-    return TrainingResult(best, fitted.epochs, bundle.threshold, picture, bundle.calibrated_on)
+    picture = draw_network(network, report / NETWORK_PICTURE)
+    return TrainingResult(best, epochs, bundle.threshold, picture, bundle.calibrated_on)
 
 
-@dataclass(frozen=True, eq=False)
-class FittedNetwork:
-    """A network after its training.
-
-    Attributes:
-        network: In float32, with the weights that were kept.
-        best: The epoch whose weights were kept.
-        epochs: Epochs run.
-    """
-
-    network: keras.Model
-    best: Epoch
-    epochs: int
-
-
-def fit_network(
-    store: FeatureStore, params: TrainParams, progressed: Progressed = _ignore, live: Live | None = None
-) -> FittedNetwork:
-    """Trains a network; writes nothing but the curves.
+def fit_network(store: FeatureStore, params: TrainParams, progressed: Progressed = _ignore) -> keras.Model:
+    """Trains a network and keeps no file of it.
 
     Args:
         store: The feature store or a selection of it, with both classes in train and dev.
         params: Network and training.
         progressed: Called after every step.
-        live: Where the curves are logged, if anywhere.
 
     Raises:
         CorpusError: Train or dev lacks a class.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged.
     """
+    _prepare(store, params)
+    with TemporaryDirectory() as folder:
+        return _fitted(store, params, Path(folder), progressed)[0]
+
+
+def _prepare(store: FeatureStore, params: TrainParams) -> None:
     for split in ("train", "dev"):
         count_classes(store, split)
     keras.utils.set_random_seed(params.seed)
     if params.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def _fitted(
+    store: FeatureStore, params: TrainParams, report: Path, progressed: Progressed
+) -> tuple[keras.Model, Epoch, int]:
+    """The network with the weights that are kept, the epoch that they are of, and the number of epochs."""
     steps = whole_executions(steps_per_epoch(store, params.batch_size), params.steps_per_execution)
     network, train_logits = compiled_network(store, params, steps)
-    evaluation = EvaluateEpochs(train_logits, store, params.batch_size)
-    kept = KeepBestWeights(evaluation)
-    callbacks = [
-        evaluation,
-        kept,
-        keras.callbacks.EarlyStopping("dev_eer", patience=params.patience, mode="min"),
-        *([LogEpochs(live, evaluation)] if live else []),
-        ReportProgress(progressed, evaluation),
-    ]
-    network.fit(
-        training_batches(store, params),
-        epochs=params.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=params.epochs, steps=steps),
-    )
-    best = evaluation.best
-    assert best is not None  # there is at least one epoch
+    report.mkdir(parents=True, exist_ok=True)
+    with Live(str(report), dvcyaml=None, report=None, save_dvc_exp=False) as live:
+        evaluation = EvaluateEpochs(train_logits, store, params.batch_size)
+        kept = KeepBestWeights(evaluation)
+        callbacks = [
+            evaluation,
+            kept,
+            keras.callbacks.EarlyStopping("dev_eer", patience=params.patience, mode="min"),
+            LogEpochs(live, evaluation),
+            ReportProgress(progressed, evaluation),
+        ]
+        network.fit(
+            training_batches(store, params),
+            epochs=params.epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=params.epochs, steps=steps),
+        )
+        best = evaluation.best
+        assert best is not None  # there is at least one epoch
+        live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}
+
     # Mixed precision is for speed in training; the network that is kept computes in float32.
     network = build_network(network.input_shape[1], store.statistics, params)
     network.set_weights(kept.weights)
-    return FittedNetwork(network, best, len(evaluation.epochs))
+    return network, best, len(evaluation.epochs)
 
 
 def compiled_network(store: FeatureStore, params: TrainParams, steps: int) -> tuple[keras.Model, EpochLogits]:
