@@ -68,6 +68,17 @@ def test_every_metric_is_there_as_a_scalar_with_its_interval(report: Path) -> No
     assert metrics["dev"]["cllr"] <= metrics["dev"]["cllr_before_calibration"] + 0.05
 
 
+def test_metrics_json_holds_the_headlines_and_details_the_rest(report: Path) -> None:
+    headlines = json.loads((report / "metrics.json").read_text())
+    details = metrics_of(report)
+
+    assert headlines["eval"]["eer"] == details["eval"]["eer"]
+    assert headlines["eval"]["calibration_slope"] == details["eval"]["calibration_slope"]
+    assert "per_attack" not in headlines["eval"]
+    assert details["eval"]["seen_attacks"] == {"A01": "A01", "A02": "A02"}
+    assert "unseen" not in details["eval"], "the attacks of eval are those of train here"
+
+
 def test_the_threshold_of_both_splits_is_that_of_dev(report: Path, bundle: Bundle) -> None:
     metrics = metrics_of(report)
 
