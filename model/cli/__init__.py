@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "bonafide crossval --store data/features --output data/crossval",
-            "dvc exp run -S crossval.folds=3 --downstream crossval",
+            "dvc exp run -S train.dropout=0.2 --single-item crossval",
         )
     )(crossval)
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
     app.command(
         epilog=examples(
-            "bonafide fuse --dev a.dev.txt --dev b.dev.txt --eval a.eval.txt --eval b.eval.txt --output fused",
+            "bonafide fuse --dev a.dev --dev b.dev --eval a.eval --eval b.eval",
             "bonafide metrics --scores fused/eval.txt --dev-scores fused/dev.txt",
         )
     )(fuse)

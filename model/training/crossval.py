@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from model.artifacts import CROSSVAL_METRICS_FILE
 from model.dataset import scoring_batches
 from model.errors import ModelError
-from model.metrics import ScoreTable, by_attack, eer, without_twins
+from model.metrics import ScoreTable, by_attack, without_twins
+from model.metrics.rates import eer_of_curve
 from model.params import CrossvalParams, TrainParams
 from model.scoring.scorer import ClipScorer, split_trials
 from model.training.callbacks import Progressed
@@ -127,7 +128,7 @@ def without_attacks(store: FeatureStore, attacks: Sequence[str]) -> FeatureStore
 def _metrics(tables: dict[int, ScoreTable], attacks: Sequence[Sequence[str]]) -> dict[str, Any]:
     by_fold = {
         str(fold): {
-            "eer": eer(table.bonafide, table.spoof).value,
+            "eer": eer_of_curve(table.curve).value,
             "attacks": list(attacks[fold - 1]),
             "n_bonafide": len(table.bonafide),
             "n_spoof": len(table.spoof),
