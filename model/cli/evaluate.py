@@ -93,15 +93,15 @@ def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:
     splits = [name for name in metrics if "eer" in metrics[name]]
     rows: list[tuple[str, ...]] = []
 
-    def add(title: str, name: str, unit: str, figures_of: list[dict[str, Any]]) -> None:
+    def add(label: str, name: str, unit: str, figures_of: list[dict[str, Any]]) -> None:
         if any(name in figures for figures in figures_of):
-            rows.append((f"{title} {unit}".strip(), *(_cell(figures, name, unit) for figures in figures_of)))
+            rows.append((f"{label} {unit}".strip(), *(_cell(figures, name, unit) for figures in figures_of)))
 
     for name, info in HEADLINES.items():
         add(info.title, name, info.unit, [metrics[split] for split in splits])
         if name == "eer":
-            for part, title in (("seen", "EER, attacks of train"), ("unseen", "EER, other attacks")):
-                add(title, name, info.unit, [metrics[split].get(part, {}) for split in splits])
+            for part, label in (("seen", "EER, attacks of train"), ("unseen", "EER, other attacks")):
+                add(label, name, info.unit, [metrics[split].get(part, {}) for split in splits])
     for name, check in CHECKS.items():
         add(check.title, name, check.unit, [metrics[split] for split in splits])
     return table(f"{title}, with 95 % intervals in brackets", ("metric", *splits), rows)

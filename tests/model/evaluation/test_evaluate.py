@@ -241,3 +241,6 @@ def test_the_commands_train_and_evaluate_do_the_same(tmp_path: Path, trained: Tr
     assert files_of(tmp_path / "evaluation") == files_of(report)
     assert "dev EER" in fitted.output
     assert "minDCF" in judged.output
+    for row in ("EER, attacks of train %", "calibration slope", "certain but wrong %"):
+        assert row in judged.output
+    assert "evaluation, with 95 % intervals" in " ".join(judged.output.split())
