@@ -32,7 +32,12 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
     app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
-    app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
+    app.command(
+        epilog=examples(
+            "bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000",
+            "bonafide metrics --scores scores.txt --train-protocol cm.train.trn.txt",
+        )
+    )(metrics)
     app.command(
         epilog=examples(
             "bonafide fuse --dev a.dev --dev b.dev --eval a.eval --eval b.eval",

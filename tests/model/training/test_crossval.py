@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 
 from model.bundle import load_bundle
 from model.errors import ModelError
-from model.metrics import dev_threshold, eer, fit_calibration
+from model.metrics import Calibration, cllr, dev_threshold, eer, fit_calibration, refit, score_table
 from model.params import CrossvalParams, TrainParams
 from model.sampler import CropSampler
 from model.scoring.files import score_files
 from model.training.calibrate import calibrate
 from model.training.crossval import CrossvalResult, cross_validate, folds, without_attacks, write_crossval
-from model.training.held_out import HeldOutTrials, read_held_out, write_held_out
+from model.training.held_out import SCHEMA, HeldOutTrials, read_held_out, write_held_out
 from model.training.train import train
 from pipeline.store import FeatureStore
 from tests.support.parameters import ProjectParams
@@ -201,3 +203,35 @@ def test_the_commands_crossval_and_train_work_together(
     code, text = run_bonafide("train", *store, *folders)
     assert code == 0, text
     assert "and 16 and 16 trials of 2 folds" in " ".join(text.split())
+
+
+def gaussian_ratios(separation: float, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of bona fide and spoof trials that are honest log-likelihood ratios."""
+    noise = np.random.default_rng(seed).normal(0, separation, (2, n))
+    return noise[0] + separation**2 / 2, noise[1] - separation**2 / 2
+
+
+def test_with_held_out_attacks_the_ratios_are_nearer_to_honest_on_unseen_ones() -> None:
+    n = 4000
+    labels = np.repeat([1, 0], n)
+    names = [str(number) for number in range(2 * n)]
+    bonafide, known = gaussian_ratios(3.0, n, seed=0)
+    # An unseen attack is nearer to bona fide by 6 nats.
+    dev = score_table(names, np.concatenate((bonafide, known)), labels)
+    rows = [
+        {"fold": 1, "utterance_id": name, "speaker_id": None, "attack_id": None, "label": int(label), "logit": logit}
+        for name, label, logit in zip(names, labels, np.concatenate((bonafide, known + 6)).tolist(), strict=True)
+    ]
+    held_out = HeldOutTrials(pa.Table.from_pylist(rows, schema=SCHEMA), "fingerprint")
+    new_bonafide, new_spoof = gaussian_ratios(3.0, n, seed=1)
+
+    def slope_and_cost(calibration: Calibration) -> tuple[float, float]:
+        ratios = calibration.apply(new_bonafide), calibration.apply(new_spoof + 6)
+        return refit(*ratios).slope, cllr(*ratios)
+
+    (alone, cost_alone), (both, cost_both) = (
+        slope_and_cost(calibrate(dev, trials).calibration) for trials in (None, held_out)
+    )
+    assert alone == pytest.approx(1 / 3, abs=0.05), "the means are 3 apart now, not 9"
+    assert alone < both < 1
+    assert cost_both < cost_alone
