@@ -15,6 +15,10 @@ DEV_SCORES_FILE: Final = "dev_scores.txt"
 EXPORT_FILE: Final = "export.json"
 SERVING_FILE: Final = "serving.keras"
 
+# The leave-attacks-out trainings, data/crossval and reports/crossval.
+CROSSVAL_SCORES_FILE: Final = "scores.parquet"
+CROSSVAL_METRICS_FILE: Final = "metrics.json"
+
 # The data validation, reports/data.
 VALIDATION_FILE: Final = "validation.json"
 DISTRIBUTIONS_FILE: Final = "distributions.json"
@@ -27,6 +31,7 @@ NETWORK_PICTURE: Final = "network.svg"
 EVALUATION_FOLDER: Final = "reports/evaluation"
 EVALUATED_SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"
+DETAILS_FILE: Final = "details.json"
 SCORES_FOLDER: Final = "scores"
 PLOTS_FOLDER: Final = "plots"
 BREAKDOWNS_FOLDER: Final = "breakdowns"

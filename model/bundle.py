@@ -22,7 +22,7 @@ from pipeline.files import atomic_write, sha256_of, write_json
 from pipeline.frontends import FeatureParams, front_end_version, parse_features
 from pipeline.store import FeatureStore
 
-BUNDLE_VERSION: Final = 1
+BUNDLE_VERSION: Final = 2
 _VERSIONED: Final = ("keras", "numpy", "tensorflow", "tensorflow-io")
 
 
@@ -33,9 +33,11 @@ class Bundle:
     Attributes:
         network: From float32 [batch, n_frames, n_bins] in dB to the logit, float32 [batch, 1].
         features: The front end it was trained with.
-        calibration: From logit to log-likelihood ratio, fitted on dev.
-        threshold: Log-likelihood ratio from which a clip counts as bona fide: dev's equal error rate.
-        development: The dev scores, as log-likelihood ratios: what the threshold and any abstain band come from.
+        calibration: From logit to log-likelihood ratio, fitted on `development`.
+        threshold: Log-likelihood ratio from which a clip counts as bona fide: that of the equal error rate of `development`.
+        development: Log-likelihood ratios of dev and, with folds, of attacks left out of train: what calibration, threshold
+            and any abstain band come from.
+        calibrated_on: Number of trials in it: `dev_bonafide`, `dev_spoof`, `folds`, `held_out_bonafide`, `held_out_spoof`.
         train: The parameters it was trained with.
         epoch: The best epoch, from 1.
         store_fingerprint: `config_fingerprint` of the feature store it was trained on.
@@ -46,6 +48,7 @@ class Bundle:
     calibration: Calibration
     threshold: float
     development: ScoreTable
+    calibrated_on: Mapping[str, int]
     train: TrainParams
     epoch: int
     store_fingerprint: str
@@ -87,6 +90,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
             "deviation_db": [float(value) ** 0.5 for value in statistics.input_variance],
         },
         "calibration": asdict(bundle.calibration),
+        "calibrated_on": dict(bundle.calibrated_on),
         "threshold": bundle.threshold,
         "training": {"parameters": bundle.train.model_dump(mode="json"), "epoch": bundle.epoch},
         "store_fingerprint": bundle.store_fingerprint,
@@ -125,6 +129,7 @@ def load_bundle(folder: Path) -> Bundle:
             calibration=Calibration(**info["calibration"]),
             threshold=info["threshold"],
             development=read_score_table(folder / DEV_SCORES_FILE),
+            calibrated_on=info["calibrated_on"],
             train=TrainParams.model_validate_json(json.dumps(info["training"]["parameters"])),
             epoch=info["training"]["epoch"],
             store_fingerprint=info["store_fingerprint"],

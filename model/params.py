@@ -1,4 +1,4 @@
-"""The sections `train` and `evaluate` of params.yaml, typed and frozen."""
+"""The sections `crossval`, `train` and `evaluate` of params.yaml, typed and frozen."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -72,6 +72,7 @@ class EvaluateParams(Section):
         prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
         asv_scores: Score files of a speaker verification system, per split.
         abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+        attack_aliases: Other ids of the same attacks, such as `{A16: A04}`: what counts as an attack of train.
     """
 
     batch_size: int = Field(ge=1)
@@ -79,13 +80,37 @@ class EvaluateParams(Section):
     interval_clusters: Literal["none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
+    attack_aliases: dict[str, str]
     asv_scores: AsvScoresParams
+
+
+class CrossvalParams(Section):
+    """Leave-attacks-out within train.
+
+    Attributes:
+        folds: Groups of attacks, each left out of one training; 0 for no leave-attacks-out.
+        leave_out: The attacks of each fold; None deals the attacks of train into the folds by the seed.
+        seed: Of that dealing.
+    """
+
+    folds: int = Field(ge=0)
+    leave_out: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None
+    seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "CrossvalParams":
+        if self.folds == 1 and self.leave_out is None:
+            raise ValueError("folds 1 would leave every attack out: state 2 or more, 0 for none, or the list leave_out")
+        if self.folds and self.leave_out is not None and len(self.leave_out) != self.folds:
+            raise ValueError(f"leave_out lists {len(self.leave_out)} folds, but folds is {self.folds}")
+        return self
 
 
 class Params(ParameterFile):
     """Corpus, training and evaluation; what made the features is in the store."""
 
     data: DataParams
+    crossval: CrossvalParams
     train: TrainParams
     evaluate: EvaluateParams
 

@@ -27,6 +27,7 @@ class ParameterFile(Section):
     features: Any = None
     augment: Any = None
     store: Any = None
+    crossval: Any = None
     train: Any = None
     evaluate: Any = None
 

@@ -46,7 +46,7 @@ MODEL = {
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",
-        "errors files store",
+        "corpus errors files store",
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
@@ -69,7 +69,7 @@ ARROWS = {
 TENSORFLOW = {"tensorflow", "tensorflow_io", "keras", "dvclive"}
 WITHOUT_TENSORFLOW = ("pipeline", "model.metrics", "model.artifacts", "model.evaluation.data_validation")
 # Run on a machine with the base dependencies alone.
-BASE_COMMANDS = ("download", "manifest", "features", "plan", "validate", "metrics", "compare")
+BASE_COMMANDS = ("download", "manifest", "features", "plan", "validate", "metrics", "fuse", "compare")
 HEAVY = {"apache_beam", "tensorflow", "keras", "pyarrow", "numba", "scipy", "matplotlib", "numpy", "soundfile"}
 
 LONGEST_MODULE = 300

@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     params["data"]["root"] = "data/raw/LA"
     params["train"] |= {"epochs": 1, "channels": [4, 4], "batch_size": 4}
     params["evaluate"]["intervals"] = 0
+    params["crossval"]["folds"] = 2
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     project.commit("Parameters")
     assert stages_run(project.run("dvc", "repro")) == list(ORDER)
@@ -53,13 +54,13 @@ def test_git_holds_metrics_and_plots_and_dvc_the_rest(project: Project) -> None:
     assert not [
         name
         for name in tracked
-        if name.startswith(("data/features/", "data/model/", "data/export/", "reports/index.html"))
+        if name.startswith(("data/features/", "data/crossval/", "data/model/", "data/export/", "reports/index.html"))
     ]
 
 
 def test_another_learning_rate_trains_again_and_no_more(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "train.learning_rate=0.02", "--name", "faster")
-    assert stages_run(output) == ["train", "evaluate", "export", "report"]
+    assert stages_run(output) == ["crossval", "train", "evaluate", "export", "report"]
     differences = json.loads(project.run("dvc", "metrics", "diff", "--json"))
     assert "dev.loss" in differences["reports/train/metrics.json"]
     parameters = json.loads(project.run("dvc", "params", "diff", "--json"))

@@ -1,14 +1,16 @@
 """The commands from feature store to verdict, one module per command.
 
-Each command imports what it needs when it runs, so that help is fast, and `validate`, `metrics` and `compare` never load
+Each command imports what it needs when it runs, so that help is fast, and `validate`, `metrics`, `fuse` and `compare` never load
 TensorFlow. The commands only read options and print: the packages beside this one do the work.
 """
 
 import typer
 
 from model.cli.compare import compare
+from model.cli.crossval import crossval
 from model.cli.evaluate import evaluate
 from model.cli.export import export
+from model.cli.fuse import fuse
 from model.cli.metrics import metrics
 from model.cli.report import report
 from model.cli.score import score
@@ -20,11 +22,28 @@ from pipeline.cli.examples import examples
 def register(app: typer.Typer) -> None:
     """Adds the model's commands to the console command."""
     app.command(epilog="Example: bonafide validate --store data/features --output reports/data")(validate)
+    app.command(
+        epilog=examples(
+            "bonafide crossval --store data/features --output data/crossval",
+            "dvc exp run -S train.dropout=0.2 --single-item crossval",
+        )
+    )(crossval)
     app.command(epilog="Example: bonafide train --store data/features --output data/model")(train)
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
     app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
-    app.command(epilog="Example: bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000")(metrics)
+    app.command(
+        epilog=examples(
+            "bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000",
+            "bonafide metrics --scores scores.txt --train-protocol cm.train.trn.txt",
+        )
+    )(metrics)
+    app.command(
+        epilog=examples(
+            "bonafide fuse --dev a.dev --dev b.dev --eval a.eval --eval b.eval",
+            "bonafide metrics --scores fused/eval.txt --dev-scores fused/dev.txt",
+        )
+    )(fuse)
     app.command(epilog=examples("bonafide compare a.txt b.txt --protocol cm.trl.txt", "bonafide compare HEAD~1 HEAD"))(
         compare
     )

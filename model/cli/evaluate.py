@@ -87,22 +87,31 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
 
 
 def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:
-    from model.cli.numbers import number
-    from model.metrics import HEADLINES
+    from model.metrics import CHECKS, HEADLINES
     from pipeline.cli.console import table
 
     splits = [name for name in metrics if "eer" in metrics[name]]
-    rows = []
+    rows: list[tuple[str, ...]] = []
+
+    def add(label: str, name: str, unit: str, figures_of: list[dict[str, Any]]) -> None:
+        if any(name in figures for figures in figures_of):
+            rows.append((f"{label} {unit}".strip(), *(_cell(figures, name, unit) for figures in figures_of)))
+
     for name, info in HEADLINES.items():
-        if not any(name in metrics[split] for split in splits):
-            continue
-        cells = []
-        for split in splits:
-            figures = metrics[split]
-            cell = number(figures[name], info.unit)
-            if f"{name}_ci95_low" in figures:
-                low, high = (number(figures[f"{name}_ci95_{end}"], info.unit) for end in ("low", "high"))
-                cell += f" [{low}, {high}]"
-            cells.append(cell)
-        rows.append((f"{info.title} {info.unit}".strip(), *cells))
+        add(info.title, name, info.unit, [metrics[split] for split in splits])
+        if name == "eer":
+            for part, label in (("seen", "EER, attacks of train"), ("unseen", "EER, other attacks")):
+                add(label, name, info.unit, [metrics[split].get(part, {}) for split in splits])
+    for name, check in CHECKS.items():
+        add(check.title, name, check.unit, [metrics[split] for split in splits])
     return table(f"{title}, with 95 % intervals in brackets", ("metric", *splits), rows)
+
+
+def _cell(figures: dict[str, Any], name: str, unit: str) -> str:
+    """A metric with its interval, if it has one; "-" if it is absent."""
+    from model.cli.numbers import number
+
+    if f"{name}_ci95_low" not in figures:
+        return number(figures.get(name), unit)
+    low, high = (number(figures[f"{name}_ci95_{end}"], unit) for end in ("low", "high"))
+    return f"{number(figures[name], unit)} [{low}, {high}]"

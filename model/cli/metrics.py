@@ -3,6 +3,7 @@
 The numbers go to standard output, as tables or as JSON; warnings go to standard error.
 """
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,16 @@ AbstainOption = Annotated[
 IntervalsOption = Annotated[
     int, typer.Option("--intervals", min=0, help="Resamples for the 95 % intervals; 0: no intervals.")
 ]
+TrainProtocolOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--train-protocol", help="Protocol of train: tells its attacks from others, which get EERs of their own."
+    ),
+]
+AliasOption = Annotated[
+    list[str] | None,
+    typer.Option("--alias", help="An attack that is one of train under another id, such as A16=A04; may be repeated."),
+]
 GroupingOption = Annotated[Grouping, typer.Option("--by", help="Break down by attack or by speaker.")]
 
 
@@ -63,6 +74,8 @@ def metrics(
     sasv_scores: SasvOption = None,
     dev_scores: DevScoresOption = None,
     dev_protocol: DevProtocolOption = None,
+    train_protocol: TrainProtocolOption = None,
+    alias: AliasOption = None,
     abstain_error_rate: AbstainOption = 0.05,
     intervals: IntervalsOption = 0,
     clusters: ClustersOption = Clusters.none,
@@ -76,6 +89,7 @@ def metrics(
 
     if dev_protocol is not None and dev_scores is None:
         raise typer.BadParameter("it is used with --dev-scores only", param_hint="--dev-protocol")
+    aliases = _aliases(alias, train_protocol)
     with warnings_as_notes():
         table = read_score_table(scores, protocol)
         dev = None if dev_scores is None else read_score_table(dev_scores, dev_protocol)
@@ -93,6 +107,12 @@ def metrics(
             summary["a_dcf"] = a_dcf(sasv.target, sasv.nontarget, sasv.spoof)
         if dev is not None:
             summary |= _fitted_on_dev(dev, table, abstain_error_rate)
+        groups: dict[str, Part] = {}
+        if train_protocol is not None:
+            groups, summary["seen_attacks"] = _seen(
+                table, train_protocol, aliases, summary["threshold"], intervals, seed
+            )
+            summary |= {name: _part_as_scalars(part) for name, part in groups.items()}
         parts = _parts(table, by, summary["threshold"], intervals, seed)
     if as_json:
         if by is Grouping.speaker:
@@ -100,35 +120,63 @@ def metrics(
         print_json(summary)
     else:
         _print_metrics(summary, scores.name)
-        _print_parts(parts, by, with_intervals=intervals > 0)
+        titles = {"seen": "of train", "unseen": "others"}
+        if groups:
+            named = [replace(part, name=titles[name]) for name, part in groups.items()]
+            _print_parts(named, "attacks", _seen_title(summary["seen_attacks"]), with_intervals=intervals > 0)
+        _print_parts(parts, by.value, f"By {by.value}, worst first", with_intervals=intervals > 0)
 
 
 def _fitted_on_dev(dev: "ScoreTable", table: "ScoreTable", error_rate: float) -> dict[str, Any]:
     """Calibration and abstain band of dev, and the metrics of a table's scores with them."""
-    from model.metrics import abstain_band, act_dcf, cllr, fit_calibration
+    from model.metrics import abstain_band, act_dcf, band_outcomes, calibration_checks, cllr, fit_calibration
 
     calibration = fit_calibration(dev.bonafide, dev.spoof)
-    genuine, fake = calibration.apply(table.bonafide), calibration.apply(table.spoof)
+    calibrated = table.with_scores(calibration.apply(table.scores))
     band = abstain_band(dev.bonafide, dev.spoof, error_rate)
-    verdicts = band.verdicts(table.scores)
-    bonafide = table.labels == 1
     return {
         "calibrated": {
             "slope": calibration.slope,
             "intercept": calibration.intercept,
-            "cllr": cllr(genuine, fake),
-            "act_dcf": act_dcf(genuine, fake),
+            "cllr": cllr(calibrated.bonafide, calibrated.spoof),
+            "act_dcf": act_dcf(calibrated.bonafide, calibrated.spoof),
+            **calibration_checks(calibrated),
         },
         "abstain": {
             "low": band.low,
             "high": band.high,
             "error_rate": band.error_rate,
-            "bonafide_uncertain": float((verdicts[bonafide] == -1).mean()),
-            "spoof_uncertain": float((verdicts[~bonafide] == -1).mean()),
-            "bonafide_wrong": float((verdicts[bonafide] == 0).mean()),
-            "spoof_wrong": float((verdicts[~bonafide] == 1).mean()),
+            **band_outcomes(band, table),
         },
     }
+
+
+def _aliases(stated: list[str] | None, train_protocol: Path | None) -> dict[str, str]:
+    """The aliases of the command line as a mapping."""
+    if stated and train_protocol is None:
+        raise typer.BadParameter("it is used with --train-protocol only", param_hint="--alias")
+    pairs = [text.partition("=") for text in stated or []]
+    wrong = ["".join(pair) for pair in pairs if not all(pair)]
+    if wrong:
+        raise typer.BadParameter(f"expected ID=ID, such as A16=A04, found {', '.join(wrong)}", param_hint="--alias")
+    return {name: same for name, _, same in pairs}
+
+
+def _seen(
+    table: "ScoreTable", train_protocol: Path, aliases: dict[str, str], threshold: float, n_resamples: int, seed: int
+) -> "tuple[dict[str, Part], dict[str, str]]":
+    """Error rates of attacks of train and of others, and the id in train of each attack of train."""
+    from model.metrics import attack_aliases, by_seen, read_protocol, seen_as, without_twins
+
+    trained = without_twins(read_protocol(train_protocol).attack_ids.tolist())
+    tested = sorted(without_twins(table.attack_ids[table.labels == 0].tolist()))
+    seen = seen_as(tested, trained, attack_aliases(trained, tested, aliases))
+    return by_seen(table, seen, threshold=threshold, n_resamples=n_resamples, seed=seed), seen
+
+
+def _seen_title(seen: dict[str, str]) -> str:
+    listed = ", ".join(name if name == same else f"{name} (is {same})" for name, same in seen.items())
+    return f"Attacks of train ({listed or 'none here'}) and others"
 
 
 def _parts(table: "ScoreTable", by: Grouping, threshold: float, n_resamples: int, seed: int) -> "list[Part]":
@@ -197,16 +245,20 @@ def _print_notes(console: "Console", summary: dict[str, Any]) -> None:
         fitted, band = summary["calibrated"], summary["abstain"]
         console.print(
             f"Calibrated on dev (LLR = {fitted['slope']:.4f} × score {fitted['intercept']:+.4f}): Cllr {fitted['cllr']:.4f} bit, "
-            f"actDCF {fitted['act_dcf']:.4f}."
+            f"actDCF {fitted['act_dcf']:.4f}; the lowest Cllr of any calibration is {fitted['min_cllr']:.4f} bit."
+        )
+        console.print(
+            f"These ratios would still need a slope of {fitted['calibration_slope']:.3f} and an offset of "
+            f"{fitted['calibration_offset']:+.3f} here (1 and 0 if honest); ECE {fitted['expected_calibration_error']:.2%}."
         )
         console.print(
             f"Uncertain from {band['low']:.4f} to {band['high']:.4f} ({band['error_rate']:.0%} error on dev): "
             f"{band['bonafide_uncertain']:.1%} of bona fide and {band['spoof_uncertain']:.1%} of spoof; wrong outside it: "
-            f"{band['bonafide_wrong']:.2%} and {band['spoof_wrong']:.2%}."
+            f"{band['bonafide_wrong']:.2%} and {band['spoof_wrong']:.2%}, {band['wrong_of_certain']:.1%} of the certain verdicts."
         )
 
 
-def _print_parts(parts: "list[Part]", by: Grouping, *, with_intervals: bool) -> None:
+def _print_parts(parts: "list[Part]", heading: str, title: str, *, with_intervals: bool) -> None:
     from model.cli.numbers import interval, number
     from pipeline.cli.console import results, table
 
@@ -217,6 +269,6 @@ def _print_parts(parts: "list[Part]", by: Grouping, *, with_intervals: bool) -> 
         if with_intervals:
             cells.append("" if part.eer_interval is None else interval(*part.eer_interval, "%"))
         rows.append((*cells, number(part.miss, "%"), number(part.false_alarm, "%")))
-    headings = [by.value, "bona fide", "spoof", "EER %", *["95 % interval"] * with_intervals, "miss %", "false alarm %"]
+    headings = [heading, "bona fide", "spoof", "EER %", *["95 % interval"] * with_intervals, "miss %", "false alarm %"]
     console.print()
-    console.print(table(f"By {by.value}, worst first", headings, rows))
+    console.print(table(title, headings, rows))

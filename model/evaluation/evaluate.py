@@ -8,14 +8,13 @@ import csv
 import io
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
-
-import numpy as np
+from typing import Any, Final
 
 from model.artifacts import (
     BREAKDOWNS_FOLDER,
+    DETAILS_FILE,
     EVALUATED_SPLITS,
     EXAMPLES_PICTURE,
     METRICS_FILE,
@@ -30,18 +29,14 @@ from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.evaluation.curves import plots
 from model.evaluation.shortcut_audit import Audio, compare_trimmed, correlations, trimmed_logits
+from model.evaluation.split_metrics import SEED, cluster_of, split_metrics, tracked, trained_attacks
 from model.metrics import (
-    AbstainBand,
-    AsvScores,
     ScoreTable,
     abstain_band,
     by_attack,
     by_duration,
     by_speaker,
-    cllr,
     format_scores,
-    read_asv_scores,
-    summarise,
 )
 from model.params import EvaluateParams
 from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
@@ -53,11 +48,8 @@ from pipeline.store.plots import draw_spectrogram, label_bins
 
 _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
-_SEED: Final = 0
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
-
-Cluster = Literal["speaker", "attack"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
-        metrics: The content of metrics.json.
+        metrics: The content of details.json.
         unlabelled: Splits that have scores only.
         notes: What was left out, and why.
     """
@@ -107,10 +99,10 @@ def evaluate(
     if not trials:
         raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
     _remove_earlier(output)
-    development = bundle.development
-    band = abstain_band(development.bonafide, development.spoof, params.abstain_error_rate)
+    band = abstain_band(bundle.development.bonafide, bundle.development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
-    result = EvaluationResult({"abstain_band": {"low": band.low, "high": band.high}}, [], [])
+    trained = trained_attacks(store)
+    result = EvaluationResult({"abstain_band": asdict(band)}, [], [])
     for split, rows in trials.items():
         logits = scorer.logits(scoring_batches(store, split, scorer.n_frames, params.batch_size))
         scores = _calibrated(bundle, logits)
@@ -121,7 +113,7 @@ def evaluate(
             result.unlabelled.append(split)
             continue
         table, uncalibrated = labelled_scores(rows, scores, split), labelled_scores(rows, logits, split)
-        figures = _metrics(split, table, uncalibrated, bundle.threshold, band, params)
+        figures = split_metrics(split, table, uncalibrated, bundle.threshold, band, params, trained)
         figures["correlation"] = correlations(table, rows)
         if split == "eval" and audio is not None:
             try:
@@ -133,7 +125,7 @@ def evaluate(
             write_json(output / plot_file(split, name), records)
         result.metrics[split] = figures
     draw_examples(store, output / EXAMPLES_PICTURE)
-    write_json(output / METRICS_FILE, result.metrics)
+    _write_metrics(output, result.metrics)
     return result
 
 
@@ -150,7 +142,7 @@ def write_breakdowns(
     The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
     """
     durations = {row["utterance_id"]: row["duration_s"] for row in trials}
-    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": _SEED}
+    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
     parts = {
         "attack": by_attack(table, **options),
         "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
@@ -199,9 +191,16 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
     save_png(figure, target)
 
 
+def _write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes details.json with all metrics, and metrics.json with the few that DVC tracks."""
+    write_json(output / DETAILS_FILE, metrics)
+    write_json(output / METRICS_FILE, tracked(metrics))
+
+
 def _remove_earlier(output: Path) -> None:
     """Removes an earlier evaluation; its metrics first, so that an interrupted run leaves none of other scores."""
-    (output / METRICS_FILE).unlink(missing_ok=True)
+    for file in (METRICS_FILE, DETAILS_FILE):
+        (output / file).unlink(missing_ok=True)
     for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
         shutil.rmtree(output / folder, ignore_errors=True)
 
@@ -209,30 +208,6 @@ def _remove_earlier(output: Path) -> None:
 def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> dict[str, float]:
     """Log-likelihood ratios from logits, by utterance id."""
     return {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
-
-
-def _metrics(
-    split: str,
-    table: ScoreTable,
-    uncalibrated: ScoreTable,
-    threshold: float,
-    band: AbstainBand,
-    params: EvaluateParams,
-) -> dict[str, Any]:
-    """The metrics of one labelled split: those of `summarise`, and what calibration and the abstain band do to it."""
-    figures: dict[str, Any] = summarise(
-        table,
-        threshold=threshold,
-        asv=_asv_scores(params, split),
-        n_resamples=params.intervals,
-        cluster=_cluster(params),
-        seed=_SEED,
-    )
-    verdicts = band.verdicts(table.scores)
-    return figures | {
-        "cllr_before_calibration": cllr(uncalibrated.bonafide, uncalibrated.spoof),
-        "uncertain": float(np.mean((verdicts != BONA_FIDE) & (verdicts != SPOOF))),
-    }
 
 
 def _audit(
@@ -251,14 +226,5 @@ def _audit(
     """
     trimmed = trimmed_logits(bundle, scorer, audio, table.utterance_ids.tolist(), params.batch_size, audited)
     other = labelled_scores(rows, _calibrated(bundle, trimmed.logits), f"{table.source}, silence cut off")
-    figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
+    figures = compare_trimmed(table, other, params.intervals, cluster_of(params), SEED)
     return figures | {"n_unchanged": trimmed.n_unchanged}
-
-
-def _asv_scores(params: EvaluateParams, split: str) -> AsvScores | None:
-    path = params.asv_scores.dev if split == "dev" else params.asv_scores.eval
-    return None if path is None else read_asv_scores(Path(path))
-
-
-def _cluster(params: EvaluateParams) -> Cluster | None:
-    return None if params.interval_clusters == "none" else params.interval_clusters

@@ -5,32 +5,57 @@ of both classes; the function of the same name that ends in `_of_curve` takes th
 sort. `docs/metrics.md` explains each number.
 """
 
-from model.metrics.abstain import AbstainBand, abstain_band
+from model.metrics.abstain import AbstainBand, abstain_band, band_outcomes
 from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, read_asv_scores, refuse_other_corpus
+from model.metrics.attacks import SEEN, UNSEEN, attack_aliases, by_seen, seen_as, without_twins
 from model.metrics.breakdown import Part, by_attack, by_duration, by_group, by_speaker
-from model.metrics.calibration import Calibration, ReliabilityDiagram, fit_calibration, probability, reliability_diagram
+from model.metrics.calibration import (
+    Calibration,
+    CalibrationLine,
+    ReliabilityDiagram,
+    fit_calibration,
+    probability,
+    refit,
+    reliability_diagram,
+)
 from model.metrics.classification import Classification, auc, average_precision, classify
-from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, min_dcf
+from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, min_cllr, min_dcf
 from model.metrics.errors import InvertedLabelsWarning, MetricsError
+from model.metrics.fusion import Fusion, fit_fusion, scores_side_by_side
 from model.metrics.intervals import Difference, Interval, bootstrap, paired_bootstrap
 from model.metrics.rates import DetCurve, EqualErrorRate, det_curve, eer, rocch_eer
 from model.metrics.score_files import Protocol, ScoreFile, format_scores, parse_scores, read_protocol, read_scores
 from model.metrics.score_table import ScoreTable, join, labelled_table, read_score_table, score_table
-from model.metrics.summary import HEADLINES, MetricInfo, dev_threshold, headline_statistic, summarise
+from model.metrics.summary import (
+    CHECKS,
+    HEADLINES,
+    CheckInfo,
+    MetricInfo,
+    calibration_checks,
+    dev_threshold,
+    headline_statistic,
+    summarise,
+)
 from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
 
 __all__ = [
     "ASVSPOOF5",
+    "CHECKS",
     "HEADLINES",
+    "SEEN",
+    "UNSEEN",
     "AbstainBand",
     "AsvErrorRates",
     "AsvScores",
     "Calibration",
+    "CalibrationLine",
+    "CheckInfo",
     "Classification",
     "CostModel",
     "DetCurve",
     "Difference",
     "EqualErrorRate",
+    "Fusion",
     "Interval",
     "InvertedLabelsWarning",
     "MetricInfo",
@@ -44,23 +69,29 @@ __all__ = [
     "abstain_band",
     "act_dcf",
     "asv_error_rates",
+    "attack_aliases",
     "auc",
     "average_precision",
+    "band_outcomes",
     "bootstrap",
     "by_attack",
     "by_duration",
     "by_group",
+    "by_seen",
     "by_speaker",
+    "calibration_checks",
     "classify",
     "cllr",
     "det_curve",
     "dev_threshold",
     "eer",
     "fit_calibration",
+    "fit_fusion",
     "format_scores",
     "headline_statistic",
     "join",
     "labelled_table",
+    "min_cllr",
     "min_dcf",
     "min_tdcf_2019",
     "min_tdcf_2021",
@@ -71,10 +102,14 @@ __all__ = [
     "read_protocol",
     "read_score_table",
     "read_scores",
+    "refit",
     "refuse_other_corpus",
     "reliability_diagram",
     "rocch_eer",
     "score_table",
+    "scores_side_by_side",
+    "seen_as",
     "summarise",
     "t_eer",
+    "without_twins",
 ]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from model.metrics.errors import MetricsError
 from model.metrics.rates import DetCurve, det_curve, eer_of_curve
+from model.metrics.score_table import ScoreTable
 
 IntArray = npt.NDArray[np.int8]
 
@@ -35,6 +36,31 @@ class AbstainBand:
         """int8 of the shape of `scores`: 1 = bona fide, 0 = spoof, −1 = uncertain."""
         values = np.asarray(scores, dtype=np.float64)
         return np.where(values >= self.high, 1, np.where(values < self.low, 0, UNCERTAIN)).astype(np.int8)
+
+
+def band_outcomes(band: AbstainBand, table: ScoreTable) -> dict[str, float]:
+    """What a band does to the trials of a table, as shares in [0, 1].
+
+    Returns:
+        `uncertain` and `certain_wrong`, shares of all trials; `wrong_of_certain`, share of the certain verdicts, 0 if there is
+        none; `bonafide_uncertain`, `bonafide_wrong`, `spoof_uncertain` and `spoof_wrong`, shares of the class.
+    """
+    verdicts = band.verdicts(table.scores)
+    uncertain = verdicts == UNCERTAIN
+    wrong = ~uncertain & (verdicts != table.labels)
+    n_certain = int((~uncertain).sum())
+    outcomes = {
+        "uncertain": float(uncertain.mean()),
+        "certain_wrong": float(wrong.mean()),
+        "wrong_of_certain": int(wrong.sum()) / n_certain if n_certain else 0.0,
+    }
+    for name, label in (("bonafide", 1), ("spoof", 0)):
+        of_class = table.labels == label
+        outcomes |= {
+            f"{name}_uncertain": float(uncertain[of_class].mean()),
+            f"{name}_wrong": float(wrong[of_class].mean()),
+        }
+    return outcomes
 
 
 def abstain_band(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, error_rate: float) -> AbstainBand:

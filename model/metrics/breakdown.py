@@ -7,6 +7,7 @@ part is uncertain.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,14 @@ from model.metrics.score_files import NO_VALUE, StringArray
 from model.metrics.score_table import ScoreTable
 
 DURATION_EDGES_S = (1.0, 2.0, 3.0, 4.0, 6.0)
+
+
+class _Options(TypedDict):
+    """Arguments that every breakdown hands to `by_mask`."""
+
+    threshold: float | None
+    n_resamples: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,10 @@ def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples:
     attacks = [name for name in np.unique(table.attack_ids[spoof]).tolist() if name != NO_VALUE]
     masks = [~spoof | (table.attack_ids == name) for name in attacks]
     return _worst_first(
-        [_part(table, name, mask, threshold, n_resamples, seed) for name, mask in zip(attacks, masks, strict=True)]
+        [
+            by_mask(table, name, mask, threshold=threshold, n_resamples=n_resamples, seed=seed)
+            for name, mask in zip(attacks, masks, strict=True)
+        ]
     )
 
 
@@ -121,17 +133,21 @@ def by_group(
     if names.shape != (len(table),):
         raise MetricsError(f"{table.source}: {names.shape} group names for {len(table):,} utterances")
     known = [name for name in np.unique(names).tolist() if name != NO_VALUE]
-    return _worst_first([_part(table, name, names == name, threshold, n_resamples, seed) for name in known])
+    return _worst_first(
+        [by_mask(table, name, names == name, threshold=threshold, n_resamples=n_resamples, seed=seed) for name in known]
+    )
 
 
-def _part(
+def by_mask(
     table: ScoreTable,
     name: str,
     mask: npt.NDArray[np.bool_],
-    threshold: float | None,
-    n_resamples: int,
-    seed: int,
+    *,
+    threshold: float | None = None,
+    n_resamples: int = 0,
+    seed: int = 0,
 ) -> Part:
+    """The part of the table where a mask, bool [n], is true, under a name; the other arguments as in `by_attack`."""
     part = table.select(mask)
     bonafide, spoof = part.bonafide, part.spoof
     eer, interval = None, None

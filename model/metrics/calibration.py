@@ -1,4 +1,4 @@
-"""Calibration: an affine map, fitted on dev, that turns scores into log-likelihood ratios, and a diagram that checks it.
+"""Calibration: an affine map that turns scores into log-likelihood ratios, and what checks it: a refit and a diagram.
 
 The map is fitted by logistic regression with the classes weighted to a stated prior. Sources: Platt, "Probabilistic outputs for
 support vector machines", 1999, whose softened targets give a finite map for separable scores; Brümmer and du Preez, 2006.
@@ -7,6 +7,7 @@ support vector machines", 1999, whose softened targets give a finite map for sep
 import math
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,18 @@ class Calibration:
     def apply(self, scores: npt.ArrayLike) -> FloatArray:
         """Log-likelihood ratios for bona fide, float64, in nats, of the shape of `scores`."""
         return self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
+
+
+class CalibrationLine(NamedTuple):
+    """The affine map that log-likelihood ratios would still need on other trials than those of the calibration.
+
+    Attributes:
+        slope: 1 if they are honest; below 1, they claim more than they know; below 0, they point the other way.
+        offset: In nats; 0 if they are honest, above 0 if they speak too often for spoof.
+    """
+
+    slope: float
+    offset: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +94,8 @@ def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float 
         InvertedLabelsWarning: Higher scores do not mean more genuine. The slope is then small and positive, which gives
             ratios near 0 in the order of the scores.
     """
-    genuine, fake = check_scores(bonafide, "bona fide"), check_scores(spoof, "spoof")
-    offset = _log_odds(prior)
-    scores = np.concatenate((genuine, fake))
-    centre, spread = float(scores.mean()), float(scores.std())
-    if spread == 0:
-        raise MetricsError("all scores are equal: there is nothing to calibrate")
-    n, m = len(genuine), len(fake)
-    targets = np.concatenate((np.full(n, (n + 1) / (n + 2)), np.full(m, 1 / (m + 2))))
-    weights = np.concatenate((np.full(n, prior / n), np.full(m, (1 - prior) / m)))
-    inputs = np.stack(((scores - centre) / spread, np.ones(n + m)))
-
-    slope, intercept = _newton(inputs, targets, weights, offset)
+    fit = logistic_regression(_columns(bonafide, "bona fide"), _columns(spoof, "spoof"), prior)
+    slope, intercept = float(fit.slopes[0]), fit.intercept
     if slope < MIN_RELATIVE_SLOPE:
         warnings.warn(
             "calibration: higher scores do not mean more genuine on the data it is fitted on. Labels may be inverted, or "
@@ -101,22 +104,93 @@ def fit_calibration(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float 
             stacklevel=2,
         )
         slope, intercept = MIN_RELATIVE_SLOPE, 0.0
+    centre, spread = float(fit.centres[0]), float(fit.spreads[0])
     return Calibration(slope / spread, intercept - slope * centre / spread, prior)
 
 
-def _newton(inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset: float) -> tuple[float, float]:
-    """Minimises the weighted cross-entropy of sigmoid(parameters · inputs + offset); a step that does not lower it is halved."""
+def refit(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, prior: float = 0.5) -> CalibrationLine:
+    """The affine map that log-likelihood ratios would still need on these trials: slope 1 and offset 0 if they are honest.
+
+    Args:
+        bonafide: float64 [n], log-likelihood ratios of bona fide trials.
+        spoof: float64 [m], log-likelihood ratios of spoof trials.
+        prior: As in `fit_calibration`.
+
+    Raises:
+        MetricsError: As in `fit_calibration`.
+    """
+    fit = logistic_regression(_columns(bonafide, "bona fide"), _columns(spoof, "spoof"), prior)
+    slope = float(fit.slopes[0] / fit.spreads[0])
+    return CalibrationLine(slope, fit.intercept - slope * float(fit.centres[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticFit:
+    """A fitted logistic regression: sum of slopes · (scores − centres) / spreads, plus the intercept.
+
+    Attributes:
+        slopes: float64 [systems], of standardised scores.
+        intercept: In nats.
+        centres: float64 [systems], means of the scores.
+        spreads: float64 [systems], standard deviations of the scores, above 0.
+    """
+
+    slopes: FloatArray
+    intercept: float
+    centres: FloatArray
+    spreads: FloatArray
+
+
+def logistic_regression(bonafide: FloatArray, spoof: FloatArray, prior: float, ridge: float = 0.0) -> LogisticFit:
+    """Logistic regression of the class on scores, by Newton's method, with softened targets and weighted classes.
+
+    Args:
+        bonafide: float64 [n, systems], finite scores of bona fide trials.
+        spoof: float64 [m, systems], finite scores of spoof trials.
+        prior: Prior probability of bona fide to which the classes are weighted, in (0, 1).
+        ridge: Weight of half the sum of the squared slopes of standardised scores in the loss.
+
+    Raises:
+        MetricsError: All scores of a system are equal, or the prior is out of range.
+    """
+    offset = _log_odds(prior)
+    scores = np.concatenate((bonafide, spoof))
+    centres, spreads = scores.mean(axis=0), scores.std(axis=0)
+    if not spreads.all():
+        raise MetricsError("all scores are equal: there is nothing to calibrate")
+    n, m = len(bonafide), len(spoof)
+    targets = np.concatenate((np.full(n, (n + 1) / (n + 2)), np.full(m, 1 / (m + 2))))
+    weights = np.concatenate((np.full(n, prior / n), np.full(m, (1 - prior) / m)))
+    inputs = np.concatenate((((scores - centres) / spreads).T, np.ones((1, n + m))))
+    penalties = np.concatenate((np.full(scores.shape[1], ridge), [0.0]))
+    parameters = _newton(inputs, targets, weights, offset, penalties)
+    return LogisticFit(parameters[:-1], float(parameters[-1]), centres, spreads)
+
+
+def _columns(scores: npt.ArrayLike, what: str) -> FloatArray:
+    """Checked scores of one system, float64 [n, 1]."""
+    return check_scores(scores, what)[:, np.newaxis]
+
+
+def _newton(
+    inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset: float, penalties: FloatArray
+) -> FloatArray:
+    """Minimises the weighted cross-entropy of sigmoid(parameters · inputs + offset) plus penalties · parameters² / 2.
+
+    A step that does not lower it is halved.
+    """
 
     def loss(parameters: FloatArray) -> float:
         logits = parameters @ inputs + offset
-        return float(weights @ (np.logaddexp(0, logits) - targets * logits))
+        entropy = weights @ (np.logaddexp(0, logits) - targets * logits)
+        return float(entropy + penalties @ parameters**2 / 2)
 
-    parameters = np.zeros(2)
+    parameters = np.zeros(len(inputs))
     current = loss(parameters)
     for _ in range(MAX_ITERATIONS):
         fitted = probability(parameters @ inputs + offset)
-        gradient = inputs @ (weights * (fitted - targets))
-        hessian = (inputs * (weights * fitted * (1 - fitted))) @ inputs.T + 1e-12 * np.eye(2)
+        gradient = inputs @ (weights * (fitted - targets)) + penalties * parameters
+        hessian = (inputs * (weights * fitted * (1 - fitted))) @ inputs.T + np.diag(penalties + 1e-12)
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while size > 1e-10 and loss(parameters - size * step) > current:
@@ -125,7 +199,7 @@ def _newton(inputs: FloatArray, targets: FloatArray, weights: FloatArray, offset
         previous, current = current, loss(parameters)
         if previous - current < 1e-14:
             break
-    return float(parameters[0]), float(parameters[1])
+    return parameters
 
 
 def reliability_diagram(

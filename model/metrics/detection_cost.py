@@ -87,6 +87,30 @@ def cllr_of_curve(curve: DetCurve, losses: tuple[FloatArray, FloatArray] | None 
     return (bonafide_part + float(np.sum(curve.spoof_counts * spoof_loss)) / curve.n_spoof) / 2
 
 
+def min_cllr(bonafide: npt.ArrayLike, spoof: npt.ArrayLike) -> float:
+    """The lowest Cllr that a monotone recalibration of these scores can reach, in bits, in [0, 1]; see `min_cllr_of_curve`."""
+    return min_cllr_of_curve(det_curve(bonafide, spoof))
+
+
+def min_cllr_of_curve(curve: DetCurve) -> float:
+    """Cllr after pool-adjacent-violators, which gives the best monotone map to log-likelihood ratios.
+
+    Neighbouring scores are pooled until the ratio of bona fide to spoof never falls. Cllr minus this value is the loss by
+    calibration alone (Brümmer and du Preez, "Application-independent evaluation of speaker detection", 2006).
+    """
+    pools: list[tuple[float, float]] = []
+    for n_genuine, n_fake in zip(curve.bonafide_counts.tolist(), curve.spoof_counts.tolist(), strict=True):
+        pool = n_genuine, n_fake
+        while pools and pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]:
+            before = pools.pop()
+            pool = before[0] + pool[0], before[1] + pool[1]
+        pools.append(pool)
+    genuine, fake = np.array(pools).T / [[curve.n_bonafide], [curve.n_spoof]]
+    both = (genuine > 0) & (fake > 0)
+    ratio = fake[both] / genuine[both]
+    return float(genuine[both] @ np.log2(1 + ratio) + fake[both] @ np.log2(1 + 1 / ratio)) / 2
+
+
 def log_losses(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Cost of each log-likelihood ratio if the trial is bona fide, and if it is spoof: two float64 [k], in bits."""
     return np.logaddexp(0, -scores) / math.log(2), np.logaddexp(0, scores) / math.log(2)

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, refuse_other_corpus
 from model.metrics.breakdown import by_attack, widen_if_no_error
+from model.metrics.calibration import refit, reliability_diagram
 from model.metrics.classification import auc_of_curve, average_precision_of_curve, classify_curve
-from model.metrics.detection_cost import act_dcf_of_curve, cllr_of_curve, log_losses, min_dcf_of_curve
+from model.metrics.detection_cost import (
+    act_dcf_of_curve,
+    cllr_of_curve,
+    log_losses,
+    min_cllr_of_curve,
+    min_dcf_of_curve,
+)
 from model.metrics.intervals import Cluster, bootstrap
 from model.metrics.rates import DetCurve, eer_of_curve, rocch_eer_of_curve, warn_if_inverted
 from model.metrics.score_table import ScoreTable
@@ -49,6 +56,55 @@ HEADLINES: Mapping[str, MetricInfo] = {
     "recall": MetricInfo("recall", "%", False, "how many genuine clips are called so"),
     "f1": MetricInfo("F1", "", False, "precision and recall in one"),
 }
+
+
+class CheckInfo(NamedTuple):
+    """What people are told of a number that checks scores as probabilities, or the verdicts of the abstain band.
+
+    Attributes:
+        title: Name for people.
+        unit: As in `MetricInfo`.
+        meaning: Explanation in plain words.
+    """
+
+    title: str
+    unit: str
+    meaning: str
+
+
+CHECKS: Mapping[str, CheckInfo] = {
+    "min_cllr": CheckInfo(
+        "min Cllr", "bit", "Cllr after the best recalibration; the rest of Cllr is lost by calibration"
+    ),
+    "expected_calibration_error": CheckInfo("ECE", "%", "mean distance of probabilities from observed shares"),
+    "calibration_slope": CheckInfo("calibration slope", "", "1 is honest; below 1, scores claim more than they know"),
+    "calibration_offset": CheckInfo("calibration offset", "", "0 is honest; above 0, scores speak too often for spoof"),
+    "uncertain": CheckInfo("uncertain", "%", "verdicts in the uncertain band"),
+    "certain_wrong": CheckInfo("certain but wrong", "%", "wrong verdicts outside the uncertain band, of all clips"),
+    "wrong_of_certain": CheckInfo("wrong of certain", "%", "the same, of the clips outside the band"),
+}
+"""Numbers beside the headlines; `calibration_checks` and `band_outcomes` compute them."""
+
+
+def calibration_checks(table: ScoreTable, prior: float = 0.5) -> dict[str, float]:
+    """How honest scores are as log-likelihood ratios: the calibration's part of `CHECKS`.
+
+    Args:
+        table: Log-likelihood ratios.
+        prior: Of bona fide, for the probabilities of the ECE and for the refit.
+
+    Raises:
+        MetricsError: The prior is out of range.
+    """
+    line = refit(table.bonafide, table.spoof, prior)
+    return {
+        "min_cllr": min_cllr_of_curve(table.curve),
+        "expected_calibration_error": reliability_diagram(
+            table.bonafide, table.spoof, prior=prior
+        ).expected_calibration_error,
+        "calibration_slope": line.slope,
+        "calibration_offset": line.offset,
+    }
 
 
 def headline_statistic(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model.metrics import SEEN, UNSEEN
 from model.report.words import error_rates, percent, share_in_words
 
 
@@ -24,13 +25,12 @@ class Conclusion:
     consequence: str
 
 
-def conclude(metrics: Mapping[str, Any], split: str, unseen: bool) -> Conclusion:
+def conclude(metrics: Mapping[str, Any], split: str) -> Conclusion:
     """The conclusion from one split.
 
     Args:
-        metrics: Of the split, as in metrics.json.
+        metrics: Of the split, as in details.json.
         split: "eval" or "dev".
-        unseen: True if none of its attacks was in the training data.
     """
     eer = metrics["eer"]
     if eer >= 0.4:
@@ -41,17 +41,24 @@ def conclude(metrics: Mapping[str, Any], split: str, unseen: bool) -> Conclusion
         grade, label = "helpful", "Helps, but needs a second opinion"
     else:
         grade, label = "strong", "Strong on this corpus"
-    if unseen:
+    seen, unseen = metrics.get(SEEN), metrics.get(UNSEEN)
+    if unseen and not seen:
         where = "On attacks that were not in its training data"
     elif split == "eval":
         where = "On clips that it was not trained on"
     else:
         where = "On the clips that its settings were chosen on"
     miss, false_alarm = error_rates(metrics)
+    groups = ""
+    if seen and unseen:
+        groups = (
+            f" Its equal error rate is {percent(seen['eer'])} on attacks of its training data and "
+            f"{percent(unseen['eer'])} on other attacks."
+        )
     return Conclusion(
         grade=grade,
         label=label,
         sentence=f"{where}, this detector confuses {share_in_words(eer)} clips.",
         consequence=f"At the threshold chosen on dev it accepts {percent(false_alarm, 0)} of the fakes "
-        f"and rejects {percent(miss, 0)} of the genuine voices.",
+        f"and rejects {percent(miss, 0)} of the genuine voices.{groups}",
     )

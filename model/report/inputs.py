@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.artifacts import (
+    DETAILS_FILE,
     EVALUATED_SPLITS,
-    METRICS_FILE,
     VALIDATION_FILE,
     plot_file,
     scores_file,
@@ -38,7 +38,7 @@ class EvaluatedSplit:
 
     Attributes:
         split: "dev" or "eval".
-        metrics: Its metrics, from metrics.json.
+        metrics: Its metrics, from details.json.
         plots: Records by name of the plot.
         table: Its scores.
     """
@@ -76,7 +76,7 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
         ModelError: There is no evaluation, it is damaged, no split of it has labels, or it scored other clips.
         MetricsError: A score file is damaged.
     """
-    path = folder / METRICS_FILE
+    path = folder / DETAILS_FILE
     metrics = _read_json(path)
     labelled = [split for split in EVALUATED_SPLITS if "eer" in metrics.get(split, {})]
     if not labelled:

@@ -140,10 +140,12 @@ def _calibration(metrics: Mapping[str, Mapping[str, Any]]) -> Limit | None:
         return None
     dev, new = metrics["dev"]["cllr"], metrics["eval"]["cllr"]
     worth = " That is no better than having no scores." if new >= 0.95 else ""
+    slope = metrics["eval"].get("calibration_slope")
+    claims = "" if slope is None else f" On eval the ratios would need a slope of {slope:.2f} (1 is honest)."
     return Limit(
         "Probabilities taken at face value",
-        f"Scores were calibrated on dev. Their cost Cllr is {dev:.2f} bit there and {new:.2f} bit on eval (0 is perfect, 1 is "
-        f"worthless).{worth} On other data it may be worse.",
+        f"Scores were calibrated without eval. Their cost Cllr is {dev:.2f} bit on dev and {new:.2f} bit on eval (0 is perfect, "
+        f"1 is worthless).{worth}{claims} On other data it may be worse.",
         True,
     )
 
@@ -151,10 +153,12 @@ def _calibration(metrics: Mapping[str, Mapping[str, Any]]) -> Limit | None:
 def _uncertain_clips(main: Mapping[str, Any], split: str) -> Limit | None:
     if "uncertain" not in main:
         return None
+    wrong = main.get("wrong_of_certain")
+    certain = "" if wrong is None else f" Of the other verdicts {percent(wrong, 0)} are wrong."
     return Limit(
         "Unclear cases",
         f"{percent(main['uncertain'], 0)} of the {split} clips are in the uncertain band, and their verdict is "
-        "“uncertain”. The band was set on dev; elsewhere its error rate is not guaranteed.",
+        f"“uncertain”.{certain} The band was set without eval; elsewhere its error rate is not guaranteed.",
         True,
     )
 

@@ -119,26 +119,28 @@ def _content(
     main, prior = evaluation.main, params.evaluate.prior
     originals = store.select(split=main.split, copy=0).index
     durations_s = dict(zip(originals["utterance_id"].to_pylist(), originals["duration_s"].to_pylist(), strict=True))
-    trained = frozenset(store.select(split="train", label=0).index["attack_id"].to_pylist()) - {None}
-    tested = frozenset(metrics["eval"]["per_attack"]) if "eval" in metrics else frozenset()
-    unseen = tested - trained
+    unseen = tables.unseen_attacks(metrics.get("eval", {"per_attack": {}}))
     speakers, n_speakers = tables.worst_speakers(main.table, bundle.threshold, _SPEAKERS_SHOWN)
     window_s = bundle.network.input_shape[1] * bundle.features.hop_length / bundle.features.sample_rate
     rows = tables.headlines(metrics)
+    shown = [*rows, *tables.group_headlines(metrics)]
     evidence_s = window_s / last_block(bundle.network).output.shape[1]
     return {
         "split": main.split,
         "metrics": main.metrics,
         "error_rates": error_rates(main.metrics),
-        "conclusion": conclude(main.metrics, main.split, bool(tested) and not tested & trained),
-        "tiles": [row for name in tables.TILES for row in rows if row.name == name and main.split in row.values],
+        "conclusion": conclude(main.metrics, main.split),
+        "tiles": [row for name in tables.TILES for row in shown if row.name == name and main.split in row.values],
         "headlines": rows,
         "splits": sorted(evaluation.splits, key=lambda split: split != main.split),
         "unlabelled": evaluation.unlabelled,
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
         "network_picture": _network_picture(sources.training / NETWORK_PICTURE),
-        "attacks": {split: tables.attacks(found, trained) for split, found in metrics.items()},
+        "checks": tables.checks(metrics),
+        "calibrated_on": bundle.calibrated_on,
+        "attacks": {split: tables.attacks(found) for split, found in metrics.items()},
+        "attack_groups": tables.attack_groups(main.metrics),
         "speakers": speakers,
         "n_speakers": n_speakers,
         "fewest_per_class": tables.FEWEST_PER_CLASS,

@@ -10,11 +10,25 @@ from typing import Any, Final
 import numpy as np
 
 from model.evaluation.data_validation import FEWEST_CLIPS, SHORTCUT_EER
-from model.metrics import HEADLINES, Interval, MetricInfo, Part, ScoreTable, by_duration, by_speaker
+from model.metrics import (
+    CHECKS,
+    HEADLINES,
+    SEEN,
+    UNSEEN,
+    CheckInfo,
+    Interval,
+    MetricInfo,
+    Part,
+    ScoreTable,
+    by_duration,
+    by_speaker,
+)
 from pipeline.store.describe import MEASURES
 
-TILES: Final = ("eer", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
+TILES: Final = ("eer", "eer_seen", "eer_unseen", "min_tdcf_2019", "min_dcf", "cllr", "auc", "balanced_accuracy")
 """The metrics in large type, in this order, as far as they exist."""
+
+_GROUPS: Final[Mapping[str, str]] = {SEEN: "attacks of its training data", UNSEEN: "other attacks"}
 
 FEWEST_PER_CLASS: Final = 5
 """Fewest clips of each class for which the error rate of a speaker is shown."""
@@ -36,7 +50,7 @@ class Headline:
     """A metric on each split.
 
     Attributes:
-        name: Its name in metrics.json.
+        name: Its name in details.json.
         info: Title, unit, direction and meaning.
         values: Values by split.
     """
@@ -55,14 +69,19 @@ class Attack:
         eer: Equal error rate with interval.
         false_alarm: Share of its clips accepted at the threshold from dev.
         n_spoof: Number of its clips.
-        in_training: True if the training data had it.
+        seen_as: Its id in the training data, or None if they did not have it.
     """
 
     name: str
     eer: Value
     false_alarm: float
     n_spoof: int
-    in_training: bool
+    seen_as: str | None
+
+    @property
+    def in_training(self) -> bool:
+        """True if the training data had it."""
+        return self.seen_as is not None
 
 
 @dataclass(frozen=True)
@@ -109,18 +128,50 @@ def value_of(metrics: Mapping[str, Any], name: str) -> Value:
     return Value(metrics[name], None if low is None or high is None else Interval(low, high))
 
 
-def attacks(metrics: Mapping[str, Any], trained: frozenset[str]) -> list[Attack]:
-    """The attacks of a split, the most successful first.
-
-    Args:
-        metrics: Metrics of the split.
-        trained: Attacks of the training data.
-    """
-    rows = [
-        Attack(name, value_of(found, "eer"), found["false_alarm"], found["n_spoof"], name in trained)
-        for name, found in metrics["per_attack"].items()
-    ]
+def attacks(metrics: Mapping[str, Any]) -> list[Attack]:
+    """The attacks of a split, the most successful first."""
+    seen = metrics.get("seen_attacks", {})
+    rows = [_attack(name, found, seen.get(name)) for name, found in metrics["per_attack"].items()]
     return sorted(rows, key=lambda row: (-row.eer.value, row.name))
+
+
+def unseen_attacks(metrics: Mapping[str, Any]) -> list[str]:
+    """The attacks of a split that the training data did not have; none where it is not known what they had."""
+    return [row.name for row in attacks(metrics) if not row.in_training] if "seen_attacks" in metrics else []
+
+
+def attack_groups(metrics: Mapping[str, Any]) -> list[Attack]:
+    """Attacks of the training data and others, each as one row; empty unless the split has both."""
+    if not _GROUPS.keys() <= metrics.keys():
+        return []
+    return [_attack(title, metrics[name], name if name == SEEN else None) for name, title in _GROUPS.items()]
+
+
+def group_headlines(metrics: Mapping[str, Mapping[str, Any]]) -> list[Headline]:
+    """The EER of attacks of the training data and that of others, as headlines of the splits that have both."""
+    found = {split: figures for split, figures in metrics.items() if attack_groups(figures)}
+    return [
+        Headline(
+            f"eer_{name}",
+            MetricInfo(f"EER, {title}", "%", True, f"how often it is wrong about {title}"),
+            {split: value_of(figures[name], "eer") for split, figures in found.items()},
+        )
+        for name, title in _GROUPS.items()
+        if found
+    ]
+
+
+def checks(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[CheckInfo, dict[str, float]]]:
+    """Every number that checks the scores as probabilities, or the uncertain band, by split."""
+    rows = (
+        (info, {split: found[name] for split, found in metrics.items() if name in found})
+        for name, info in CHECKS.items()
+    )
+    return [row for row in rows if row[1]]
+
+
+def _attack(title: str, found: Mapping[str, Any], seen_as: str | None) -> Attack:
+    return Attack(title, value_of(found, "eer"), found["false_alarm"], found["n_spoof"], seen_as)
 
 
 def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[list[Part], int]:

@@ -33,6 +33,8 @@ NOT_ALLOWED = [
     ("train.devices", 0, "greater than or equal to 1"),
     ("train.devices", "all", "'auto'"),
     ("evaluate.interval_clusters", "voice", "'none', 'speaker' or 'attack'"),
+    ("crossval.folds", -1, "greater than or equal to 0"),
+    ("crossval.seed", -1, "greater than or equal to 0"),
     ("evaluate.prior", 0.0, "greater than 0"),
     ("evaluate.prior", 1.0, "less than 1"),
     ("evaluate.abstain_error_rate", -0.1, "greater than or equal to 0"),
@@ -84,7 +86,7 @@ def test_a_refused_item_of_a_list_is_told_with_its_position(
 
 
 def test_every_key_must_be_there(defaults: dict[str, Any]) -> None:
-    for section in ("train", "evaluate"):
+    for section in ("crossval", "train", "evaluate"):
         for key in leaves(defaults[section], f"{section}."):
             assert refusal(without(defaults, key), Params).splitlines()[1:] == [f"  {key}: is missing"]
 
@@ -109,3 +111,30 @@ def test_xla_with_deterministic_kernels_is_refused(defaults: dict[str, Any]) -> 
         parse_params(content, "p", Params)
 
     assert parse_params(with_value(content, "train.deterministic", False), "p", Params).train.jit_compile
+
+
+@pytest.mark.parametrize(
+    ("folds", "leave_out", "message"),
+    [
+        (1, None, "would leave every attack out"),
+        (2, [["A01"]], "leave_out lists 1 folds, but folds is 2"),
+        (2, [["A01"], []], "at least 1 item"),
+    ],
+)
+def test_folds_that_contradict_each_other_are_refused(
+    defaults: dict[str, Any], folds: int, leave_out: Any, message: str
+) -> None:
+    content = with_value(with_value(defaults, "crossval.folds", folds), "crossval.leave_out", leave_out)
+    assert message in refusal(content, Params)
+
+
+@pytest.mark.parametrize(("folds", "leave_out"), [(0, None), (0, [["A01"]]), (1, [["A01", "A02"]]), (3, None)])
+def test_folds_are_dealt_listed_or_off(defaults: dict[str, Any], folds: int, leave_out: Any) -> None:
+    content = with_value(with_value(defaults, "crossval.folds", folds), "crossval.leave_out", leave_out)
+    assert parse_params(content, "p", Params).crossval.folds == folds
+
+
+def test_other_ids_of_attacks_are_stated_as_a_mapping(defaults: dict[str, Any]) -> None:
+    content = with_value(defaults, "evaluate.attack_aliases", {"A16": "A04"})
+    assert parse_params(content, "p", Params).evaluate.attack_aliases == {"A16": "A04"}
+    assert "attack_aliases" in refusal(with_value(defaults, "evaluate.attack_aliases", ["A16"]), Params)

@@ -61,7 +61,9 @@ NOT_ALLOWED = [
 @pytest.fixture(scope="session")
 def defaults() -> dict[str, Any]:
     """The pipeline's sections of the project's own params.yaml, with a log-Mel front end."""
-    content = {key: value for key, value in project_parameters().items() if key not in ("train", "evaluate")}
+    content = {
+        key: value for key, value in project_parameters().items() if key not in ("crossval", "train", "evaluate")
+    }
     return content | {"features": LOG_MEL.model_dump()}
 
 

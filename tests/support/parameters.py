@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from model.params import EvaluateParams, TrainParams
+from model.params import CrossvalParams, EvaluateParams, TrainParams
 from pipeline.errors import ParamsError
 from pipeline.parameter_file import parse_params, read_params
 from pipeline.params import Params
@@ -17,6 +17,7 @@ from tests.support.front_ends import REPOSITORY
 class ProjectParams(Params):
     """All sections of params.yaml."""
 
+    crossval: CrossvalParams
     train: TrainParams
     evaluate: EvaluateParams
 

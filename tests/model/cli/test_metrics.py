@@ -75,6 +75,28 @@ def test_a_dev_protocol_without_dev_scores_is_a_usage_error(
     assert code == 2
 
 
+def test_attacks_of_train_and_others_have_error_rates_of_their_own(folder: Path, run: Run) -> None:
+    (folder / "train.txt").write_text("s t1 - A01 spoof\ns t2 - A09 spoof\ns t3 - - bonafide\n")
+    command = ("metrics", "--scores", folder / "a.txt", "--train-protocol", folder / "train.txt")
+
+    found = json.loads(run(*command, "--json"))
+    text = run(*command, "--alias", "A02=A09")
+
+    assert found["seen_attacks"] == {"A01": "A01"}
+    assert found["seen"]["eer"] == found["per_attack"]["A01"]["eer"]
+    assert found["unseen"]["eer"] == found["per_attack"]["A02"]["eer"]
+    assert "Attacks of train (A01, A02 (is A09)) and others" in text
+
+
+def test_aliases_are_pairs_and_need_the_attacks_of_train(
+    folder: Path, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    command = ("metrics", "--scores", folder / "a.txt")
+    assert run_bonafide(*command, "--alias", "A16=A04")[0] == 2
+    (folder / "train.txt").write_text("s t1 - A01 spoof\n")
+    assert run_bonafide(*command, "--train-protocol", folder / "train.txt", "--alias", "A16")[0] == 2
+
+
 MEASURE = """
 import sys
 from typer import Typer

@@ -28,7 +28,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, trained: Trained, bundle: B
 
 
 def metrics_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    content: dict[str, Any] = json.loads((folder / "details.json").read_text())
     return content
 
 
@@ -66,6 +66,17 @@ def test_every_metric_is_there_as_a_scalar_with_its_interval(report: Path) -> No
         assert (found["n_bonafide"], found["n_spoof"]) == (8, 16)
         assert 0 <= found["uncertain"] <= 1
     assert metrics["dev"]["cllr"] <= metrics["dev"]["cllr_before_calibration"] + 0.05
+
+
+def test_metrics_json_holds_the_headlines_and_details_the_rest(report: Path) -> None:
+    headlines = json.loads((report / "metrics.json").read_text())
+    details = metrics_of(report)
+
+    assert headlines["eval"]["eer"] == details["eval"]["eer"]
+    assert headlines["eval"]["calibration_slope"] == details["eval"]["calibration_slope"]
+    assert "per_attack" not in headlines["eval"]
+    assert details["eval"]["seen_attacks"] == {"A01": "A01", "A02": "A02"}
+    assert "unseen" not in details["eval"], "the attacks of eval are those of train here"
 
 
 def test_the_threshold_of_both_splits_is_that_of_dev(report: Path, bundle: Bundle) -> None:
@@ -230,3 +241,6 @@ def test_the_commands_train_and_evaluate_do_the_same(tmp_path: Path, trained: Tr
     assert files_of(tmp_path / "evaluation") == files_of(report)
     assert "dev EER" in fitted.output
     assert "minDCF" in judged.output
+    for row in ("EER, attacks of train %", "calibration slope", "certain but wrong %"):
+        assert row in judged.output
+    assert "evaluation, with 95 % intervals" in " ".join(judged.output.split())

@@ -5,11 +5,15 @@ from sklearn.linear_model import LogisticRegression
 from model.metrics import (
     InvertedLabelsWarning,
     MetricsError,
+    calibration_checks,
     cllr,
     eer,
     fit_calibration,
+    min_cllr,
     probability,
+    refit,
     reliability_diagram,
+    score_table,
 )
 
 
@@ -99,3 +103,53 @@ def test_overconfident_scores_leave_the_diagonal_and_empty_bins_are_marked() -> 
     assert reliability_diagram(4 * bonafide, 4 * spoof).expected_calibration_error > 0.05
     diagram = reliability_diagram([100.0], [-100.0], n_bins=4)
     assert np.isnan(diagram.observed).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, 0.3), (2.0, -1.0)])
+def test_a_refit_tells_slope_and_offset_that_ratios_lack(slope: float, offset: float) -> None:
+    bonafide, spoof = calibrated_pair()
+    found = refit((bonafide - offset) / slope, (spoof - offset) / slope)
+    assert found.slope == pytest.approx(slope, rel=0.04)
+    assert found.offset == pytest.approx(offset, abs=0.05)
+
+
+def test_a_refit_of_inverted_ratios_has_a_negative_slope_and_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    bonafide, spoof = calibrated_pair()
+    assert refit(-bonafide, -spoof).slope == pytest.approx(-1.0, rel=0.04)
+    assert not recwarn.list
+
+
+def test_min_cllr_is_that_of_the_best_monotone_map() -> None:
+    from sklearn.isotonic import isotonic_regression
+
+    bonafide, spoof = calibrated_pair(300, separation=1.0)
+    scores, labels = np.concatenate((bonafide, spoof)), np.repeat([1, 0], 300)
+    order = np.argsort(scores)
+    share = isotonic_regression(labels[order].astype(float))
+    genuine = labels[order] == 1
+    expected = -(np.log2(share[genuine]).mean() + np.log2(1 - share[~genuine]).mean()) / 2
+    assert min_cllr(bonafide, spoof) == pytest.approx(expected, abs=1e-12)
+    # Four times the bona fide trials: the classes still weigh the same.
+    assert min_cllr(np.tile(bonafide, 4), spoof) == pytest.approx(expected, abs=1e-12)
+
+
+def test_min_cllr_depends_on_the_order_of_scores_alone_and_is_the_lowest() -> None:
+    bonafide, spoof = calibrated_pair()
+    assert min_cllr(bonafide, spoof) < cllr(bonafide, spoof) < min_cllr(bonafide, spoof) + 0.01
+    assert min_cllr(5 * bonafide - 3, 5 * spoof - 3) == pytest.approx(min_cllr(bonafide, spoof))
+    assert min_cllr([2.0, 3.0], [0.0, 1.0]) == 0
+    assert min_cllr([0.0, 1.0], [2.0, 3.0]) == 1
+
+
+def test_the_checks_of_honest_ratios_say_so() -> None:
+    bonafide, spoof = calibrated_pair()
+    n = len(bonafide)
+    table = score_table([str(i) for i in range(2 * n)], np.concatenate((bonafide, spoof)), np.repeat([1, 0], n))
+    found = calibration_checks(table)
+    assert found["calibration_slope"] == pytest.approx(1.0, abs=0.04)
+    assert found["calibration_offset"] == pytest.approx(0.0, abs=0.04)
+    assert found["expected_calibration_error"] < 0.01
+    doubled = calibration_checks(table.with_scores(2 * table.scores))
+    assert doubled["calibration_slope"] == pytest.approx(found["calibration_slope"] / 2)
+    assert doubled["expected_calibration_error"] > 0.03
+    assert doubled["min_cllr"] == pytest.approx(found["min_cllr"])

@@ -20,7 +20,7 @@ def test_the_limits_carry_the_numbers_of_the_run() -> None:
     assert "42.0\u202f% instead of 30.0\u202f%" in found["Shortcuts in the data"].text
     # 0.7 of the fakes are caught, 0.1 of the genuine alarm: 0.007 / (0.007 + 0.099) of the alarms are right.
     assert "7\u202f% of its alarms would be right" in found["Another mix of real and fake"].text
-    assert "0.10 bit there and 0.97 bit on eval" in found["Probabilities taken at face value"].text
+    assert "0.10 bit on dev and 0.97 bit on eval" in found["Probabilities taken at face value"].text
     assert "25\u202f% of the eval clips" in found["Unclear cases"].text
     assert "48 speakers" in found["Small numbers"].text
     assert "windows of 2\u202fs" in found["Partial fakes"].text

@@ -62,14 +62,14 @@ def changed_metrics(material: Material, folder: Path, change: dict[str, Any]) ->
     """A copy of the evaluation with other metrics of eval."""
     evaluation = folder / "evaluation"
     shutil.copytree(material.sources.evaluation, evaluation)
-    metrics = json.loads((evaluation / "metrics.json").read_text())
+    metrics = json.loads((evaluation / "details.json").read_text())
     metrics["eval"] |= change
-    write_json(evaluation / "metrics.json", metrics)
+    write_json(evaluation / "details.json", metrics)
     return evaluation
 
 
 def test_the_page_says_the_verdict_and_the_numbers(elements: Elements, material: Material) -> None:
-    metrics = json.loads((material.sources.evaluation / "metrics.json").read_text())["eval"]
+    metrics = json.loads((material.sources.evaluation / "details.json").read_text())["eval"]
 
     assert "this detector confuses" in elements.text
     for name in ("eer", "eer_ci95_high", "balanced_accuracy"):
@@ -77,6 +77,25 @@ def test_the_page_says_the_verdict_and_the_numbers(elements: Elements, material:
     for heading in ("Where it fails", "The hardest clips", "Data card", "Training", "What it cannot be trusted with"):
         assert heading in elements.text
     assert material.store.config_fingerprint in elements.text
+
+
+def test_attacks_of_train_are_told_from_others(elements: Elements, material: Material) -> None:
+    metrics = json.loads((material.sources.evaluation / "details.json").read_text())["eval"]
+
+    assert metrics["seen_attacks"] == {"A01": "A01"}
+    for group, title in (("seen", "attacks of its training data"), ("unseen", "other attacks")):
+        assert f"EER, {title}" in elements.text
+        assert f"{100 * metrics[group]['eer']:.1f} % on {title}" in elements.text
+    assert "Attacks of the training data and others" in elements.text
+
+
+def test_it_says_whether_scores_can_be_taken_at_face_value(elements: Elements, material: Material) -> None:
+    metrics = json.loads((material.sources.evaluation / "details.json").read_text())["eval"]
+
+    assert "Calibrated on 8 genuine and 16 fake trials of dev." in elements.text
+    row = elements.text.partition("calibration slope")[2][:40]
+    assert f"{metrics['calibration_slope']:.3f}" in row
+    assert "certain but wrong" in elements.text
 
 
 def test_the_errors_can_be_seen_and_heard(elements: Elements) -> None:
@@ -184,7 +203,7 @@ def test_with_an_unlabelled_eval_split_the_verdict_is_about_dev(tmp_path: Path, 
 
 
 def test_a_missing_evaluation_says_what_to_run(tmp_path: Path, material: Material) -> None:
-    with pytest.raises(ModelError, match=r"metrics\.json: no such file; make it with `bonafide evaluate`"):
+    with pytest.raises(ModelError, match=r"details\.json: no such file; make it with `bonafide evaluate`"):
         material.page(tmp_path, evaluation=tmp_path)
 
 

@@ -3,7 +3,16 @@ import pytest
 
 from model.evaluation.data_validation import FEWEST_CLIPS
 from model.metrics import Interval, score_table
-from model.report.tables import FEWEST_PER_CLASS, attacks, durations, headlines, measures, worst_speakers
+from model.report.tables import (
+    FEWEST_PER_CLASS,
+    attack_groups,
+    attacks,
+    durations,
+    headlines,
+    measures,
+    unseen_attacks,
+    worst_speakers,
+)
 
 
 def test_attacks_are_sorted_by_their_success_and_marked_where_training_had_them() -> None:
@@ -11,13 +20,31 @@ def test_attacks_are_sorted_by_their_success_and_marked_where_training_had_them(
         "per_attack": {
             "A07": {"eer": 0.1, "false_alarm": 0.0, "n_spoof": 5},
             "A08": {"eer": 0.4, "eer_ci95_low": 0.3, "eer_ci95_high": 0.5, "false_alarm": 0.6, "n_spoof": 5},
-        }
+        },
+        "seen_attacks": {"A07": "A01"},
     }
 
-    worst, other = attacks(figures, frozenset({"A07"}))
+    worst, other = attacks(figures)
 
     assert (worst.name, worst.eer.interval, worst.in_training) == ("A08", Interval(0.3, 0.5), False)
     assert (other.name, other.eer.interval, other.in_training) == ("A07", None, True)
+
+
+def test_an_attack_of_train_under_another_id_is_not_unseen() -> None:
+    figures = {"eer": 0.1, "false_alarm": 0.0, "n_spoof": 5}
+    metrics = {"per_attack": {"A08": figures, "A16": figures}, "seen_attacks": {"A16": "A04"}}
+
+    assert {row.name: row.seen_as for row in attacks(metrics)} == {"A08": None, "A16": "A04"}
+    assert unseen_attacks(metrics) == ["A08"]
+    assert unseen_attacks({"per_attack": {"A08": figures}}) == [], "what train held is not known"
+
+
+def test_groups_of_attacks_are_shown_where_a_split_has_both() -> None:
+    figures = {"eer": 0.1, "false_alarm": 0.0, "n_spoof": 5}
+    both = {"per_attack": {}, "seen": figures, "unseen": {**figures, "eer": 0.3}}
+
+    assert [(row.eer.value, row.in_training) for row in attack_groups(both)] == [(0.1, True), (0.3, False)]
+    assert attack_groups({"per_attack": {}, "seen": figures}) == []
 
 
 def test_a_metric_that_no_split_has_is_left_out() -> None:
