@@ -17,9 +17,9 @@ import soxr
 from treatment import SAMPLE_RATE, Audio
 
 ENGLISH = "en-us"
-# The voices of train and dev, and those of eval, by language.
+# The voices of train and dev by language, and the one of eval, by the maker of kal.
 DIPHONES = {"en": "kal_diphone", "it": "pc_diphone", "cs": "czech_ph"}
-OTHER_DIPHONES = {"en": "ked_diphone", "it": "lp_diphone"}
+OTHER_DIPHONE = "ked_diphone"
 FESTIVAL_HTS = "cmu_us_slt_arctic_hts"
 # Without slt, who is the voice of festival's HTS.
 FLITE = ("awb", "rms")
@@ -127,8 +127,8 @@ def speak_diphone(phrase: str, language: str, stretch: float, rng: np.random.Gen
 
 
 def speak_other_diphone(phrase: str, language: str, stretch: float, rng: np.random.Generator) -> tuple[Audio, str]:
-    """Festival's diphone voices of eval: English, Italian."""
-    return _speak_festival(phrase, OTHER_DIPHONES[language.split("-")[0]], stretch)
+    """Festival's diphone voice of eval, English only."""
+    return _speak_festival(phrase, OTHER_DIPHONE, stretch)
 
 
 def speak_hts(phrase: str, language: str, stretch: float, rng: np.random.Generator) -> tuple[Audio, str]:

@@ -40,7 +40,7 @@ class Attack:
 
 _ENGLISH_ONLY = ("en",)
 
-# As in ASVspoof 2019 LA, train and dev have A01-A06, and eval has A07-A19, of which A16 is A04's method with other voices and
+# As in ASVspoof 2019 LA, train and dev have A01-A06, and eval has A07-A19, of which A16 is A04's method with another voice and
 # A19 is A06's with other speakers.
 ATTACKS = {
     "A01": Attack("Piper (VITS)", "speak", synthesisers.speak_piper),
@@ -60,7 +60,7 @@ ATTACKS = {
         "hibari, then spectral filter", "speak", synthesisers.speak_hibari, _ENGLISH_ONLY, conversion.convert_filter
     ),
     "A15": Attack("espeak-ng", "speak", synthesisers.speak_espeak),
-    "A16": Attack("Festival diphone", "speak", synthesisers.speak_other_diphone, tuple(synthesisers.OTHER_DIPHONES)),
+    "A16": Attack("Festival diphone", "speak", synthesisers.speak_other_diphone, _ENGLISH_ONLY),
     "A17": Attack("PSOLA conversion", "convert", conversion.convert_psola),
     "A18": Attack("LPC vocoder copy-synthesis", "copy", vocoders.copy_lpc),
     "A19": Attack("nearest-frame conversion, WORLD", "convert", conversion.convert_nearest),
@@ -76,7 +76,6 @@ VOICE_ORIGINS = {
     "espeak-ng": ("espeak-ng", "1.51+dfsg-10+deb12u2", "none"),
     "festival kal_diphone": ("festvox-kallpc16k", "2.4-1", "Festvox"),
     "festival ked_diphone": ("festvox-kdlpc16k", "1.4.0-6.1", "Festvox"),
-    "festival lp_diphone": ("festvox-italp16k", "2.0+debian0-6", "GPL-2+"),
     "festival pc_diphone": ("festvox-itapc16k", "2.0+debian0-6", "GPL-2+"),
     "festival czech_ph": ("festvox-czech-ph", "0.1-6", "GPL-2+"),
     "festival cmu_us_slt_arctic_hts": ("festvox-us-slt-hts", "0.2010.10.25-4", "Festvox"),
