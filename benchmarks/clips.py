@@ -1,6 +1,6 @@
 """The clips that the benchmarks work on: the sample corpus' speech, joined and cut to clips of 3.1 s.
 
-The mean clip of ASVspoof 2019 LA lasts about 3 s, those of the sample 1.8 s; a cost that comes once a clip would weigh too
+The mean clip of ASVspoof 2019 LA lasts about 3 s, those of the sample 2.0 s; a cost that comes once a clip would weigh too
 much there. `--audio` names a folder with other FLAC files, which are used as they are.
 """
 

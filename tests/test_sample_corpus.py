@@ -49,9 +49,8 @@ def test_protocol_and_audio_follow_the_official_layout(split):
 
 
 def test_corpus_is_small_but_large_enough_to_learn_from():
-    clips = [path for split in SPLITS for path in audio(split)]
-    assert len(clips) >= 300
-    assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) <= 12e6
+    assert {split: len(audio(split)) for split in SPLITS} == {"train": 300, "dev": 120, "eval": 180}
+    assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) <= 20e6
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -93,11 +92,26 @@ def test_each_split_has_both_classes_and_eight_speakers_are_bona_fide():
     assert len(bonafide) >= 8
 
 
-def test_eval_attacks_are_unseen_in_train_and_dev():
+def test_a_voice_of_a_game_is_of_one_language(provenance):
+    for row in provenance:
+        if row["source_package"].startswith("fillets-ng-data-"):
+            language = row["source_package"].rsplit("-", 1)[1]
+            assert all(Path(file).parent.name == language for file in row["source_file"].split(";")), row["id"]
+
+
+def test_eval_has_attacks_of_its_own_and_two_of_train_under_other_ids(provenance):
     attacks = {split: {row[3] for row in protocol(split)} - {"-"} for split in SPLITS}
     assert attacks["train"] == attacks["dev"] == {f"A{number:02d}" for number in range(1, 7)}
-    assert len(attacks["eval"]) >= 6
-    assert not attacks["eval"] & attacks["train"]
+    assert attacks["eval"] == {f"A{number:02d}" for number in range(7, 20)}
+    systems = {
+        attack: {row["system"] for row in provenance if row["attack"] == attack}
+        for attack in attacks["train"] | attacks["eval"]
+    }
+    for seen, attack in (("A04", "A16"), ("A06", "A19")):
+        assert {name.split()[0] for name in systems[seen]} == {name.split()[0] for name in systems[attack]}
+    known = {name for attack in attacks["train"] for name in systems[attack]}
+    unknown = {name for attack in attacks["eval"] - {"A19"} for name in systems[attack]}
+    assert not known & unknown
 
 
 def test_every_clip_has_its_provenance_licence_and_checksum(provenance):

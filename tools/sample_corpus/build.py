@@ -14,53 +14,30 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import zlib
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import asdict
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
+from plan import BY_KEY, SPEAKER_IDS, SPLITS, Clip, make_plan
+from recordings import Recordings, rng_of
 from sources import SPEAKERS, Speaker, phrases
-from systems import ATTACKS, TargetVoice, voice_origin
-from treatment import SAMPLE_RATE, Audio, finish, join, match_channel, mean_psd, speech_bounds
+from systems import ATTACKS, Attack, voice_origin
+from treatment import SAMPLE_RATE, Audio, finish, match_channel, mean_psd, speech_bounds
 
-SEED = 2019
-# Seconds of speech in a clip, before its margins.
-SPEECH_S = (0.95, 2.3)
-MAX_JOINED = 3
 CLIP_S = (1.0, 5.0)
-TARGET_RECORDINGS = 6
-PHRASES_TRIED = 3
+# Phrases drawn for a clip, of which those are spoken whose number of characters promises the length wanted.
+PHRASES_DRAWN = 12
+PHRASES_TRIED = 2
+CHARACTERS_PER_S = 13.0
 STRETCH = (0.7, 1.8)
 
 
-@dataclass(frozen=True)
-class Split:
-    """A split's name, the letter in its ids, its protocol's ending, its attacks and the clips of each."""
-
-    name: str
-    letter: str
-    protocol: str
-    attacks: tuple[str, ...]
-    n_per_attack: int
-
-
-KNOWN = ("A01", "A02", "A03", "A04", "A05", "A06")
-UNKNOWN = ("A07", "A08", "A09", "A10", "A11", "A12", "A13")
-SPLITS = (
-    Split("train", "T", "train.trn", KNOWN, 15),
-    Split("dev", "D", "dev.trl", KNOWN, 7),
-    Split("eval", "E", "eval.trl", UNKNOWN, 11),
-)
-BY_KEY = {speaker.key: speaker for speaker in SPEAKERS}
-SPEAKER_IDS = {speaker.key: f"LA_{number:04d}" for number, speaker in enumerate(SPEAKERS, start=1)}
 PROVENANCE = (
     "id",
     "split",
@@ -80,207 +57,49 @@ PROVENANCE = (
 )
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One planned clip.
-
-    Attributes:
-        id: utterance id.
-        split: name of the split.
-        speaker: key of the speaker that the protocol names: who speaks, or is imitated.
-        attack: attack id, `-` for bona fide.
-        source: key of the speaker whose recordings the clip starts from; empty for text-to-speech.
-        unit: which of that speaker's units (recordings, or groups of short ones).
-        seconds: speech that a text-to-speech clip should last; 0 for the others.
-    """
-
-    id: str
-    split: str
-    speaker: str
-    attack: str
-    source: str
-    unit: int
-    seconds: float
-
-    @property
-    def label(self) -> str:
-        return "bonafide" if self.attack == "-" else "spoof"
-
-
-def rng_of(*names: str) -> np.random.Generator:
-    """The random generator of one purpose."""
-    return np.random.default_rng([SEED, *(zlib.crc32(name.encode()) for name in names)])
-
-
-# ---------------------------------------------------------------- recordings
-
-
-def read_recording(path: Path) -> Audio:
-    """A recording as float64 [samples] at 16 kHz, channels averaged. G.722 has no header and is decoded by ffmpeg."""
-    if path.suffix == ".g722":
-        command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", str(path), "-f", "s16le", "-"]
-        decoded = subprocess.run(command, capture_output=True, check=True).stdout
-        return np.frombuffer(decoded, dtype="<i2") / 32768.0
-    samples, sample_rate = soundfile.read(path, always_2d=True)
-    waveform = samples.mean(axis=1)
-    return waveform if sample_rate == SAMPLE_RATE else soxr.resample(waveform, sample_rate, SAMPLE_RATE, quality="VHQ")
-
-
-class Recordings:
-    """A speaker's recordings, cut into units: one recording, or several short ones, that hold enough speech."""
-
-    def __init__(self, speaker: Speaker, root: Path):
-        self.speaker, self.root = speaker, root
-        files = speaker.files(root)
-        if not files:
-            raise SystemExit(f"no recordings of {speaker.key} below {root}: install {speaker.package.name}")
-        shuffled = [files[i] for i in rng_of("files", speaker.key).permutation(len(files))]
-        half = len(shuffled) // 2
-        self._pools = {"bonafide": shuffled[:half], "spoof": shuffled[half:]}
-        self._iterators = {pool: self._cut(files) for pool, files in self._pools.items()}
-        self._units: dict[str, list[list[Path]]] = {pool: [] for pool in self._pools}
-
-    def _cut(self, files: list[Path]) -> Iterator[list[Path]]:
-        group: list[Path] = []
-        total = 0.0
-        for path in files:
-            start, stop = speech_bounds(read_recording(path))
-            seconds = (stop - start) / SAMPLE_RATE
-            if not self.speaker.joined:
-                if SPEECH_S[0] <= seconds <= SPEECH_S[1]:
-                    yield [path]
-                continue
-            if not 0.15 <= seconds <= SPEECH_S[1]:
-                continue
-            # A joined recording brings about 0.14 s of its own silence.
-            group, total = [*group, path], total + seconds + (0.14 if group else 0)
-            if total >= SPEECH_S[0] or len(group) == MAX_JOINED:
-                if SPEECH_S[0] <= total <= SPEECH_S[1]:
-                    yield group
-                group, total = [], 0.0
-
-    def unit(self, pool: str, index: int) -> list[Path]:
-        """The files of a unit; a pool with fewer units starts again with the first."""
-        units = self._units[pool]
-        while len(units) <= index:
-            following = next(self._iterators[pool], None)
-            if following is None:
-                if not units:
-                    raise SystemExit(f"{self.speaker.key} has no recording of {SPEECH_S} s of speech")
-                return units[index % len(units)]
-            units.append(following)
-        return units[index]
-
-    def count(self, pool: str, wanted: int) -> int:
-        """How many different units the pool has, up to the number wanted."""
-        self.unit(pool, wanted - 1)
-        return min(wanted, len(self._units[pool]))
-
-    def read(self, pool: str, index: int) -> Audio:
-        """A unit's audio."""
-        files = self.unit(pool, index)
-        pieces = [read_recording(path) for path in files]
-        return pieces[0] if len(pieces) == 1 else join(pieces, rng_of("join", *(path.name for path in files)))
-
-    def names(self, pool: str, index: int) -> str:
-        """The paths of a unit's files in the package."""
-        return ";".join(str(path.relative_to(self.root)) for path in self.unit(pool, index))
-
-    @cached_property
-    def held_out(self) -> list[Audio]:
-        """Recordings of no bona fide clip, from which the target voice and the channel are computed."""
-        return [self.read("spoof", i) for i in range(self.count("spoof", TARGET_RECORDINGS))]
-
-    @cached_property
-    def voice(self) -> TargetVoice:
-        return TargetVoice.learn(self.held_out)
-
-    @cached_property
-    def channel(self) -> tuple[Audio, Audio]:
-        """Mean power spectrum of speech and median one of noise."""
-        speech = np.mean([mean_psd(recording, "loud") for recording in self.held_out], axis=0)
-        return speech, np.median([mean_psd(recording, "quiet") for recording in self.held_out], axis=0)
-
-
-# ---------------------------------------------------------------- the plan
-
-
-def deal(speakers: list[Speaker], n: int, rng: np.random.Generator) -> list[Speaker]:
-    """Draw `n` speakers, each as often as its share of the bona fide clips, as evenly as possible."""
-    dealt: list[Speaker] = []
-    while len(dealt) < n:
-        deck = [speaker for speaker in speakers for _ in range(speaker.n_bonafide)]
-        dealt += [deck[i] for i in rng.permutation(len(deck))]
-    return dealt[:n]
-
-
-def make_plan(recordings: dict[str, Recordings]) -> list[Clip]:
-    """All clips of all splits, in the order of their ids; ids are drawn at random, so that they carry no information."""
-    plan: list[Clip] = []
-    for split in SPLITS:
-        rng = rng_of("plan", split.name)
-        speakers = [speaker for speaker in SPEAKERS if speaker.split == split.name]
-        rows: list[dict[str, Any]] = []
-        for speaker in speakers:
-            for unit in range(recordings[speaker.key].count("bonafide", speaker.n_bonafide)):
-                rows.append(
-                    {"speaker": speaker.key, "attack": "-", "source": speaker.key, "unit": unit, "seconds": 0.0}
-                )
-        used = dict.fromkeys((speaker.key for speaker in speakers), 0)
-        targets = iter(deal(speakers, len(split.attacks) * split.n_per_attack, rng))
-        for attack in split.attacks:
-            for target in [next(targets) for _ in range(split.n_per_attack)]:
-                source, unit, seconds = target, 0, 0.0
-                if ATTACKS[attack].kind == "speak":
-                    like = recordings[target.key]
-                    drawn = int(rng.integers(like.count("bonafide", target.n_bonafide)))
-                    start, stop = speech_bounds(like.read("bonafide", drawn))
-                    seconds = round((stop - start) / SAMPLE_RATE, 3)
-                else:
-                    if ATTACKS[attack].kind == "convert":
-                        others = [s for s in speakers if s.family == target.family and s != target]
-                        source = deal(others, 1, rng)[0]
-                    unit, used[source.key] = used[source.key], used[source.key] + 1
-                rows.append({
-                    "speaker": target.key,
-                    "attack": attack,
-                    "source": "" if ATTACKS[attack].kind == "speak" else source.key,
-                    "unit": unit,
-                    "seconds": seconds,
-                })  # fmt: skip
-        for number, row in zip(rng.permutation(len(rows)) + 1, rows, strict=True):
-            plan.append(Clip(id=f"LA_{split.letter}_{number:07d}", split=split.name, **row))
-    return sorted(plan, key=lambda clip: clip.id)
-
-
 # ---------------------------------------------------------------- rendering
 
 
-def speak(clip: Clip, recordings: Recordings) -> tuple[Audio, str, str]:
+def candidates(language: str, seconds: float, rng: np.random.Generator) -> list[str]:
+    """Phrases, and pairs of them, that probably last about as long as wanted."""
+    single = phrases(language)
+    texts = [*single, *(f"{first}, {second}" for first, second in permutations(single, 2))]
+    drawn = [texts[i] for i in rng.permutation(len(texts))[:PHRASES_DRAWN]]
+    return sorted(drawn, key=lambda text: abs(len(text) - CHARACTERS_PER_S * seconds))[:PHRASES_TRIED]
+
+
+def voiced_by(
+    attack: Attack, phrase: str, language: str, stretch: float, target: Recordings, seed: int
+) -> tuple[Audio, str]:
+    """What a system speaks, converted to the target's voice where the system does so, and the name of its voice."""
+    rng = np.random.default_rng(seed)
+    speech, voice = attack.function(phrase, language, stretch, rng)
+    return (attack.then(speech, target.voice, rng) if attack.then else speech), voice
+
+
+def speak(clip: Clip, target: Recordings) -> tuple[Audio, str, str]:
     """A synthesiser's clip of the length wanted: audio in the target's channel, voice, phrase."""
     attack = ATTACKS[clip.attack]
     rng = rng_of(clip.id, "speak")
-    language = attack.reads(recordings.speaker.language)
-    texts = phrases(language)
-    best: tuple[float, str, float] | None = None
+    language = attack.reads(target.speaker.language)
     seed = int(rng.integers(1 << 30))
-    for i in rng.permutation(len(texts))[:PHRASES_TRIED]:
-        speech, _ = attack.function(texts[i], language, 1.0, np.random.default_rng(seed))
+
+    def ratio_of(speech: Audio) -> float:
         start, stop = speech_bounds(speech)
-        ratio = clip.seconds * SAMPLE_RATE / max(stop - start, 1)
-        if best is None or abs(np.log(ratio)) < best[0]:
-            best = (float(abs(np.log(ratio))), texts[i], ratio)
-    assert best is not None
-    _, phrase, stretch = best
+        return clip.seconds * SAMPLE_RATE / max(stop - start, 1)
+
+    tried = []
+    for phrase in candidates(language, clip.seconds, rng):
+        speech, voice = voiced_by(attack, phrase, language, 1.0, target, seed)
+        tried.append((abs(np.log(ratio_of(speech))), phrase, ratio_of(speech), speech, voice))
+    _, phrase, stretch, speech, voice = min(tried, key=lambda row: row[0])
     for _ in range(2):
-        stretch = float(np.clip(stretch, *STRETCH))
-        speech, voice = attack.function(phrase, language, stretch, np.random.default_rng(seed))
-        start, stop = speech_bounds(speech)
-        ratio = clip.seconds * SAMPLE_RATE / max(stop - start, 1)
-        if abs(np.log(ratio)) < 0.05:
+        if abs(np.log(ratio_of(speech))) < 0.05:
             break
-        stretch *= ratio
-    return match_channel(speech, *recordings.channel, rng), voice, phrase
+        stretch = float(np.clip(stretch, *STRETCH))
+        speech, voice = voiced_by(attack, phrase, language, stretch, target, seed)
+        stretch *= ratio_of(speech)
+    return match_channel(speech, *target.channel, rng), voice, phrase
 
 
 def combined_licence(source: Speaker, target: Speaker) -> str:
@@ -303,7 +122,8 @@ def render(clip: Clip, recordings: dict[str, Recordings]) -> tuple[Any, dict[str
     if not clip.source:
         waveform, voice, facts["text"] = speak(clip, target)
         package, version, licence = voice_origin(voice)
-        facts["system"] = voice
+        # A conversion that follows is named behind the voice, as in the system's name.
+        facts["system"] = ", ".join([voice, *ATTACKS[clip.attack].name.split(", ")[1:]])
     else:
         source = recordings[clip.source]
         pool = "bonafide" if clip.attack == "-" else "spoof"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from treatment import SAMPLE_RATE, Audio, active_rms, frame_level_db, mean_psd, 
 
 PROTOCOLS = {"train": "train.trn", "dev": "dev.trl", "eval": "eval.trl"}
 # Probes that must not tell the classes apart, neither by a single value nor by a regression.
-GUARDED = ("duration", "lead and tail", "level", "band edges")
+GUARDED = ("duration", "lead and tail", "level", "band edges", "pauses", "noise floor", "long-term spectrum")
 
 
 def _db(power: float) -> float:
@@ -65,6 +66,15 @@ def noise_floor(clip: Audio) -> list[float]:
     return [float(np.percentile(frames, 5)), float(np.percentile(frames, 95) - np.percentile(frames, 10))]
 
 
+def long_term_spectrum(clip: Audio) -> list[float]:
+    """Mean spectrum of the speech in eight mel-spaced bands of 160-6500 Hz, in dB re their mean."""
+    psd, frequency = mean_psd(clip, "loud"), np.fft.rfftfreq(1024, 1 / SAMPLE_RATE)
+    low_end, high_end = np.log1p(np.array([160, 6500]) / 700)
+    edges = 700 * np.expm1(np.linspace(low_end, high_end, 9))
+    bands = [_db(psd[(frequency >= low) & (frequency < high)].mean()) for low, high in pairwise(edges)]
+    return [band - float(np.mean(bands)) for band in bands]
+
+
 PROBES: dict[str, Callable[[Audio], list[float]]] = {
     "duration": duration,
     "lead and tail": lead_and_tail,
@@ -72,6 +82,7 @@ PROBES: dict[str, Callable[[Audio], list[float]]] = {
     "band edges": band_edges,
     "pauses": pauses,
     "noise floor": noise_floor,
+    "long-term spectrum": long_term_spectrum,
 }
 
 
@@ -127,7 +138,7 @@ def main() -> None:
     for name, rows in measure(parser.parse_args().corpus).items():
         for kind, rates in rows.items():
             shown = "  ".join(f"{split} {100 * rate:5.1f} %" for split, rate in rates.items())
-            print(f"{name:14s} {kind:11s} EER  {shown}")
+            print(f"{name:18s} {kind:11s} EER  {shown}")
 
 
 if __name__ == "__main__":

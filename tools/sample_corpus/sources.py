@@ -37,7 +37,7 @@ class Speaker:
         language: of the phrases that text-to-speech clips with this target speak (espeak-ng's name).
         family: voice conversion mixes recordings within a family only, because the licences of two families
             (Creative Commons share-alike and GPL) do not allow a common derivative.
-        pattern: regular expression that a file name must match.
+        pattern: regular expression that a file's path must match. The two languages of a package may share a folder.
         n_bonafide: bona fide clips to make.
         joined: several recordings make one clip, because single letters and words are too short.
     """
@@ -55,7 +55,7 @@ class Speaker:
     def files(self, root: Path) -> list[Path]:
         """The speaker's recordings below `root`, sorted."""
         found = [path for folder in self.folders for path in (root / folder).rglob("*") if path.is_file()]
-        return sorted(path for path in found if re.search(self.pattern, path.name))
+        return sorted(path for path in found if re.search(self.pattern, path.as_posix()))
 
 
 def _asterisk(key: str, split: str, parts: dict[str, str], licence: str, language: str, n: int) -> Speaker:
@@ -76,36 +76,38 @@ def _ktuberling(key: str, split: str, folder: str, language: str, n: int) -> Spe
 
 def _fillets(key: str, split: str, language: str, fish: str, n: int) -> Speaker:
     package = Package(f"fillets-ng-data-{language}", "1.0.1-1.1", "GPL-2")
-    return Speaker(key, split, package, (FILLETS,), language, "gpl", n, pattern=rf"-{fish}-.*\.ogg$")
+    return Speaker(
+        key, split, package, (FILLETS,), language, "gpl", n, pattern=rf"/{language}/[^/]*-{fish}-[^/]*\.ogg$"
+    )
 
 
 SPEAKERS = (
-    _asterisk("allison", "train", {"en": "en_US_f_Allison", "es": "es_MX_f_Allison"}, "CC-BY-SA-3.0", "en-us", 10),
-    _asterisk("carlo", "train", {"it": "it_IT_m_Carlo"}, "CC-BY-3.0", "it", 9),
-    _fillets("fillets-cs-small", "train", "cs", "m", 9),
-    _fillets("fillets-cs-big", "train", "cs", "v", 9),
-    _klettres("klettres-cs", "train", "cs", "cs", 5),
-    _klettres("klettres-en", "train", "en", "en-us", 5),
-    _klettres("klettres-en-gb", "train", "en_GB", "en-gb", 5),
-    _klettres("klettres-da", "train", "da", "da", 5),
-    _klettres("klettres-nb", "train", "nb", "nb", 3),
-    _klettres("klettres-it", "train", "it", "it", 5),
-    _ktuberling("ktuberling-nn", "train", "nn", "nb", 6),
-    _ktuberling("ktuberling-el", "train", "el", "el", 5),
-    _klettres("klettres-fr", "dev", "fr", "fr-fr", 5),
-    _klettres("klettres-hu", "dev", "hu", "hu", 6),
-    _klettres("klettres-es", "dev", "es", "es", 5),
-    _klettres("klettres-ar", "dev", "ar", "ar", 4),
-    _ktuberling("ktuberling-wa", "dev", "wa", "fr-fr", 5),
-    _ktuberling("ktuberling-lt", "dev", "lt", "lt", 6),
-    _ktuberling("ktuberling-gl", "dev", "gl", "es", 5),
-    _asterisk("june", "eval", {"fr": "fr_CA_f_June"}, "CC-BY-SA-3.0", "fr-fr", 8),
-    _asterisk("ivrvoice-ru", "eval", {"ru": "ru_RU_f_IvrvoiceRU"}, "CC-BY-3.0", "ru", 8),
-    _fillets("fillets-nl-small", "eval", "nl", "m", 8),
-    _fillets("fillets-nl-big", "eval", "nl", "v", 8),
+    _asterisk("allison", "train", {"en": "en_US_f_Allison", "es": "es_MX_f_Allison"}, "CC-BY-SA-3.0", "en-us", 24),
+    _asterisk("carlo", "train", {"it": "it_IT_m_Carlo"}, "CC-BY-3.0", "it", 22),
+    _fillets("fillets-cs-small", "train", "cs", "m", 22),
+    _fillets("fillets-cs-big", "train", "cs", "v", 22),
+    _klettres("klettres-cs", "train", "cs", "cs", 6),
+    _klettres("klettres-en", "train", "en", "en-us", 7),
+    _klettres("klettres-en-gb", "train", "en_GB", "en-gb", 7),
+    _klettres("klettres-da", "train", "da", "da", 7),
+    _klettres("klettres-nb", "train", "nb", "nb", 5),
+    _klettres("klettres-it", "train", "it", "it", 9),
+    _ktuberling("ktuberling-nn", "train", "nn", "nb", 10),
+    _ktuberling("ktuberling-el", "train", "el", "el", 9),
+    _klettres("klettres-fr", "dev", "fr", "fr-fr", 9),
+    _klettres("klettres-hu", "dev", "hu", "hu", 8),
+    _klettres("klettres-es", "dev", "es", "es", 10),
+    _klettres("klettres-ar", "dev", "ar", "ar", 7),
+    _ktuberling("ktuberling-wa", "dev", "wa", "fr-fr", 9),
+    _ktuberling("ktuberling-lt", "dev", "lt", "lt", 10),
+    _ktuberling("ktuberling-gl", "dev", "gl", "es", 7),
+    _asterisk("june", "eval", {"fr": "fr_CA_f_June"}, "CC-BY-SA-3.0", "fr-fr", 14),
+    _asterisk("ivrvoice-ru", "eval", {"ru": "ru_RU_f_IvrvoiceRU"}, "CC-BY-3.0", "ru", 14),
+    _fillets("fillets-nl-small", "eval", "nl", "m", 12),
+    _fillets("fillets-nl-big", "eval", "nl", "v", 12),
     _klettres("klettres-ru", "eval", "ru", "ru", 5),
     _klettres("klettres-he", "eval", "he", "en-us", 5),
-    _klettres("klettres-ml", "eval", "ml", "ml", 6),
+    _klettres("klettres-ml", "eval", "ml", "ml", 7),
     _klettres("klettres-nds", "eval", "nds", "de", 5),
     _ktuberling("ktuberling-de", "eval", "de", "de", 5),
     _ktuberling("ktuberling-uk", "eval", "uk", "uk", 6),
