@@ -9,7 +9,6 @@ from pipeline.corpus.params import DataParams
 from pipeline.parameter_file import ParameterFile, read_params
 from pipeline.section import Probability, Section, ordered
 
-
 # The names of the registries `NETWORKS` and `POOLINGS` of `model.networks` and `LOSSES` of `model.training.losses`. They are
 # here because checking params.yaml must not load TensorFlow.
 NetworkName = Literal["cnn", "lcnn", "resnet"]

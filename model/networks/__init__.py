@@ -1,8 +1,8 @@
 """The networks, one per module, chosen by `train.network`.
 
-A new network is one module here, one line in `NETWORKS` and its name in `model.params.NetworkName`. What the networks share is in
-`layers`, and `head` makes a logit of their last feature maps: pooling (`train.pooling`) and the output that the loss needs. Loss, optimiser, precision and devices are those of
-`model.training`.
+A new network is one module here, one line in `NETWORKS` and its name in `model.params.NetworkName`. What the networks share is
+in `layers`; `head` makes a logit of their last feature maps, by the pooling that `train.pooling` names and the output that the
+loss needs. Loss, optimiser, precision and devices are those of `model.training`.
 """
 
 from collections.abc import Callable, Mapping

@@ -105,7 +105,8 @@ def network_of(inputs: keras.KerasTensor, maps: keras.KerasTensor, params: Train
     network = keras.Model(inputs, logit, name="bonafide")
     operations = [operation for operation in network.operations if not isinstance(operation, keras.layers.Layer)]
     for number, operation in enumerate(operations, 1):
-        # Keras counts the operations of a process, so the file of a network would depend on those before it.
+        # Keras counts the operations of a process, so the file of a network would depend on those before it. No layer may have
+        # a name that Keras gives to one of them, such as "add_1".
         operation.name = f"operation_{number}"
     return network
 
@@ -132,9 +133,7 @@ def _cells(maps: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Reshape((-1, maps.shape[-1]), dtype="float32", name="cells")(maps)
 
 
-def _mean_and_deviation(
-    mean: keras.KerasTensor, variance: keras.KerasTensor, params: TrainParams
-) -> keras.KerasTensor:
+def _mean_and_deviation(mean: keras.KerasTensor, variance: keras.KerasTensor, params: TrainParams) -> keras.KerasTensor:
     deviation = ops.sqrt(variance + _SMALLEST_VARIANCE)
     vector = keras.layers.Concatenate(dtype="float32", name="statistics")([mean, deviation])
     return keras.layers.Dropout(params.dropout, dtype="float32", name="dropout")(vector)

@@ -45,14 +45,14 @@ def _residual_block(
     if strides != 1 or values.shape[-1] != channels:
         values = convolution(values, channels, 1, params, f"conv_{number}skip", strides)
         values = batch_norm(values, f"norm_{number}skip")
-    values = layers.Add(name=f"add_{number}")([values, change])
+    values = layers.Add(name=f"join_{number}")([values, change])
     return layers.ReLU(name=f"relu_{number}")(values)
 
 
 def _excited(values: keras.KerasTensor, params: TrainParams, number: str) -> keras.KerasTensor:
     """The values, each channel times a factor in (0, 1) that the means of all channels give."""
     layers, penalty, channels = keras.layers, kernel_penalty(params), values.shape[-1]
-    factors = layers.GlobalAveragePooling2D(name=f"squeeze_{number}")(values)
+    factors = layers.GlobalAveragePooling2D(name=f"means_{number}")(values)
     squeezed = max(_FEWEST_SQUEEZED, channels // _REDUCTION)
     factors = layers.Dense(squeezed, activation="relu", kernel_regularizer=penalty, name=f"excite_{number}a")(factors)
     factors = layers.Dense(channels, activation="sigmoid", kernel_regularizer=penalty, name=f"excite_{number}b")(

@@ -57,7 +57,7 @@ def last_block(network: keras.Model) -> keras.Layer:
     for layer in reversed(network.layers):
         if len(layer.output.shape) == len(("batch", "time", "frequency", "channel")):
             return layer
-    raise ModelError(f"the network {network.name!r} has no layer over time and frequency, which Grad-CAM needs")
+    raise ModelError(f"the network {network.name!r} has no convolutional block, which Grad-CAM needs")
 
 
 def _window_maps(network: keras.Model, windows: tf.Tensor, sign: float) -> FloatArray:

@@ -26,10 +26,10 @@ def test_it_gives_one_logit_per_clip(network: keras.Model) -> None:
     assert network.get_layer("logit").activation is keras.activations.linear, "no sigmoid inside"
 
 
-def test_it_is_made_of_standard_layers_in_the_order_conv_norm_relu_pool(network: keras.Model) -> None:
+def test_it_is_made_of_standard_layers_in_the_order_conv_pool_norm_relu(network: keras.Model) -> None:
     assert all(type(layer).__module__.startswith("keras.") for layer in network.layers)
     kinds = [type(layer).__name__ for layer in network.layers]
-    block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
+    block = ["Conv2D", "MaxPooling2D", "BatchNormalization", "ReLU"]
     assert kinds == [
         "InputLayer",
         "Normalization",

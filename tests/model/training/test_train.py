@@ -186,8 +186,8 @@ def test_a_network_of_the_registry_is_trained_by_its_name(
         values = keras.layers.GlobalAveragePooling1D()(values)
         return keras.Model(inputs, keras.layers.Dense(1)(values))
 
-    monkeypatch.setitem(networks.NETWORKS, "linear", linear)
-    train(tone_store, changed(train_params, network="linear"), tmp_path / "model", tmp_path / "report")
+    monkeypatch.setitem(networks.NETWORKS, "resnet", linear)
+    train(tone_store, changed(train_params, network="resnet"), tmp_path / "model", tmp_path / "report")
 
     assert [type(layer).__name__ for layer in load_bundle(tmp_path / "model").network.layers][-1] == "Dense"
 
