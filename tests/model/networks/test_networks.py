@@ -28,6 +28,7 @@ STATISTICS = Statistics(np.full(N_BINS, -50.0), np.full(N_BINS, 15.0), 1000)
 KINDS = [(network, pooling) for network in NETWORKS for pooling in POOLINGS]
 # Each network and each pooling once.
 SOME_KINDS = [(network, pooling) for network, pooling in KINDS if network == "cnn" or pooling == "statistics"]
+some_kinds = pytest.mark.parametrize(("name", "pooling"), SOME_KINDS)
 every_kind = pytest.mark.parametrize(("name", "pooling"), KINDS)
 # With the channels of params.yaml; docs/networks.md states them too.
 PARAMETERS = {"cnn": 98_001, "lcnn": 207_265, "resnet": 314_593}
@@ -82,7 +83,7 @@ def test_it_learns_a_tiny_set_in_few_steps(train_params: TrainParams, name: str,
     assert logits[labels == 1].min() > logits[labels == 0].max()
 
 
-@every_kind
+@some_kinds
 def test_whole_clips_have_the_logit_of_a_window_of_their_length(
     train_params: TrainParams, name: str, pooling: str
 ) -> None:
@@ -94,7 +95,7 @@ def test_whole_clips_have_the_logit_of_a_window_of_their_length(
     assert clips(spectrograms(1, 123)).shape == (1, 1)
 
 
-@every_kind
+@some_kinds
 def test_half_precision_keeps_logit_and_variables_in_float32(
     train_params: TrainParams, name: str, pooling: str
 ) -> None:
@@ -106,7 +107,7 @@ def test_half_precision_keeps_logit_and_variables_in_float32(
     assert {str(weight.dtype) for weight in half.trainable_variables} == {"float32"}
 
 
-@every_kind
+@some_kinds
 @pytest.mark.parametrize("n_frames", [1, 7])
 def test_a_short_axis_survives_many_blocks(train_params: TrainParams, name: str, pooling: str, n_frames: int) -> None:
     deep = built(train_params, n_frames, network=name, pooling=pooling, channels=(2,) * 8)
@@ -173,7 +174,7 @@ def test_no_layer_has_a_name_that_keras_may_give_to_an_operation(
     assert layers & operations == set()
 
 
-@every_kind
+@some_kinds
 def test_grad_cam_shows_what_is_pooled(train_params: TrainParams, name: str, pooling: str) -> None:
     network = built(train_params, network=name, pooling=pooling)
 
@@ -184,7 +185,7 @@ def test_grad_cam_shows_what_is_pooled(train_params: TrainParams, name: str, poo
     assert evidence.max() in (0, 1)
 
 
-@every_kind
+@some_kinds
 def test_a_picture_of_it_can_be_drawn(train_params: TrainParams, tmp_path: Path, name: str, pooling: str) -> None:
     picture = draw_network(built(train_params, network=name, pooling=pooling), tmp_path / "network.svg")
 
