@@ -1,6 +1,5 @@
 """The losses against their published formulas, computed here from probabilities and exponentials."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,16 @@ from model.training.losses import LOSSES, make_loss
 
 LOGITS = np.array([-4.0, -1.0, -0.2, 0.0, 0.3, 0.9, 2.5], dtype=np.float32)
 
+PLAIN = {
+    "loss": "binary_crossentropy",
+    "label_smoothing": 0.0,
+    "one_class_margins": (0.2, 0.9),
+    "one_class_alpha": 20.0,
+}
+
 
 def value(params: TrainParams, logits: Any, labels: Any, weights: Any = None, **changes: Any) -> float:
-    loss = make_loss(params.model_copy(update=changes))
+    loss = make_loss(params.model_copy(update={**PLAIN, **changes}))
     logits, labels = np.asarray(logits, np.float32)[:, np.newaxis], np.asarray(labels, np.float32)
     return float(loss(labels, logits, sample_weight=weights))
 
@@ -24,7 +30,7 @@ def each(params: TrainParams, logits: Any, label: float, **changes: Any) -> np.n
 
 
 def gradient(params: TrainParams, logits: np.ndarray, label: float, **changes: Any) -> np.ndarray:
-    loss, values = make_loss(params.model_copy(update=changes)), tf.constant(logits[:, np.newaxis])
+    loss, values = make_loss(params.model_copy(update={**PLAIN, **changes})), tf.constant(logits[:, np.newaxis])
     with tf.GradientTape() as tape:
         tape.watch(values)
         total = loss(np.full(len(logits), label, np.float32), values)
@@ -60,12 +66,11 @@ def test_the_focal_loss_is_that_of_its_paper(train_params: TrainParams, gamma: f
     assert found == pytest.approx(-(p**gamma) * np.log(1 - p), rel=1e-4)
 
 
-def test_the_focal_loss_counts_an_easy_clip_for_less() -> None:
+def test_the_focal_loss_counts_an_easy_clip_for_less(train_params: TrainParams) -> None:
     # Section 3.2 of the paper: with gamma 2, a clip with probability 0.9 has a loss a hundredth of the cross-entropy.
-    from tests.support.parameters import load_project_params
+    logit = [np.log(9.0)]
 
-    params, logit = load_project_params().train, [np.log(9.0)]
-    easy = value(params, logit, [1], loss="focal", focal_gamma=2.0) / value(params, logit, [1])
+    easy = value(train_params, logit, [1], loss="focal", focal_gamma=2.0) / value(train_params, logit, [1])
 
     assert easy == pytest.approx(0.01, rel=1e-4)
 
@@ -130,9 +135,8 @@ def test_weights_multiply_the_loss_of_each_clip(train_params: TrainParams, loss:
 
 
 def test_margins_set_where_a_cosine_is_good_enough(train_params: TrainParams) -> None:
-    at: Callable[[float, float], float] = lambda cosine, label: value(  # noqa: E731
-        train_params, [cosine], [label], loss="one_class_softmax", one_class_margins=(0.2, 0.9)
-    )
+    def at(cosine: float, label: float) -> float:
+        return value(train_params, [cosine], [label], loss="one_class_softmax")
 
     assert at(0.9, 1) == at(0.2, 0) == pytest.approx(np.log(2))
     assert at(1.0, 1) < 0.2 < at(0.8, 1)
