@@ -3,22 +3,37 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.corpus.params import DataParams
 from pipeline.parameter_file import ParameterFile, read_params
-from pipeline.section import Probability, Section
+from pipeline.section import Probability, Section, ordered
+
+# The names of the registries `NETWORKS` and `POOLINGS` of `model.networks` and `LOSSES` of `model.training.losses`. They are
+# here because checking params.yaml must not load TensorFlow.
+NetworkName = Literal["cnn", "lcnn", "resnet"]
+PoolingName = Literal["average", "statistics", "attention"]
+LossName = Literal["binary_crossentropy", "focal", "one_class_softmax"]
+
+Cosine = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
 class TrainParams(Section):
     """The network and its training.
 
     Attributes:
-        network: An entry of `model.networks.NETWORKS`.
-        loss: An entry of `model.training.losses.LOSSES`.
+        network: The entry of `model.networks.NETWORKS`.
+        channels: Feature maps of each block of the network.
+        pooling: How its last feature maps become a vector: the entry of `model.networks.head.POOLINGS`.
+        dropout: Rate of the dropout at the pooling.
+        l2: Penalty on the kernels, times the sum of their squares; 0 for none.
+        loss: The entry of `model.training.losses.LOSSES`.
+        label_smoothing: Share of each label that goes to the two classes in equal parts, in [0, 1).
+        focal_gamma: Exponent of the loss `focal`; 0 makes it the binary cross-entropy.
+        one_class_alpha: Scale of the loss `one_class_softmax`.
+        one_class_margins: Its margins: the cosines below which spoof and above which bona fide have a low loss.
         crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
         class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
-        channels: Filters of each Conv → BatchNorm → ReLU → MaxPool block.
         freq_mask: Widest SpecAugment frequency mask in bins, 0 for none.
         time_mask: Widest SpecAugment time mask in frames, 0 for none.
         mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
@@ -28,8 +43,16 @@ class TrainParams(Section):
         deterministic: Two runs on one machine give bit-identical files; costs speed on GPUs.
     """
 
-    network: str
-    loss: str
+    network: NetworkName
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
+    pooling: PoolingName
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    l2: float = Field(ge=0.0)
+    loss: LossName
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
+    focal_gamma: float = Field(ge=0.0)
+    one_class_alpha: float = Field(gt=0.0)
+    one_class_margins: Annotated[tuple[Cosine, Cosine], AfterValidator(ordered)]
     seed: int = Field(ge=0)
     epochs: int = Field(ge=1)
     patience: int = Field(ge=1)
@@ -37,8 +60,6 @@ class TrainParams(Section):
     learning_rate: float = Field(gt=0.0, le=1.0)
     crop_s: float = Field(gt=0.0)
     class_balance: Literal["sample", "weight", "none"]
-    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     freq_mask: int = Field(ge=0)
     time_mask: int = Field(ge=0)
     mixed_precision: Literal["auto"] | bool
@@ -46,6 +67,11 @@ class TrainParams(Section):
     jit_compile: bool
     steps_per_execution: int = Field(ge=1)
     deterministic: bool
+
+    @property
+    def cosine_logit(self) -> bool:
+        """Whether the loss needs the cosine of an angle from the network, in place of an unbounded logit."""
+        return self.loss == "one_class_softmax"
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainParams":

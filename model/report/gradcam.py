@@ -32,7 +32,7 @@ def grad_cam(network: keras.Model, features: npt.NDArray[np.floating[Any]], *, f
         float32 [frames, n_bins] in [0, 1], relative to the strongest evidence of the clip; all zeros if there is none.
 
     Raises:
-        ModelError: The network has no convolutional block.
+        ModelError: The network has no layer over time and frequency.
     """
     _, n_frames, n_bins = network.input_shape
     values = tf.constant(features, tf.float32)
@@ -49,15 +49,15 @@ def grad_cam(network: keras.Model, features: npt.NDArray[np.floating[Any]], *, f
 
 
 def last_block(network: keras.Model) -> keras.Layer:
-    """The last activation of the network that has a time and a frequency axis.
+    """The last layer whose output has a time and a frequency axis: what the network pools to a vector.
 
     Raises:
         ModelError: There is none.
     """
     for layer in reversed(network.layers):
-        if isinstance(layer, keras.layers.ReLU) and len(layer.output.shape) == 4:
+        if len(layer.output.shape) == len(("batch", "time", "frequency", "channel")):
             return layer
-    raise ModelError(f"the network {network.name!r} has no convolutional block with a ReLU, which Grad-CAM needs")
+    raise ModelError(f"the network {network.name!r} has no convolutional block, which Grad-CAM needs")
 
 
 def _window_maps(network: keras.Model, windows: tf.Tensor, sign: float) -> FloatArray:

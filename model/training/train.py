@@ -32,6 +32,7 @@ from model.training.callbacks import (
 )
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
 from model.training.epoch_metrics import Epoch, EpochLogits
+from model.training.fused_norm import with_fused_norm
 from model.training.held_out import HeldOutTrials
 from model.training.losses import make_loss
 from model.training.network_plot import draw_network
@@ -180,6 +181,7 @@ def compiled_network(store: FeatureStore, params: TrainParams, steps: int) -> tu
     with strategy_for(devices).scope():
         with computing_in(precision_policy(params.mixed_precision)):
             network = build_network(crop_frames(params.crop_s, store.features), store.statistics, params)
+            network = network if len(devices) > 1 else with_fused_norm(network)
         train_logits = EpochLogits(steps * params.batch_size, len(devices))
         network.compile(
             optimizer=keras.optimizers.Adam(params.learning_rate),

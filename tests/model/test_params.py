@@ -8,6 +8,7 @@ import pytest
 from model.params import Params, load_params
 from pipeline.errors import ParamsError
 from pipeline.parameter_file import parse_params
+from tests.support.child_process import run_script
 from tests.support.parameters import (
     leaves,
     project_parameters,
@@ -20,6 +21,14 @@ from tests.support.parameters import (
 
 # (key, value that is not allowed, what the message must say beside key and value)
 NOT_ALLOWED = [
+    ("train.network", "vgg", "'cnn', 'lcnn' or 'resnet'"),
+    ("train.pooling", "max", "'average', 'statistics' or 'attention'"),
+    ("train.loss", "hinge", "'binary_crossentropy', 'focal' or 'one_class_softmax'"),
+    ("train.l2", -1e-4, "greater than or equal to 0"),
+    ("train.label_smoothing", 1.0, "less than 1"),
+    ("train.focal_gamma", -1.0, "greater than or equal to 0"),
+    ("train.one_class_alpha", 0.0, "greater than 0"),
+    ("train.one_class_margins", [0.9, 0.2], "the lower bound 0.9 is above the upper bound 0.2"),
     ("train.epochs", 0, "greater than or equal to 1"),
     ("train.learning_rate", 0.0, "greater than 0"),
     ("train.learning_rate", 2.0, "less than or equal to 1"),
@@ -83,6 +92,30 @@ def test_a_refused_item_of_a_list_is_told_with_its_position(
     defaults: dict[str, Any], key: str, value: list[Any], position: str, allowed: str
 ) -> None:
     require_refused_item(defaults, Params, key, value, position, allowed)
+
+
+REFUSED = """
+import json, sys
+from pathlib import Path
+from model.params import load_params
+from pipeline.errors import ParamsError
+try:
+    load_params(Path(sys.argv[1]))
+except ParamsError as error:
+    print(json.dumps([str(error), sorted({"keras", "tensorflow"} & sys.modules.keys())]))
+"""
+
+
+@pytest.mark.parametrize("key", ["network", "pooling", "loss"])
+def test_an_unknown_name_is_refused_before_tensorflow_is_loaded(repository: Path, tmp_path: Path, key: str) -> None:
+    lines = (repository / "params.yaml").read_text().splitlines()
+    changed = [f"  {key}: toy" if line.startswith(f"  {key}:") else line for line in lines]
+    (tmp_path / "params.yaml").write_text("\n".join(changed))
+
+    message, loaded = run_script(REFUSED, str(tmp_path / "params.yaml"))
+
+    assert message.startswith(f"{tmp_path / 'params.yaml'}: 1 parameter not allowed\n  train.{key}: 'toy': ")
+    assert loaded == []
 
 
 def test_every_key_must_be_there(defaults: dict[str, Any]) -> None:

@@ -186,8 +186,8 @@ def test_a_network_of_the_registry_is_trained_by_its_name(
         values = keras.layers.GlobalAveragePooling1D()(values)
         return keras.Model(inputs, keras.layers.Dense(1)(values))
 
-    monkeypatch.setitem(networks.NETWORKS, "linear", linear)
-    train(tone_store, changed(train_params, network="linear"), tmp_path / "model", tmp_path / "report")
+    monkeypatch.setitem(networks.NETWORKS, "resnet", linear)
+    train(tone_store, changed(train_params, network="resnet"), tmp_path / "model", tmp_path / "report")
 
     assert [type(layer).__name__ for layer in load_bundle(tmp_path / "model").network.layers][-1] == "Dense"
 
@@ -305,13 +305,18 @@ from model.training.train import compiled_network
 from pipeline.store import FeatureStore
 store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[2])
 found = {}
-for balance in ("sample", "weight"):
-    params = params.model_copy(update={"class_balance": balance})
+cases = {
+    "sample": {"class_balance": "sample"},
+    "weight": {"class_balance": "weight"},
+    "cosine": {"loss": "one_class_softmax", "pooling": "statistics"},
+}
+for name, changes in cases.items():
+    params = params.model_copy(update=changes)
     for devices in (1, 2):
         keras.utils.set_random_seed(params.seed)
         network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
         fitted = network.fit(training_batches(store, params), epochs=3, steps_per_epoch=1, verbose=0)
-        found[f"{balance} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
+        found[f"{name} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
 print(json.dumps(found))
 """
 
@@ -322,9 +327,9 @@ def test_two_devices_start_with_the_losses_of_one(tone_store: FeatureStore, trai
 
     found = run_script(FIRST_STEPS, tone_store.storage.url, params)
 
-    for balance in ("sample", "weight"):
+    for name in ("sample", "weight", "cosine"):
         # The losses of three steps, then loss, accuracy, AUC and EER of their logits.
-        assert found[f"{balance} 2"] == pytest.approx(found[f"{balance} 1"], abs=1e-4)
+        assert found[f"{name} 2"] == pytest.approx(found[f"{name} 1"], abs=1e-4)
 
 
 def test_several_devices_share_the_batches(tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams) -> None:
