@@ -20,7 +20,7 @@ from tests.support.parameters import (
 
 # (key, value that is not allowed, what the message must say beside key and value)
 NOT_ALLOWED = [
-    ("train.epochs", 0, "greater than or equal to 1"),
+    ("train.steps_per_execution", 0, "greater than or equal to 1"),
     ("train.learning_rate", 0.0, "greater than 0"),
     ("train.learning_rate", 2.0, "less than or equal to 1"),
     ("train.crop_s", 0.0, "greater than 0"),

@@ -70,8 +70,10 @@ def tone_params() -> ProjectParams:
     params = small_params(shards=3, n_mels=N_BINS)
     train = params.train.model_copy(
         update={
-            "epochs": 4,
-            "patience": 4,
+            "steps": 24,
+            "steps_per_epoch": 6,
+            "keep": "best",
+            "weight_average": 0.8,
             "batch_size": 16,
             "crop_s": 0.5,
             "channels": (4, 8),
