@@ -76,7 +76,7 @@ class Checkpoint:
         atomic_write(self._path, content.getvalue())
 
     def load(self, notified: Callable[[str], None]) -> TrainingState | None:
-        """The state to go on from; None where there is none of this training.
+        """The state to go on from; None where there is none of this training. The next `save` replaces what is not used.
 
         Args:
             notified: Takes a sentence on a checkpoint that is not used.
@@ -95,11 +95,11 @@ class Checkpoint:
                 )
             origin = description["origin"]
             differing = [name for name, value in self._origin.items() if origin.get(name) != value]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
-            notified("The checkpoint of an interrupted training is damaged and is discarded.")
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
+            notified("The checkpoint of an interrupted training is not used: it is damaged.")
             return None
         if differing:
-            notified(f"The checkpoint of an interrupted training is discarded: {' and '.join(differing)} changed.")
+            notified(f"The checkpoint of an interrupted training is not used: {' and '.join(differing)} changed.")
             return None
         return state
 

@@ -21,6 +21,14 @@ from tests.support.parameters import (
 # (key, value that is not allowed, what the message must say beside key and value)
 NOT_ALLOWED = [
     ("train.steps_per_execution", 0, "greater than or equal to 1"),
+    ("train.steps", 0, "greater than or equal to 1"),
+    ("train.schedule", "linear", "'cosine' or 'constant'"),
+    ("train.warmup", 1.0, "less than 1"),
+    ("train.clip_norm", -1.0, "greater than or equal to 0"),
+    ("train.weight_average", 1.0, "less than 1"),
+    ("train.keep", "all", "'last' or 'best'"),
+    ("train.twin_share", 1.5, "less than or equal to 1"),
+    ("train.gain_db", -1.0, "greater than or equal to 0"),
     ("train.learning_rate", 0.0, "greater than 0"),
     ("train.learning_rate", 2.0, "less than or equal to 1"),
     ("train.crop_s", 0.0, "greater than 0"),
@@ -109,3 +117,17 @@ def test_xla_with_deterministic_kernels_is_refused(defaults: dict[str, Any]) -> 
         parse_params(content, "p", Params)
 
     assert parse_params(with_value(content, "train.deterministic", False), "p", Params).train.jit_compile
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 150, "steps_per_epoch": 100}, "steps 150 must be a multiple of steps_per_epoch 100"),
+        ({"steps_per_execution": 7}, "steps_per_epoch 100 must be a multiple of steps_per_execution 7"),
+        ({"keep": "last", "patience": 5}, "patience needs keep best"),
+    ],
+)
+def test_lengths_that_do_not_fit_each_other_are_refused(
+    defaults: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    assert message in refusal({**defaults, "train": {**defaults["train"], **changes}}, Params)

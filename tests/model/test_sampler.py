@@ -305,9 +305,8 @@ def test_without_balanced_classes_twins_are_left_out(train_params: TrainParams, 
 
 def test_a_twin_of_another_length_is_an_error_that_names_the_clip() -> None:
     index = twin_index([9, 12], 0, 1)
-    lengths = [
-        n + (of is not None and name == "b1") for name, of, n in zip(*columns(index), index["n_frames"].to_pylist())
-    ]
+    rows = zip(*columns(index), index["n_frames"].to_pylist(), strict=True)
+    lengths = [n + (of is not None and name == "b1") for name, of, n in rows]
 
     with pytest.raises(StoreError, match="b1: its copy-synthesis twin, copy 1, has 13 frames, the clip 12"):
         Twins(index.set_column(3, "n_frames", pa.array(lengths)))
@@ -325,11 +324,12 @@ def test_a_twin_whose_clip_is_not_in_the_store_is_never_drawn(train_params: Trai
 def test_twins_alone_are_no_spoof_examples_for_a_balance_that_leaves_them_out(
     tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    spoofs = pa.array([0 if label == 0 else None for label in tone_store.index["label"].to_pylist()], pa.int32())
-    store = FeatureStore(tone_store.storage, tone_store.info, tone_store.index.append_column("twin_of", spoofs))
+    twin_of = pa.array([9 if label == 0 else None for label in tone_store.index["label"].to_pylist()], pa.int32())
+    store = FeatureStore(tone_store.storage, tone_store.info, tone_store.index.append_column("twin_of", twin_of))
 
-    with pytest.raises(CorpusError, match="no spoof examples but copy-synthesis twins"):
-        CropSampler.of(store, train_params.model_copy(update={"class_balance": "none"}))
+    for balance in ("sample", "weight", "none"):  # "sample" as well, for the clips of these twins are not in the store
+        with pytest.raises(CorpusError, match="no spoof examples but copy-synthesis twins"):
+            CropSampler.of(store, train_params.model_copy(update={"class_balance": balance}))
 
 
 def test_a_gain_shifts_a_whole_crop_and_each_has_its_own(tone_store: FeatureStore, train_params: TrainParams) -> None:

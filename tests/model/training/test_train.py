@@ -12,6 +12,7 @@ import pytest
 from model import networks
 from model.artifacts import NETWORK_PICTURE
 from model.bundle import load_bundle
+from model.dataset import training_batches
 from model.errors import ModelError
 from model.metrics import InvertedLabelsWarning
 from model.params import TrainParams
@@ -24,7 +25,7 @@ from pipeline.store import FeatureStore
 from tests.support.child_process import run_script
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
-from tests.support.tone_store import tone_manifest, write_tone_store
+from tests.support.tone_store import COUNTS, tone_manifest, write_tone_store
 from tests.support.trained_model import Trained
 
 
@@ -88,6 +89,66 @@ def test_the_curves_hold_every_epoch_of_train_and_dev(trained: Trained, train_pa
             assert len(curve(trained.report, split, name)) == train_params.steps // train_params.steps_per_epoch
     kinds = {path.suffix for path in trained.report.rglob("*") if path.is_file()}
     assert kinds <= {".tsv", ".json", ".svg"}, "no dvc.yaml, no HTML: the project's dvc.yaml describes the curves"
+
+
+def test_the_curve_of_the_learning_rate_has_its_value_at_the_end_of_each_epoch(
+    trained: Trained, train_params: TrainParams
+) -> None:
+    lines = (trained.report / "plots" / "metrics" / "learning_rate.tsv").read_text().splitlines()
+    rates = [float(line.split("\t")[1]) for line in lines[1:]]
+
+    assert len(rates) == 4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(train_params.learning_rate / 100)
+
+
+def test_the_last_weights_are_kept_where_that_is_asked_for(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    result = train(tone_store, changed(train_params, keep="last"), tmp_path / "model", tmp_path / "report")
+
+    assert result.kept.number == load_bundle(tmp_path / "model").epoch == 4
+    assert result.kept.dev.eer == curve(tmp_path / "report", "dev", "eer")[-1]
+
+
+def test_the_averaged_weights_are_scored_and_kept(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    curves = {}
+    for average in (0.0, 0.8):
+        report = tmp_path / f"report {average}"
+        train(tone_store, changed(train_params, weight_average=average), tmp_path / f"model {average}", report)
+        curves[average] = {split: curve(report, split, "loss") for split in ("train", "dev")}
+
+    assert curves[0.0]["train"] == curves[0.8]["train"], "an average changes no step"
+    assert curves[0.0]["dev"][:2] == curves[0.8]["dev"][:2], "it begins with the second half"
+    assert curves[0.0]["dev"][2:] != curves[0.8]["dev"][2:]
+
+
+def twin_store(store: FeatureStore) -> FeatureStore:
+    """The store with the bona fide copies 1 as twins of the originals; each reads the frames of its original."""
+    rows = store.index.to_pylist()
+    originals = {row["utterance_id"]: row for row in rows if row["copy"] == 0}
+    for row in rows:
+        row["twin_of"] = 0 if row["split"] == "train" and row["label"] == 1 and row["copy"] == 1 else None
+        if row["twin_of"] is not None:
+            places = {key: originals[row["utterance_id"]][key] for key in ("n_frames", "shard", "offset", "length")}
+            row |= {"label": 0, "attack_id": "CS-toy", **places}
+    schema = store.index.schema.append(pa.field("twin_of", pa.int32()))
+    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, schema))
+
+
+def test_twins_are_spoof_examples_of_training_and_of_no_score(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    params = changed(train_params, steps=6, freq_mask=0, time_mask=0, gain_db=0.0)
+    features, labels, _ = (part.numpy() for part in next(iter(training_batches(twin_store(tone_store), params))))
+
+    assert labels.tolist() == [1, 0] * 8
+    # Every other bona fide crop is followed by its twin, which sounds the same here.
+    assert [bool(np.array_equal(features[at], features[at + 1])) for at in range(0, 16, 2)] == [False, True] * 4
+    train(twin_store(tone_store), params, tmp_path / "model", tmp_path / "report")
+    assert len(load_bundle(tmp_path / "model").development.scores) == COUNTS["dev"]
 
 
 def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
