@@ -25,7 +25,7 @@ from pipeline.store import FeatureStore
 from tests.support.child_process import run_script
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
-from tests.support.tone_store import COUNTS, tone_manifest, write_tone_store
+from tests.support.tone_store import COUNTS, tone_manifest, twin_store, write_tone_store
 from tests.support.trained_model import Trained
 
 
@@ -123,19 +123,6 @@ def test_the_averaged_weights_are_scored_and_kept(
     assert curves[0.0]["train"] == curves[0.8]["train"], "an average changes no step"
     assert curves[0.0]["dev"][:2] == curves[0.8]["dev"][:2], "it begins with the second half"
     assert curves[0.0]["dev"][2:] != curves[0.8]["dev"][2:]
-
-
-def twin_store(store: FeatureStore) -> FeatureStore:
-    """The store with the bona fide copies 1 as twins of the originals; each reads the frames of its original."""
-    rows = store.index.to_pylist()
-    originals = {row["utterance_id"]: row for row in rows if row["copy"] == 0}
-    for row in rows:
-        row["twin_of"] = 0 if row["split"] == "train" and row["label"] == 1 and row["copy"] == 1 else None
-        if row["twin_of"] is not None:
-            places = {key: originals[row["utterance_id"]][key] for key in ("n_frames", "shard", "offset", "length")}
-            row |= {"label": 0, "attack_id": "CS-toy", **places}
-    schema = store.index.schema.append(pa.field("twin_of", pa.int32()))
-    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, schema))
 
 
 def test_twins_are_spoof_examples_of_training_and_of_no_score(
@@ -351,7 +338,8 @@ from model.dataset import training_batches
 from model.params import TrainParams
 from model.training.train import compiled_network
 from pipeline.store import FeatureStore
-store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[2])
+from tests.support.tone_store import twin_store
+store, params = twin_store(FeatureStore.open(sys.argv[1])), TrainParams.model_validate_json(sys.argv[2])
 found = {}
 for balance in ("sample", "weight"):
     params = params.model_copy(update={"class_balance": balance})
