@@ -210,7 +210,7 @@ def compare_input(store: FeatureStore, params: TrainParams, repeats: int, exampl
 
 def measure_steps(store: FeatureStore, params: TrainParams, steps: int) -> tuple[float, list[float]]:
     """Wall time of a step in seconds, and for each step the share of it in which it waits for its batch."""
-    network, _ = compiled_network(store, params, steps)
+    network, _ = compiled_network(store, params)
     batches = iter(training_batches(store, params))
     shares, times = [], []
     for number in range(steps + 3):

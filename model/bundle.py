@@ -1,9 +1,11 @@
 """The model bundle: a folder with weights, dev scores and a description, all that is needed to score raw audio.
 
-`bundle.json` is written last and holds the checksum of every other file: a bundle that opens is complete.
+`bundle.json` holds the checksum of every other file. A bundle is written to another folder and swapped in whole.
 """
 
+import contextlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -18,7 +20,7 @@ from model.keras_archive import save_normalised
 from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
 from model.params import TrainParams
 from pipeline.errors import ParamsError
-from pipeline.files import atomic_write, sha256_of, write_json
+from pipeline.files import atomic_write, sha256_of, swap_in, write_json
 from pipeline.frontends import FeatureParams, front_end_version, parse_features
 from pipeline.store import FeatureStore
 
@@ -39,7 +41,7 @@ class Bundle:
             and any abstain band come from.
         calibrated_on: Number of trials in it: `dev_bonafide`, `dev_spoof`, `folds`, `held_out_bonafide`, `held_out_spoof`.
         train: The parameters it was trained with.
-        epoch: The best epoch, from 1.
+        epoch: The epoch whose weights it has, from 1.
         store_fingerprint: `config_fingerprint` of the feature store it was trained on.
     """
 
@@ -74,8 +76,43 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Writes a bundle; an older one in the folder stops counting before its first file is replaced."""
-    (folder / BUNDLE_FILE).unlink(missing_ok=True)
+    """Writes a bundle. An older one in the folder stays as it is until the new one is whole, then goes.
+
+    Raises:
+        ModelError: The folder holds other files.
+    """
+    require_bundle_folder(folder)
+    unfinished = work_folder(folder) / "bundle"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _write_files(bundle, unfinished)
+    swap_in(unfinished, folder.resolve())
+    with contextlib.suppress(OSError):  # the checkpoint of a training may be there
+        unfinished.parent.rmdir()
+
+
+def work_folder(folder: Path) -> Path:
+    """The hidden folder beside a bundle's for unfinished files. DVC removes the bundle's folder before a stage runs, not this."""
+    folder = folder.resolve()
+    return folder.with_name(f".{folder.name}.work")
+
+
+def require_bundle_folder(folder: Path) -> None:
+    """Makes sure that a folder may be replaced as a whole.
+
+    Raises:
+        ModelError: It holds other files than those of a bundle.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file; choose a folder for the model")
+    others = sorted({path.name for path in folder.glob("*")} - {BUNDLE_FILE, NETWORK_FILE, DEV_SCORES_FILE})
+    if others:
+        raise ModelError(
+            f"{folder} holds files that are not a model's, such as {others[0]}, and would be replaced as a whole; "
+            "choose an empty folder for the model"
+        )
+
+
+def _write_files(bundle: Bundle, folder: Path) -> None:
     save_normalised(bundle.network, folder / NETWORK_FILE)
     table = bundle.development
     scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())

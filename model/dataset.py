@@ -28,11 +28,11 @@ _READERS: Final = 2
 
 
 def training_batches(store: FeatureStore, params: TrainParams, start_step: int = 0) -> tf.data.Dataset:
-    """Endless batches of random crops of the train split, originals and copies; see `CropSampler`.
+    """Endless batches of random crops of the train split, originals, copies and twins; see `CropSampler`.
 
     Args:
         store: With both classes in train.
-        params: Crop, batch size, class balance, masks and seed.
+        params: Crop, batch size, class balance, gain, masks and seed.
         start_step: Number of the first batch. The batches from there on are those of a run that began at 0.
 
     Returns:
@@ -44,13 +44,17 @@ def training_batches(store: FeatureStore, params: TrainParams, start_step: int =
         StoreError: The records do not have the sizes that the index states.
     """
     sampler = CropSampler.of(store, params)
-    shapes = ((params.batch_size, sampler.n_frames, sampler.n_bins), (params.batch_size,), (params.batch_size,))
+    size, n_bins = params.batch_size, sampler.n_bins
+    shapes = ((size, sampler.n_frames, n_bins), (size, n_bins), (size,), (size,))
 
     def draw(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # Stateless, so that TensorFlow runs several at once in deterministic mode as well.
-        batch = tf.numpy_function(sampler.batch, [step], (tf.float16, tf.float32, tf.float32), stateful=False)
-        features, labels, weights = (tf.ensure_shape(part, shape) for part, shape in zip(batch, shapes, strict=True))
-        return tf.cast(features, tf.float32), labels, weights
+        kinds = (tf.float16, tf.float32, tf.float32, tf.float32)
+        batch = tf.numpy_function(sampler.batch, [step], kinds, stateful=False)
+        features, gains, labels, weights = (
+            tf.ensure_shape(part, shape) for part, shape in zip(batch, shapes, strict=True)
+        )
+        return tf.cast(features, tf.float32) + gains[:, tf.newaxis], labels, weights
 
     return (
         tf.data.Dataset.counter(start_step)

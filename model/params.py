@@ -32,14 +32,27 @@ class TrainParams(Section):
         focal_gamma: Exponent of the loss `focal`; 0 makes it the binary cross-entropy.
         one_class_alpha: Scale of the loss `one_class_softmax`.
         one_class_margins: Its margins: the cosines below which spoof and above which bona fide have a low loss.
+        steps: Batches of the whole training, a multiple of `steps_per_epoch`.
+        steps_per_epoch: Batches after which dev is scored and a checkpoint is written.
+        learning_rate: The highest of the schedule.
+        schedule: "cosine" lets the learning rate fall to a hundredth at the last step, "constant" keeps it.
+        warmup: Share of the steps in which the learning rate rises to its highest.
+        clip_norm: Largest norm of the gradient of all weights together; 0 for any.
+        weight_average: Decay of the moving average of the weights over the second half of the steps; 0 for none.
+        keep: The weights at the "last" step, or those of the epoch with the "best" EER on dev.
+        patience: Epochs without a better EER on dev before training ends early, with `keep` "best"; None for never.
         crop_s: Seconds of each clip seen per step; shorter clips are repeated to that length.
-        class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither.
+        class_balance: "sample" draws both classes equally often, "weight" weights the loss, "none" does neither. The last two
+            leave the copy-synthesis twins out.
+        twin_share: Share of the spoof crops of `class_balance` "sample" that are copy-synthesis twins.
+        gain_db: Standard deviation of the random gain of each crop, in dB; 0 for none.
         freq_mask: Widest SpecAugment frequency mask in bins, 0 for none.
         time_mask: Widest SpecAugment time mask in frames, 0 for none.
         mixed_precision: float16 computation: "auto" where a GPU has it, or forced on or off.
         devices: GPUs to use; "auto" for all.
         jit_compile: Compile the step by XLA, which has no deterministic kernels.
-        steps_per_execution: Steps that Keras runs without a return to Python; an epoch is rounded up to a multiple.
+        steps_per_execution: Steps that Keras runs without a return to Python; divides `steps_per_epoch`. The weights are
+            averaged once per execution.
         deterministic: Two runs on one machine give bit-identical files; costs speed on GPUs.
     """
 
@@ -54,12 +67,20 @@ class TrainParams(Section):
     one_class_alpha: float = Field(gt=0.0)
     one_class_margins: Annotated[tuple[Cosine, Cosine], AfterValidator(ordered)]
     seed: int = Field(ge=0)
-    epochs: int = Field(ge=1)
-    patience: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    steps_per_epoch: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0.0, le=1.0)
+    schedule: Literal["cosine", "constant"]
+    warmup: float = Field(ge=0.0, lt=1.0)
+    clip_norm: float = Field(ge=0.0, le=1e6)
+    weight_average: float = Field(ge=0.0, lt=1.0)
+    keep: Literal["last", "best"]
+    patience: Annotated[int, Field(ge=1)] | None
     crop_s: float = Field(gt=0.0)
     class_balance: Literal["sample", "weight", "none"]
+    twin_share: Probability
+    gain_db: float = Field(ge=0.0, le=60.0)
     freq_mask: int = Field(ge=0)
     time_mask: int = Field(ge=0)
     mixed_precision: Literal["auto"] | bool
@@ -78,6 +99,15 @@ class TrainParams(Section):
         if self.jit_compile and self.deterministic:
             # Keras would leave the step uncompiled.
             raise ValueError("jit_compile true needs deterministic false: XLA has no deterministic kernels")
+        if self.steps % self.steps_per_epoch:
+            raise ValueError(f"steps {self.steps} must be a multiple of steps_per_epoch {self.steps_per_epoch}")
+        if self.steps_per_epoch % self.steps_per_execution:
+            raise ValueError(
+                f"steps_per_epoch {self.steps_per_epoch} must be a multiple of steps_per_execution "
+                f"{self.steps_per_execution}"
+            )
+        if self.patience is not None and self.keep == "last":
+            raise ValueError("patience needs keep best: a training that ends early has not reached its last step")
         return self
 
 

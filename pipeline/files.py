@@ -1,9 +1,11 @@
 """Writing files so that a reader sees the old content or the new, never half of it; and their checksum."""
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +41,35 @@ def atomic_write(target: Path, content: bytes | str) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def swap_in(folder: Path, target: Path) -> None:
+    """Puts a finished folder in the place of `target`, which may exist; both are on one file system.
+
+    On Linux a reader sees the old folder or the new at any time. Elsewhere, and on file systems that cannot exchange two folders,
+    there is a moment with neither. The old folder is removed.
+    """
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(target)
+        return
+    if not _exchange(folder, target):
+        old = folder.with_name(f"{folder.name}.old")
+        target.replace(old)
+        folder.replace(target)
+        folder = old
+    shutil.rmtree(folder)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchanges two paths in one step; False where this system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    at_current_folder, rename_exchange = -100, 2
+    found = renameat2(at_current_folder, os.fsencode(first), at_current_folder, os.fsencode(second), rename_exchange)
+    return bool(found == 0)
 
 
 def write_json(target: Path, value: Any) -> None:

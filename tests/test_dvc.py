@@ -25,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     write_corpus(root / "data" / "raw" / "LA")
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["data"]["root"] = "data/raw/LA"
-    params["train"] |= {"epochs": 1, "channels": [4, 4], "batch_size": 4}
+    params["train"] |= {"steps": 4, "steps_per_epoch": 4, "channels": [4, 4], "batch_size": 4}
     params["evaluate"]["intervals"] = 0
     params["crossval"]["folds"] = 2
     (root / "params.yaml").write_text(yaml.safe_dump(params))
@@ -64,7 +64,7 @@ def test_another_learning_rate_trains_again_and_no_more(project: Project) -> Non
     differences = json.loads(project.run("dvc", "metrics", "diff", "--json"))
     assert "dev.loss" in differences["reports/train/metrics.json"]
     parameters = json.loads(project.run("dvc", "params", "diff", "--json"))
-    assert parameters["params.yaml"]["train.learning_rate"] == {"old": 0.001, "new": 0.02, "diff": pytest.approx(0.019)}
+    assert parameters["params.yaml"]["train.learning_rate"] == {"old": 0.002, "new": 0.02, "diff": pytest.approx(0.018)}
     assert "faster" in project.run("dvc", "exp", "show", "--csv")
     project.run("dvc", "plots", "diff", "HEAD", "--out", "plots")
     page = (project.root / "plots" / "index.html").read_text()

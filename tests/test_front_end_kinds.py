@@ -30,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params: dict[str, Any] = project_parameters()
     params["data"]["root"] = "LA"
     params["features"] = SHORT_WINDOW.model_dump()
-    params["train"] |= {"epochs": 1, "channels": [4, 4], "batch_size": 4, "crop_s": 0.25}
+    params["train"] |= {"steps": 4, "steps_per_epoch": 4, "channels": [4, 4], "batch_size": 4, "crop_s": 0.25}
     params["evaluate"]["intervals"] = 0
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     return tmp_path

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model.training.callbacks import Progressed
+    from model.training.epoch_metrics import Epoch
 
 
 def crossval(
@@ -35,7 +36,7 @@ def crossval(
         from pipeline.store import FeatureStore
 
         def progress_of(fold: int, attacks: "Sequence[str]") -> "Progressed":
-            def progressed(steps: int, total_steps: int, *_epoch: object) -> None:
+            def progressed(steps: int, total_steps: int, latest: "Epoch | None") -> None:
                 note = f"without {', '.join(attacks)}"
                 bar.update(task, description=f"Fold {fold}", completed=steps, total=total_steps, note=note)
 

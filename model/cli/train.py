@@ -1,4 +1,4 @@
-"""The command `bonafide train`: train the network on train; dev chooses the epoch, the threshold and the calibration."""
+"""The command `bonafide train`: train the network on train; dev gives the threshold and the calibration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,10 @@ def train(
         typer.Option("--crossval", help="Output of `bonafide crossval`: calibrate on its held-out attacks, too."),
     ] = None,
 ) -> None:
-    """Train the network on train; dev chooses the epoch, the threshold and the calibration."""
+    """Train the network on train; dev gives the threshold and the calibration.
+
+    Dev is scored every train.steps_per_epoch steps. A training that was interrupted is resumed after the last of these.
+    """
     from model.params import load_params
     from pipeline.cli.console import console, progress_bar
 
@@ -39,15 +42,16 @@ def train(
 
         held_out = None if crossval is None else read_held_out(crossval)
 
-        def progressed(steps: int, total_steps: int, epoch: int, best: "Epoch | None") -> None:
-            found = f", best dev EER {best.dev.eer:.1%} in {best.number}" if best else ""
-            bar.update(task, completed=steps, total=total_steps, note=f"epoch {epoch}/{loaded.train.epochs}{found}")
+        def progressed(steps: int, total_steps: int, latest: "Epoch | None") -> None:
+            note = f"loss {latest.train.loss:.3f}, dev EER {latest.dev.eer:.1%}" if latest else "before the first score"
+            bar.update(task, completed=steps, total=total_steps, note=note)
 
-        result = training.train(FeatureStore.open(store), loaded.train, output, report, progressed, held_out)
-    best = result.best
+        opened = FeatureStore.open(store)
+        result = training.train(opened, loaded.train, output, report, progressed, console.print, held_out)
+    kept = result.kept
     console.print(
-        f"{output}: epoch {best.number} of {result.epochs}, dev EER {best.dev.eer:.2%}, AUC {best.dev.auc:.3f}, "
-        f"loss {best.dev.loss:.3f} (train EER {best.train.eer:.2%}, loss {best.train.loss:.3f})"
+        f"{output}: epoch {kept.number} of {result.epochs}, dev EER {kept.dev.eer:.2%}, AUC {kept.dev.auc:.3f}, "
+        f"loss {kept.dev.loss:.3f} (train EER {kept.train.eer:.2%}, loss {kept.train.loss:.3f})"
     )
     console.print(_calibration(result.calibrated_on))
     if result.picture is None:

@@ -1,5 +1,6 @@
 """Loss, accuracy, AUC and EER of one epoch, and the Keras metric that keeps an epoch's logits for them."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,12 +68,17 @@ class Epoch:
     Attributes:
         number: From 1.
         train: On the crops it was trained with, during training.
-        dev: On the whole clips of dev.
+        dev: On the whole clips of dev, by the averaged weights where there are any.
     """
 
     number: int
     train: EpochMetrics
     dev: EpochMetrics
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Epoch":
+        """The epoch that `dataclasses.asdict` made these values of."""
+        return cls(values["number"], EpochMetrics(**values["train"]), EpochMetrics(**values["dev"]))
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -1,10 +1,10 @@
-"""Training: fits the network on train, chooses the epoch, the threshold and the calibration on dev, writes the bundle.
+"""Training: fits the network on train, finds the threshold and the calibration on dev, writes the bundle.
 
 With `train.deterministic`, two runs on one machine give bit-identical files: seeds are fixed, TensorFlow runs its
 deterministic kernels, and nothing written tells the time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,28 +14,32 @@ import tensorflow as tf
 from dvclive import Live
 
 from model.artifacts import NETWORK_PICTURE
-from model.bundle import Bundle, save_bundle
+from model.bundle import Bundle, require_bundle_folder, save_bundle
 from model.dataset import scoring_batches, training_batches
 from model.metrics import dev_threshold
 from model.networks import build_network
 from model.params import TrainParams
-from model.sampler import count_classes, crop_frames, steps_per_epoch
+from model.sampler import count_classes, crop_frames
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
+from model.training.averaging import AverageWeights
 from model.training.calibrate import calibrate
 from model.training.callbacks import (
     EvaluateEpochs,
-    KeepBestWeights,
+    KeepWeights,
     LogEpochs,
     Progressed,
     ReportProgress,
+    SaveCheckpoint,
     StepsWithoutLogs,
 )
+from model.training.checkpoint import Checkpoint, describe_origin
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
 from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.fused_norm import with_fused_norm
 from model.training.held_out import HeldOutTrials
 from model.training.losses import make_loss
 from model.training.network_plot import draw_network
+from model.training.optimizer import make_optimizer
 from pipeline.errors import ParamsError
 from pipeline.store import FeatureStore
 
@@ -45,22 +49,26 @@ class TrainingResult:
     """What a training run ended with.
 
     Attributes:
-        best: The epoch whose weights were kept.
-        epochs: Epochs run.
+        kept: The epoch whose weights were kept.
+        epochs: Epochs run, those before an interruption included.
         threshold: Log-likelihood ratio from which a clip counts as bona fide.
         picture: Of the network, or None where no renderer is installed.
         calibrated_on: Number of trials of each kind that calibration and threshold come from.
     """
 
-    best: Epoch
+    kept: Epoch
     epochs: int
     threshold: float
     picture: Path | None
     calibrated_on: Mapping[str, int]
 
 
-def _ignore(steps: int, total_steps: int, *_epoch: object) -> None:
+def _ignore(steps: int, total_steps: int, latest: Epoch | None) -> None:
     """Reports no progress."""
+
+
+def _say_nothing(message: str) -> None:
+    """Tells nobody."""
 
 
 def train(
@@ -69,9 +77,13 @@ def train(
     output: Path,
     report: Path,
     progressed: Progressed = _ignore,
+    notified: Callable[[str], None] = _say_nothing,
     held_out: HeldOutTrials | None = None,
 ) -> TrainingResult:
     """Trains a network and writes its bundle.
+
+    An interrupted training of the same parameters, store, code and devices is resumed after its last whole epoch, from the
+    checkpoint in `model.bundle.work_folder`; in deterministic mode its files are those of an undisturbed run.
 
     Args:
         store: The feature store, with both classes in train and dev.
@@ -79,24 +91,28 @@ def train(
         output: Folder of the bundle.
         report: Folder for the curves (dvclive) and the picture of the network.
         progressed: Called after every step.
+        notified: Takes a sentence about a checkpoint that is used or discarded.
         held_out: Trials of attacks that were left out of train, for the calibration; None calibrates on dev alone.
 
     Raises:
         CorpusError: Train or dev lacks a class.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
-        ModelError: The training diverged, or `held_out` is of another feature store.
+        ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
 
     Warns:
         InvertedLabelsWarning: The EER on dev is above 50 %.
     """
     if held_out is not None:
         held_out.require_store(store)
+    require_bundle_folder(output)
     _prepare(store, params)
-    network, best, epochs = _fitted(store, params, report, progressed)
-    bundle = calibrated_bundle(network, store, params, best.number, held_out)
+    checkpoint = Checkpoint(output, describe_origin(store, params))
+    network, epoch, epochs = _fitted(store, params, report, checkpoint, progressed, notified)
+    bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
     save_bundle(bundle, output)
+    checkpoint.remove()
     picture = draw_network(network, report / NETWORK_PICTURE)
-    return TrainingResult(best, epochs, bundle.threshold, picture, bundle.calibrated_on)
+    return TrainingResult(epoch, epochs, bundle.threshold, picture, bundle.calibrated_on)
 
 
 def fit_network(store: FeatureStore, params: TrainParams, progressed: Progressed = _ignore) -> keras.Model:
@@ -114,7 +130,8 @@ def fit_network(store: FeatureStore, params: TrainParams, progressed: Progressed
     """
     _prepare(store, params)
     with TemporaryDirectory() as folder:
-        return _fitted(store, params, Path(folder), progressed)[0]
+        checkpoint = Checkpoint(Path(folder) / "model", describe_origin(store, params))
+        return _fitted(store, params, Path(folder) / "report", checkpoint, progressed, _say_nothing)[0]
 
 
 def _prepare(store: FeatureStore, params: TrainParams) -> None:
@@ -126,46 +143,51 @@ def _prepare(store: FeatureStore, params: TrainParams) -> None:
 
 
 def _fitted(
-    store: FeatureStore, params: TrainParams, report: Path, progressed: Progressed
+    store: FeatureStore,
+    params: TrainParams,
+    report: Path,
+    checkpoint: Checkpoint,
+    progressed: Progressed,
+    notified: Callable[[str], None],
 ) -> tuple[keras.Model, Epoch, int]:
     """The network with the weights that are kept, the epoch that they are of, and the number of epochs."""
-    steps = whole_executions(steps_per_epoch(store, params.batch_size), params.steps_per_execution)
-    network, train_logits = compiled_network(store, params, steps)
+    network, train_logits = compiled_network(store, params)
+    # Mixed precision is for speed in training; the network that is scored and kept computes in float32.
+    scored = build_network(network.input_shape[1], store.statistics, params)
+    average = AverageWeights(network, params)
+    evaluation = EvaluateEpochs(train_logits, scored, average, store, params.batch_size)
+    kept = KeepWeights(evaluation, params)
+    saving = SaveCheckpoint(checkpoint, evaluation, average, kept)
+    saving.restore(network, params, notified)
     report.mkdir(parents=True, exist_ok=True)
     with Live(str(report), dvcyaml=None, report=None, save_dvc_exp=False) as live:
-        evaluation = EvaluateEpochs(train_logits, store, params.batch_size)
-        kept = KeepBestWeights(evaluation)
-        callbacks = [
-            evaluation,
-            kept,
-            keras.callbacks.EarlyStopping("dev_eer", patience=params.patience, mode="min"),
-            LogEpochs(live, evaluation),
-            ReportProgress(progressed, evaluation),
-        ]
-        network.fit(
-            training_batches(store, params),
-            epochs=params.epochs,
-            steps_per_epoch=steps,
-            verbose=0,
-            callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=params.epochs, steps=steps),
-        )
-        best = evaluation.best
-        assert best is not None  # there is at least one epoch
-        live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}
-
-    # Mixed precision is for speed in training; the network that is kept computes in float32.
-    network = build_network(network.input_shape[1], store.statistics, params)
-    network.set_weights(kept.weights)
-    return network, best, len(evaluation.epochs)
+        logging = LogEpochs(live, evaluation, params)
+        callbacks = [average, evaluation, kept, logging, ReportProgress(progressed, evaluation), saving]
+        done = len(evaluation.epochs)
+        if kept.finished:
+            logging.on_train_begin()
+        else:
+            epochs, steps = params.steps // params.steps_per_epoch, params.steps_per_epoch
+            network.fit(
+                training_batches(store, params, done * steps),
+                initial_epoch=done,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
+            )
+        best = {f"dev_{name}": value for name, value in kept.epoch.dev.as_dict().items()}
+        live.summary["kept"] = {"epoch": kept.epoch.number, **best}
+    scored.set_weights(kept.weights)
+    return scored, kept.epoch, len(evaluation.epochs)
 
 
-def compiled_network(store: FeatureStore, params: TrainParams, steps: int) -> tuple[keras.Model, EpochLogits]:
+def compiled_network(store: FeatureStore, params: TrainParams) -> tuple[keras.Model, EpochLogits]:
     """A network that is ready for `fit`, on the devices and in the precision of the parameters.
 
     Args:
         store: Its statistics normalise the network's input.
         params: Network and training.
-        steps: Steps of an epoch.
 
     Returns:
         The network, and the metric that keeps the logits of an epoch.
@@ -182,21 +204,15 @@ def compiled_network(store: FeatureStore, params: TrainParams, steps: int) -> tu
         with computing_in(precision_policy(params.mixed_precision)):
             network = build_network(crop_frames(params.crop_s, store.features), store.statistics, params)
             network = network if len(devices) > 1 else with_fused_norm(network)
-        train_logits = EpochLogits(steps * params.batch_size, len(devices))
+        train_logits = EpochLogits(params.steps_per_epoch * params.batch_size, len(devices))
         network.compile(
-            optimizer=keras.optimizers.Adam(params.learning_rate),
+            optimizer=make_optimizer(params, len(devices)),
             loss=make_loss(params),
             metrics=[train_logits],
-            steps_per_execution=min(params.steps_per_execution, steps),
+            steps_per_execution=params.steps_per_execution,
             jit_compile=params.jit_compile,
         )
     return network, train_logits
-
-
-def whole_executions(steps: int, steps_per_execution: int) -> int:
-    """The steps of an epoch, rounded up to whole executions: Keras never ends one in the middle."""
-    size = min(steps_per_execution, steps)
-    return -(-steps // size) * size
 
 
 def calibrated_bundle(

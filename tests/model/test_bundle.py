@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import model.bundle
 from model.bundle import load_bundle, save_bundle
 from model.errors import ModelError
 from pipeline.store import FeatureStore
 from tests.support.front_ends import LOG_LINEAR
 from tests.support.parameters import ProjectParams
+from tests.support.synthetic_store import files_of
 from tests.support.tone_store import tone_manifest, write_tone_store
 from tests.support.trained_model import Trained
 
@@ -96,14 +98,37 @@ def test_a_bundle_of_another_version_is_refused(copied: Path) -> None:
         load_bundle(copied)
 
 
-def test_a_bundle_being_replaced_does_not_count(copied: Path, trained: Trained) -> None:
-    broken = replace(load_bundle(trained.model), network=None)
+@pytest.mark.parametrize("function", ["save_normalised", "write_json", "swap_in"])
+def test_a_bundle_that_is_not_written_to_its_end_leaves_the_old_one(
+    copied: Path, trained: Trained, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
 
-    with pytest.raises(AttributeError):
-        save_bundle(broken, copied)
+    newer = replace(load_bundle(trained.model), threshold=3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(model.bundle, function, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save_bundle(newer, copied)
 
-    with pytest.raises(ModelError, match="no trained model"):
-        load_bundle(copied)
+    assert files_of(copied) == files_of(trained.model)
+    save_bundle(newer, copied)
+    assert load_bundle(copied).threshold == 3.0
+    assert [path.name for path in copied.parent.iterdir()] == ["model"], "nothing is left beside it"
+
+
+def test_a_folder_with_other_files_is_not_replaced(copied: Path) -> None:
+    (copied / "notes.txt").write_text("mine")
+
+    with pytest.raises(ModelError, match=r"holds files that are not a model's, such as notes.txt"):
+        save_bundle(load_bundle(copied), copied)
+
+    assert (copied / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_is_no_folder_for_a_model(copied: Path) -> None:
+    with pytest.raises(ModelError, match="is a file; choose a folder"):
+        save_bundle(load_bundle(copied), copied / "model.keras")
 
 
 def test_a_store_of_another_front_end_is_refused_with_the_difference(

@@ -29,7 +29,15 @@ NOT_ALLOWED = [
     ("train.focal_gamma", -1.0, "greater than or equal to 0"),
     ("train.one_class_alpha", 0.0, "greater than 0"),
     ("train.one_class_margins", [0.9, 0.2], "the lower bound 0.9 is above the upper bound 0.2"),
-    ("train.epochs", 0, "greater than or equal to 1"),
+    ("train.steps_per_execution", 0, "greater than or equal to 1"),
+    ("train.steps", 0, "greater than or equal to 1"),
+    ("train.schedule", "linear", "'cosine' or 'constant'"),
+    ("train.warmup", 1.0, "less than 1"),
+    ("train.clip_norm", -1.0, "greater than or equal to 0"),
+    ("train.weight_average", 1.0, "less than 1"),
+    ("train.keep", "all", "'last' or 'best'"),
+    ("train.twin_share", 1.5, "less than or equal to 1"),
+    ("train.gain_db", -1.0, "greater than or equal to 0"),
     ("train.learning_rate", 0.0, "greater than 0"),
     ("train.learning_rate", 2.0, "less than or equal to 1"),
     ("train.crop_s", 0.0, "greater than 0"),
@@ -171,3 +179,17 @@ def test_other_ids_of_attacks_are_stated_as_a_mapping(defaults: dict[str, Any]) 
     content = with_value(defaults, "evaluate.attack_aliases", {"A16": "A04"})
     assert parse_params(content, "p", Params).evaluate.attack_aliases == {"A16": "A04"}
     assert "attack_aliases" in refusal(with_value(defaults, "evaluate.attack_aliases", ["A16"]), Params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 150, "steps_per_epoch": 100}, "steps 150 must be a multiple of steps_per_epoch 100"),
+        ({"steps_per_execution": 7}, "steps_per_epoch 100 must be a multiple of steps_per_execution 7"),
+        ({"keep": "last", "patience": 5}, "patience needs keep best"),
+    ],
+)
+def test_lengths_that_do_not_fit_each_other_are_refused(
+    defaults: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    assert message in refusal({**defaults, "train": {**defaults["train"], **changes}}, Params)

@@ -2,12 +2,16 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.dataset import training_batches
 from model.params import TrainParams
 from model.sampler import CropSampler, spec_augment
+from model.twins import Twins
+from pipeline.errors import CorpusError, StoreError
 from pipeline.store import FeatureStore
 from tests.support.tone_store import COUNTS, N_BINS
 
@@ -29,9 +33,50 @@ def sampler_of(params: TrainParams, clips: NumberedFrames, labels: Any, n_frames
     return CropSampler(clips, np.array(labels), n_frames, np.zeros(3, np.float16), plain)
 
 
+def twin_index(lengths: list[int], copies: int, twins: int, lacking: int = -1) -> pa.Table:
+    """Rows of a train split: bona fide clips with their copies and the twins of each, clip `lacking` without any."""
+    rows = [
+        {"utterance_id": f"b{clip}", "copy": copy, "twin_of": None, "n_frames": n}
+        for clip, n in enumerate(lengths)
+        for copy in range(1 + copies)
+    ] + [
+        {"utterance_id": f"b{clip}", "copy": 1 + copies + of * twins + m, "twin_of": of, "n_frames": n}
+        for clip, n in enumerate(lengths)
+        for of in range(1 + copies)
+        for m in range(twins)
+        if clip != lacking
+    ]
+    return pa.Table.from_pylist(
+        [rows[place] for place in np.random.default_rng(3).permutation(len(rows))],
+        pa.schema(
+            [("utterance_id", pa.string()), ("copy", pa.int64()), ("twin_of", pa.int32()), ("n_frames", pa.int64())]
+        ),
+    )
+
+
+def with_spoofs(index: pa.Table, count: int) -> pa.Table:
+    """The index with spoof rows of real attacks before it."""
+    spoofs = [{"utterance_id": f"s{number}", "copy": 0, "twin_of": None, "n_frames": 9} for number in range(count)]
+    return pa.concat_tables([pa.Table.from_pylist(spoofs, index.schema), index])
+
+
+def twin_sampler(params: TrainParams, index: pa.Table, n_spoof: int, **changes: Any) -> CropSampler:
+    index = with_spoofs(index, n_spoof)
+    labels = [int(name[0] == "b" and of is None) for name, of in zip(*columns(index), strict=True)]
+    clips = NumberedFrames(*index["n_frames"].to_pylist())
+    plain = params.model_copy(update={"freq_mask": 0, "time_mask": 0, **changes})
+    return CropSampler(clips, np.array(labels), 8, np.zeros(3, np.float16), plain, Twins(index))
+
+
+def columns(index: pa.Table) -> tuple[list[str], list[int | None]]:
+    return index["utterance_id"].to_pylist(), index["twin_of"].to_pylist()
+
+
 def masked(frames: np.ndarray, mean: np.ndarray, freq_mask: int, time_mask: int, seed: int) -> np.ndarray:
     changed = frames.copy()
-    spec_augment(changed, mean, freq_mask, time_mask, np.random.default_rng(seed))
+    spec_augment(
+        changed, np.broadcast_to(mean, (len(frames), len(mean))), freq_mask, time_mask, np.random.default_rng(seed)
+    )
     return changed
 
 
@@ -151,3 +196,173 @@ def test_an_epoch_without_balance_draws_every_example_once(tone_store: FeatureSt
 
     assert len(drawn) == 2 * COUNTS["train"]
     assert set(drawn.values()) == {1}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.lists(st.integers(1, 20), min_size=2, max_size=9),
+    copies=st.integers(0, 2),
+    twins=st.integers(1, 3),
+    n_spoof=st.integers(0, 30),
+    batch_size=st.sampled_from([2, 8, 12, 64]),
+    step=st.integers(0, 10**6),
+)
+def test_a_twin_stands_beside_its_clip_at_the_same_offset(
+    train_params: TrainParams, lengths: list[int], copies: int, twins: int, n_spoof: int, batch_size: int, step: int
+) -> None:
+    index = twin_index(lengths, copies, twins)
+    sampler = twin_sampler(train_params, index, n_spoof, batch_size=batch_size)
+    names, twin_of = columns(with_spoofs(index, n_spoof))
+    copy = with_spoofs(index, n_spoof)["copy"].to_pylist()
+
+    rows, batch = sampler.examples(step), sampler.batch(step)
+
+    assert batch.labels.sum() * 2 == batch_size
+    found = [place for place, row in enumerate(rows) if twin_of[row] is not None]
+    assert len(found) == (batch_size // 2 if not n_spoof else len(found))
+    assert abs(len(found) - batch_size / 4) < 1 or not n_spoof
+    for place in found:
+        clip, twin = rows[place - 1], rows[place]
+        assert batch.labels[place] == 0
+        assert (names[twin], twin_of[twin]) == (names[clip], copy[clip])
+        assert np.array_equal(batch.features[place], batch.features[place - 1]), "a short clip is repeated alike"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.25, 4), (0.5, 8), (1.0, 16)])
+def test_the_share_of_twins_is_that_of_the_spoof_crops_in_every_batch(
+    train_params: TrainParams, share: float, expected: int
+) -> None:
+    index = twin_index([9] * 5, 0, 3)
+    sampler = twin_sampler(train_params, index, 7, batch_size=32, twin_share=share)
+    twin_of = with_spoofs(index, 7)["twin_of"].to_pylist()
+
+    counts = {sum(twin_of[row] is not None for row in sampler.examples(step)) for step in range(40)}
+
+    assert counts == {expected}
+
+
+def test_clips_return_only_after_all_others_of_their_class_beside_twins(train_params: TrainParams) -> None:
+    index = twin_index([9] * 5, 1, 3)
+    sampler = twin_sampler(train_params, index, 7, batch_size=32)
+    twin_of = with_spoofs(index, 7)["twin_of"].to_pylist()
+    drawn = np.concatenate([sampler.examples(step) for step in range(35)])
+    real = np.array([twin_of[row] is None for row in drawn])
+
+    for stream in (drawn[real & (drawn < 7)], drawn[real & (drawn >= 7)]):
+        size = len(set(stream.tolist()))
+        passes = [stream[at : at + size] for at in range(0, len(stream) - size + 1, size)]
+        assert len(passes) > 20
+        assert all(len(set(one.tolist())) == size for one in passes)
+
+
+def test_all_twins_of_a_clip_are_drawn_evenly(train_params: TrainParams) -> None:
+    index = twin_index([9, 9], 0, 3)
+    sampler = twin_sampler(train_params, index, 4, batch_size=64)
+    twin_of = with_spoofs(index, 4)["twin_of"].to_pylist()
+
+    counts = Counter(row for step in range(100) for row in sampler.examples(step).tolist() if twin_of[row] is not None)
+
+    assert len(counts) == 6
+    assert sum(counts.values()) == 1600
+    assert min(counts.values()) > 1600 / 6 * 0.75
+
+
+def test_a_clip_without_twins_leaves_its_place_to_another_clip_of_the_batch(train_params: TrainParams) -> None:
+    index = twin_index([9, 12, 15], 0, 2, lacking=1)
+    sampler = twin_sampler(train_params, index, 4, batch_size=8)
+    names, twin_of = columns(with_spoofs(index, 4))
+
+    for step in range(50):
+        rows, features = sampler.examples(step), sampler.batch(step).features
+        clips = {names[row]: crop for row, crop in zip(rows, features, strict=True) if twin_of[row] is None}
+        twins = [(names[row], crop) for row, crop in zip(rows, features, strict=True) if twin_of[row] is not None]
+        assert len(twins) == 2
+        assert all(name in clips and name != "b1" for name, _ in twins)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 5])
+def test_a_batch_of_any_size_has_as_many_twins_over_time(train_params: TrainParams, batch_size: int) -> None:
+    index = twin_index([9] * 4, 0, 2)
+    sampler = twin_sampler(train_params, index, 6, batch_size=batch_size)
+    twin_of = with_spoofs(index, 6)["twin_of"].to_pylist()
+
+    drawn = np.concatenate([sampler.examples(step) for step in range(40)])
+
+    assert sum(twin_of[row] is not None for row in drawn) == 10 * batch_size
+
+
+@pytest.mark.parametrize("balance", ["weight", "none"])
+def test_without_balanced_classes_twins_are_left_out(train_params: TrainParams, balance: str) -> None:
+    index = twin_index([9] * 4, 1, 2)
+    sampler = twin_sampler(train_params, index, 6, class_balance=balance)
+
+    drawn = Counter(np.concatenate([sampler.examples(step) for step in range(7)]).tolist())
+
+    twin_of = with_spoofs(index, 6)["twin_of"].to_pylist()
+    assert set(drawn) == {row for row, of in enumerate(twin_of) if of is None}
+    assert set(drawn.values()) == {8}
+
+
+def test_a_twin_of_another_length_is_an_error_that_names_the_clip() -> None:
+    index = twin_index([9, 12], 0, 1)
+    rows = zip(*columns(index), index["n_frames"].to_pylist(), strict=True)
+    lengths = [n + (of is not None and name == "b1") for name, of, n in rows]
+
+    with pytest.raises(StoreError, match="b1: its copy-synthesis twin, copy 1, has 13 frames, the clip 12"):
+        Twins(index.set_column(3, "n_frames", pa.array(lengths)))
+
+
+def test_a_twin_whose_clip_is_not_in_the_store_is_never_drawn(train_params: TrainParams) -> None:
+    index = twin_index([9, 12], 0, 1)
+    orphaned = index.filter([name != "b1" or of is not None for name, of in zip(*columns(index), strict=True)])
+    sampler = twin_sampler(train_params, orphaned, 3)
+
+    names = columns(with_spoofs(orphaned, 3))[0]
+    assert {names[row] for step in range(9) for row in sampler.examples(step)} == {"b0", "s0", "s1", "s2"}
+
+
+def test_twins_alone_are_no_spoof_examples_for_a_balance_that_leaves_them_out(
+    tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    twin_of = pa.array([9 if label == 0 else None for label in tone_store.index["label"].to_pylist()], pa.int32())
+    store = FeatureStore(tone_store.storage, tone_store.info, tone_store.index.append_column("twin_of", twin_of))
+
+    for balance in ("sample", "weight", "none"):  # "sample" as well, for the clips of these twins are not in the store
+        with pytest.raises(CorpusError, match="no spoof examples but copy-synthesis twins"):
+            CropSampler.of(store, train_params.model_copy(update={"class_balance": balance}))
+
+
+def test_a_gain_shifts_a_whole_crop_and_each_has_its_own(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    plain = {"freq_mask": 0, "time_mask": 0}
+    sampler = CropSampler.of(tone_store, train_params.model_copy(update={**plain, "gain_db": 3.0}))
+    quiet = CropSampler.of(tone_store, train_params.model_copy(update={**plain, "gain_db": 0.0}))
+    gains = np.concatenate([sampler.batch(step).gains for step in range(60)])
+
+    assert np.all(gains == gains[:, :1]), "each bin alike"
+    assert len(np.unique(gains[:, 0])) == len(gains)
+    assert gains[:, 0].std() == pytest.approx(3.0, rel=0.1)
+    assert gains[:, 0].mean() == pytest.approx(0.0, abs=0.3)
+    assert not quiet.batch(0).gains.any()
+
+
+def test_a_bin_that_a_gain_does_not_change_stays(train_params: TrainParams) -> None:
+    params = train_params.model_copy(update={"gain_db": 3.0})
+    response = np.array([2.0, 0.0, 0.0], np.float32)
+    sampler = CropSampler(
+        NumberedFrames(9, 9), np.array([0, 1]), 8, np.zeros(3, np.float16), params, level_response=response
+    )
+
+    gains = sampler.batch(0).gains
+
+    assert gains[:, 0].any()
+    assert not gains[:, 1:].any()
+
+
+def test_masked_values_are_the_mean_after_the_gain(tone_store: FeatureStore, train_params: TrainParams) -> None:
+    params = train_params.model_copy(update={"freq_mask": 0, "time_mask": 20, "gain_db": 6.0})
+    mean = tone_store.statistics.mean
+    hidden = 0
+    for features, _, _ in training_batches(tone_store, params).take(3):
+        hidden += int((np.abs(features.numpy() - mean).max(axis=2) < 0.1).sum())
+
+    assert hidden > 100

@@ -65,13 +65,28 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: ProjectParams) ->
     return FeatureStore.open(folder)
 
 
+def twin_store(store: FeatureStore) -> FeatureStore:
+    """The store with the bona fide copies 1 as twins of the originals; each reads the frames of its original."""
+    rows = store.index.to_pylist()
+    originals = {row["utterance_id"]: row for row in rows if row["copy"] == 0}
+    for row in rows:
+        row["twin_of"] = 0 if row["split"] == "train" and row["label"] == 1 and row["copy"] == 1 else None
+        if row["twin_of"] is not None:
+            places = {key: originals[row["utterance_id"]][key] for key in ("n_frames", "shard", "offset", "length")}
+            row |= {"label": 0, "attack_id": "CS-toy", **places}
+    schema = store.index.schema.append(pa.field("twin_of", pa.int32()))
+    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, schema))
+
+
 def tone_params() -> ProjectParams:
     """The project's parameters, scaled down to these tones."""
     params = small_params(shards=3, n_mels=N_BINS)
     train = params.train.model_copy(
         update={
-            "epochs": 4,
-            "patience": 4,
+            "steps": 24,
+            "steps_per_epoch": 6,
+            "keep": "best",
+            "weight_average": 0.8,
             "batch_size": 16,
             "crop_s": 0.5,
             "channels": (4, 8),

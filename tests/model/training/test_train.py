@@ -12,6 +12,7 @@ import pytest
 from model import networks
 from model.artifacts import NETWORK_PICTURE
 from model.bundle import load_bundle
+from model.dataset import training_batches
 from model.errors import ModelError
 from model.metrics import InvertedLabelsWarning
 from model.params import TrainParams
@@ -24,7 +25,7 @@ from pipeline.store import FeatureStore
 from tests.support.child_process import run_script
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
-from tests.support.tone_store import tone_manifest, write_tone_store
+from tests.support.tone_store import COUNTS, tone_manifest, twin_store, write_tone_store
 from tests.support.trained_model import Trained
 
 
@@ -64,7 +65,7 @@ def test_two_runs_give_the_same_bytes_and_no_warning(
 def test_another_seed_gives_another_network(
     tmp_path: Path, trained: Trained, tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    train(tone_store, changed(train_params, seed=2, epochs=1), tmp_path / "model", tmp_path / "report")
+    train(tone_store, changed(train_params, seed=2, steps=6), tmp_path / "model", tmp_path / "report")
 
     assert (tmp_path / "model" / "model.keras").read_bytes() != (trained.model / "model.keras").read_bytes()
 
@@ -78,16 +79,63 @@ def test_the_epoch_with_the_lowest_dev_eer_is_kept(trained: Trained) -> None:
     best = min(range(len(eers)), key=lambda number: (eers[number], losses[number]))
     summary = json.loads((trained.report / "metrics.json").read_text())
 
-    assert load_bundle(trained.model).epoch == best + 1 == summary["best"]["epoch"]
-    assert summary["best"]["dev_eer"] == eers[best]
+    assert load_bundle(trained.model).epoch == best + 1 == summary["kept"]["epoch"]
+    assert summary["kept"]["dev_eer"] == eers[best]
 
 
 def test_the_curves_hold_every_epoch_of_train_and_dev(trained: Trained, train_params: TrainParams) -> None:
     for split in ("train", "dev"):
         for name in ("loss", "accuracy", "auc", "eer"):
-            assert len(curve(trained.report, split, name)) == train_params.epochs
+            assert len(curve(trained.report, split, name)) == train_params.steps // train_params.steps_per_epoch
     kinds = {path.suffix for path in trained.report.rglob("*") if path.is_file()}
     assert kinds <= {".tsv", ".json", ".svg"}, "no dvc.yaml, no HTML: the project's dvc.yaml describes the curves"
+
+
+def test_the_curve_of_the_learning_rate_has_its_value_at_the_end_of_each_epoch(
+    trained: Trained, train_params: TrainParams
+) -> None:
+    lines = (trained.report / "plots" / "metrics" / "learning_rate.tsv").read_text().splitlines()
+    rates = [float(line.split("\t")[1]) for line in lines[1:]]
+
+    assert len(rates) == 4
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(train_params.learning_rate / 100)
+
+
+def test_the_last_weights_are_kept_where_that_is_asked_for(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    result = train(tone_store, changed(train_params, keep="last"), tmp_path / "model", tmp_path / "report")
+
+    assert result.kept.number == load_bundle(tmp_path / "model").epoch == 4
+    assert result.kept.dev.eer == curve(tmp_path / "report", "dev", "eer")[-1]
+
+
+def test_the_averaged_weights_are_scored_and_kept(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    curves = {}
+    for average in (0.0, 0.8):
+        report = tmp_path / f"report {average}"
+        train(tone_store, changed(train_params, weight_average=average), tmp_path / f"model {average}", report)
+        curves[average] = {split: curve(report, split, "loss") for split in ("train", "dev")}
+
+    assert curves[0.0]["train"] == curves[0.8]["train"], "an average changes no step"
+    assert curves[0.0]["dev"][:2] == curves[0.8]["dev"][:2], "it begins with the second half"
+    assert curves[0.0]["dev"][2:] != curves[0.8]["dev"][2:]
+
+
+def test_twins_are_spoof_examples_of_training_and_of_no_score(
+    tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    params = changed(train_params, steps=6, freq_mask=0, time_mask=0, gain_db=0.0)
+    features, labels, _ = (part.numpy() for part in next(iter(training_batches(twin_store(tone_store), params))))
+
+    assert labels.tolist() == [1, 0] * 8
+    # Every other bona fide crop is followed by its twin, which sounds the same here.
+    assert [bool(np.array_equal(features[at], features[at + 1])) for at in range(0, 16, 2)] == [False, True] * 4
+    train(twin_store(tone_store), params, tmp_path / "model", tmp_path / "report")
+    assert len(load_bundle(tmp_path / "model").development.scores) == COUNTS["dev"]
 
 
 def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
@@ -102,7 +150,7 @@ def test_the_picture_of_the_network_names_its_layers(trained: Trained) -> None:
 def test_training_stops_when_the_dev_eer_gets_no_better(
     tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    result = train(tone_store, changed(train_params, epochs=50, patience=2), tmp_path / "model", tmp_path / "report")
+    result = train(tone_store, changed(train_params, steps=300, patience=2), tmp_path / "model", tmp_path / "report")
 
     eers = curve(tmp_path / "report", "dev", "eer")
     assert result.epochs == len(eers) < 50
@@ -114,51 +162,38 @@ def test_progress_is_told_after_every_step(tmp_path: Path, tone_store: FeatureSt
 
     train(
         tone_store,
-        changed(train_params, epochs=2),
+        changed(train_params, steps=12),
         tmp_path / "model",
         tmp_path / "report",
-        lambda steps, total_steps, epoch, best: told.append((steps, total_steps, epoch, best and best.number)),
+        lambda steps, total_steps, latest: told.append((steps, total_steps, latest and latest.number)),
     )
 
     assert [step for step, *_ in told] == list(range(1, 13))
-    assert {total for _, total, *_ in told} == {12}
-    assert told[0][2:] == (1, None)
-    assert told[-1][2:] == (2, 1)
+    assert {total for _, total, _ in told} == {12}
+    assert [epoch for *_, epoch in told] == [None] * 6 + [1] * 6
 
 
 def test_steps_that_run_at_once_are_told_at_once_and_change_no_weight(
-    tmp_path: Path, trained: Trained, tone_store: FeatureStore, train_params: TrainParams
-) -> None:
-    told = []
-
-    train(
-        tone_store,
-        changed(train_params, steps_per_execution=3),
-        tmp_path / "model",
-        tmp_path / "report",
-        lambda steps, total_steps, epoch, best: told.append(steps),
-    )
-
-    assert told == list(range(3, 25, 3))
-    assert (tmp_path / "model" / "model.keras").read_bytes() == (trained.model / "model.keras").read_bytes()
-    for name in ("loss", "accuracy", "auc", "eer"):
-        assert curve(tmp_path / "report", "train", name) == curve(trained.report, "train", name)
-
-
-def test_an_epoch_is_rounded_up_to_whole_executions(
     tmp_path: Path, tone_store: FeatureStore, train_params: TrainParams
 ) -> None:
-    told = []
+    told = {}
 
-    train(
-        tone_store,
-        changed(train_params, steps_per_execution=4, epochs=2),
-        tmp_path / "model",
-        tmp_path / "report",
-        lambda steps, total_steps, epoch, best: told.append((steps, total_steps, epoch)),
-    )
+    for at_once in (1, 3):
+        steps = told[at_once] = []
+        train(
+            tone_store,
+            # The average takes the weights once per execution.
+            changed(train_params, steps=12, weight_average=0.0, steps_per_execution=at_once),
+            tmp_path / f"model {at_once}",
+            tmp_path / f"report {at_once}",
+            lambda done, total_steps, latest, steps=steps: steps.append(done),
+        )
 
-    assert told == [(4, 16, 1), (8, 16, 1), (12, 16, 2), (16, 16, 2)], "6 steps become 8"
+    assert told == {1: list(range(1, 13)), 3: [3, 6, 9, 12]}
+    archives = [(tmp_path / f"model {at_once}" / "model.keras").read_bytes() for at_once in (1, 3)]
+    assert archives[0] == archives[1]
+    for name in ("loss", "accuracy", "auc", "eer"):
+        assert curve(tmp_path / "report 1", "train", name) == curve(tmp_path / "report 3", "train", name)
 
 
 def test_callbacks_get_no_value_of_a_step_for_it_would_have_to_leave_the_device() -> None:
@@ -231,7 +266,7 @@ def test_inverted_labels_of_dev_warn(tmp_path: Path, tone_params: ProjectParams,
     store = write_tone_store(tmp_path / "store", relabelled("dev", {1: 0, 0: 1}), tone_params)
 
     with pytest.warns(InvertedLabelsWarning, match="Labels may be inverted"):
-        train(store, changed(train_params, epochs=2), tmp_path / "model", tmp_path / "report")
+        train(store, changed(train_params, steps=12), tmp_path / "model", tmp_path / "report")
 
 
 @pytest.mark.parametrize("balance", ["weight", "none"])
@@ -240,7 +275,7 @@ def test_the_other_ways_to_balance_train_too(
 ) -> None:
     result = train(tone_store, changed(train_params, class_balance=balance), tmp_path / "model", tmp_path / "report")
 
-    assert result.best.dev.auc > 0.7
+    assert result.kept.dev.auc > 0.7
 
 
 def test_half_precision_trains_and_keeps_a_float32_network(
@@ -250,7 +285,7 @@ def test_half_precision_trains_and_keeps_a_float32_network(
 
     network = load_bundle(tmp_path / "model").network
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
-    assert result.best.dev.auc > 0.7
+    assert result.kept.dev.auc > 0.7
 
 
 def test_precision_follows_the_parameter_and_the_machine() -> None:
@@ -288,7 +323,7 @@ for precision in (False, True):
         store, params.model_copy(update={"mixed_precision": precision}), folder / str(precision), folder / "report"
     )
     weights = load_bundle(folder / str(precision)).network.get_weights()
-    found[str(precision)] = [result.best.dev.auc, all(bool(np.isfinite(weight).all()) for weight in weights)]
+    found[str(precision)] = [result.kept.dev.auc, all(bool(np.isfinite(weight).all()) for weight in weights)]
 print(json.dumps({"refused": refused, **found}))
 """
 
@@ -303,7 +338,8 @@ from model.dataset import training_batches
 from model.params import TrainParams
 from model.training.train import compiled_network
 from pipeline.store import FeatureStore
-store, params = FeatureStore.open(sys.argv[1]), TrainParams.model_validate_json(sys.argv[2])
+from tests.support.tone_store import twin_store
+store, params = twin_store(FeatureStore.open(sys.argv[1])), TrainParams.model_validate_json(sys.argv[2])
 found = {}
 cases = {
     "sample": {"class_balance": "sample"},
@@ -314,7 +350,7 @@ for name, changes in cases.items():
     params = params.model_copy(update=changes)
     for devices in (1, 2):
         keras.utils.set_random_seed(params.seed)
-        network, logits = compiled_network(store, params.model_copy(update={"devices": devices}), 3)
+        network, logits = compiled_network(store, params.model_copy(update={"devices": devices}))
         fitted = network.fit(training_batches(store, params), epochs=3, steps_per_epoch=1, verbose=0)
         found[f"{name} {devices}"] = [*fitted.history["loss"], *logits.metrics().as_dict().values()]
 print(json.dumps(found))
