@@ -72,6 +72,7 @@ class EvaluateParams(Section):
         prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
         asv_scores: Score files of a speaker verification system, per split.
         abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+        robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
 
     batch_size: int = Field(ge=1)
@@ -79,6 +80,7 @@ class EvaluateParams(Section):
     interval_clusters: Literal["none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
+    robustness_clips: Literal[0] | Annotated[int, Field(ge=10)]
     asv_scores: AsvScoresParams
 
 

@@ -190,9 +190,10 @@ def _at_rate(waveform: Waveform, sample_rate: int, rate: int, code: Callable[[Wa
 
 def _magnitude(samples: Integers) -> Integers:
     """The one's complement of negative values, as in the reference code of ITU-T G.191: -1 and 0 are both 0."""
-    return np.where(samples < 0, ~samples, samples).astype(np.int32)
+    return np.where(samples < 0, ~samples, samples)
 
 
 def _integers(waveform: Waveform) -> Integers:
     """The nearest 16-bit integers, as int32."""
-    return np.clip(np.rint(waveform * np.float32(32768.0)), -32768.0, 32767.0).astype(np.int32)
+    integers: Integers = np.clip(np.rint(waveform * np.float32(32768.0)), -32768.0, 32767.0).astype(np.int32)
+    return integers
