@@ -105,7 +105,7 @@ def evaluate(folder: Path) -> None:
 
     from model.artifacts import EVALUATED_SPLITS, plot_file, scores_file
     from model.evaluation.curves import plots
-    from model.evaluation.evaluate import write_breakdowns, write_scores
+    from model.evaluation.evaluation_files import write_breakdowns, write_scores
     from model.evaluation.shortcut_audit import correlations
     from model.metrics import summarise
     from model.scoring.scorer import labelled_scores, split_trials

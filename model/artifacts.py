@@ -36,6 +36,7 @@ SCORES_FOLDER: Final = "scores"
 PLOTS_FOLDER: Final = "plots"
 BREAKDOWNS_FOLDER: Final = "breakdowns"
 EXAMPLES_PICTURE: Final = "plots/examples.png"
+ROBUSTNESS_FILE: Final = "robustness.json"
 
 
 def training_curve_file(split: str, name: str) -> str:

@@ -129,6 +129,7 @@ class EvaluateParams(Section):
         asv_scores: Score files of a speaker verification system, per split.
         abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
         attack_aliases: Other ids of the same attacks, such as `{A16: A04}`: what counts as an attack of train.
+        robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
 
     batch_size: int = Field(ge=1)
@@ -137,6 +138,7 @@ class EvaluateParams(Section):
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
+    robustness_clips: Literal[0] | Annotated[int, Field(ge=10)]
     asv_scores: AsvScoresParams
 
 

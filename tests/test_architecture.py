@@ -51,7 +51,7 @@ MODEL = {
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
-        "audio corpus errors files frontends store",
+        "audio augmentation corpus errors files frontends section store",
     ),
     "export": ("artifacts bundle keras_archive scoring", "files frontends"),
     "report": (

@@ -10,7 +10,8 @@ from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
-    from model.evaluation.shortcut_audit import Audio
+    from model.evaluation.audio import Audio
+    from model.evaluation.robustness import Robustness
 
 # A detector whose EER rises by more than this without the silence relies on it.
 SUSPICIOUS_EER_CHANGE: Final = 0.03
@@ -24,10 +25,13 @@ def evaluate(
         "reports/evaluation"
     ),
     manifest: Annotated[
-        Path, typer.Option("--manifest", help="Names the audio of each clip, for the shortcut audit.")
+        Path, typer.Option("--manifest", help="Names the audio of each clip, for the audit and the robustness table.")
     ] = Path("data/manifest.parquet"),
     audit: Annotated[
-        bool, typer.Option("--audit/--no-audit", help="Score eval again with the silence cut off.")
+        bool,
+        typer.Option(
+            "--audit/--no-audit", help="Score eval again with the silence cut off, and louder, coded, in noise."
+        ),
     ] = True,
 ) -> None:
     """Score dev and eval with the trained model; write score files, metrics and plots."""
@@ -44,6 +48,7 @@ def evaluate(
         bundle = load_bundle(model)
         bar.update(task, total=len(EVALUATED_SPLITS), note="")
         audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
+        robustness_task = bar.add_task("Robustness", total=None, note="clips", visible=False)
         result = evaluate_model(
             FeatureStore.open(store),
             bundle,
@@ -52,16 +57,19 @@ def evaluate(
             _audio(manifest, Path(loaded.data.root)) if audit else None,
             lambda split: bar.update(task, advance=1, note=f"{split} done"),
             lambda count: bar.update(audit_task, advance=count, visible=True),
+            lambda count: bar.update(robustness_task, advance=count, visible=True),
         )
     console.print(_evaluation_table(str(output), result.metrics))
     _print_audit(result.metrics, result.notes)
+    if result.robustness is not None:
+        console.print(robustness_table(result.robustness))
     for split in result.unlabelled:
         console.print(f"{split} has no labels: scores only, in {output}/scores/{split}.txt")
 
 
 def _audio(manifest: Path, corpus: Path) -> "Audio | None":
     """The clips, or None where the manifest or the corpus is missing."""
-    from model.evaluation.shortcut_audit import Audio
+    from model.evaluation.audio import Audio
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
 
@@ -75,7 +83,7 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
 
     trimmed = metrics.get("eval", {}).get("trimmed")
     if trimmed is None:
-        for note in notes or ["no shortcut audit: it needs the manifest and the corpus"]:
+        for note in notes or ["no shortcut audit and no robustness table: they need the manifest and the corpus"]:
             console.print(note)
     else:
         change = trimmed["eer_change"]
@@ -84,6 +92,24 @@ def _print_audit(metrics: dict[str, Any], notes: list[str]) -> None:
         console.print(text + (": the detector relies on silence" if style else ""), style=style)
     if not any("min_tdcf_2019" in figures for figures in metrics.values()):
         console.print("no t-DCF: evaluate.asv_scores names no scores of a speaker verification system")
+
+
+def robustness_table(robustness: "Robustness") -> object:
+    """The robustness table for the terminal."""
+    from model.cli.numbers import number
+    from pipeline.cli.console import table
+
+    rows = [
+        (
+            row.title,
+            *(number(value, "%") for value in (row.eer, row.changed, row.miss, row.false_alarm, row.certain_wrong)),
+        )
+        for row in robustness.conditions
+    ]
+    title = (
+        f"Robustness on {robustness.n_bonafide} bona fide and {robustness.n_spoof} spoof clips of {robustness.split}"
+    )
+    return table(title, ("condition", "EER %", "changed %", "miss %", "false alarm %", "certain, wrong %"), rows)
 
 
 def _evaluation_table(title: str, metrics: dict[str, Any]) -> object:

@@ -4,13 +4,11 @@ Threshold, calibration and abstain band come from dev through the bundle; eval i
 scores joined to labels by utterance id.
 """
 
-import csv
-import io
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from model.artifacts import (
     BREAKDOWNS_FOLDER,
@@ -19,40 +17,33 @@ from model.artifacts import (
     EXAMPLES_PICTURE,
     METRICS_FILE,
     PLOTS_FOLDER,
+    ROBUSTNESS_FILE,
     SCORES_FOLDER,
-    breakdown_file,
-    plot_file,
     scores_file,
 )
 from model.bundle import Bundle
 from model.dataset import scoring_batches
 from model.errors import ModelError
+from model.evaluation.audio import Audio
 from model.evaluation.curves import plots
-from model.evaluation.shortcut_audit import Audio, compare_trimmed, correlations, trimmed_logits
-from model.evaluation.split_metrics import SEED, cluster_of, split_metrics, tracked, trained_attacks
-from model.metrics import (
-    ScoreTable,
-    abstain_band,
-    by_attack,
-    by_duration,
-    by_speaker,
-    format_scores,
+from model.evaluation.evaluation_files import (
+    draw_examples,
+    write_breakdowns,
+    write_plots,
+    write_robustness,
+    write_scores,
 )
+from model.evaluation.robustness import Robustness, choose_clips, measure_robustness
+from model.evaluation.shortcut_audit import compare_trimmed, correlations, trimmed_logits
+from model.evaluation.split_metrics import SEED, cluster_of, split_metrics, tracked, trained_attacks
+from model.metrics import AbstainBand, ScoreTable, abstain_band
 from model.params import EvaluateParams
 from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
-from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
-from pipeline.files import atomic_write, write_json
+from pipeline.files import write_json
 from pipeline.store import FeatureStore
-from pipeline.store.figures import new_figure, save_png
-from pipeline.store.plots import draw_spectrogram, label_bins
-
-_BREAKDOWN_DIGITS: Final = 6
-_EXAMPLES_PER_CLASS: Final = 2
-# Hundreds of speakers with a thousand resamples each would take longer than the rest.
-_BREAKDOWN_RESAMPLES: Final = 200
 
 
-@dataclass(frozen=True)
+@dataclass
 class EvaluationResult:
     """What an evaluation found.
 
@@ -60,11 +51,13 @@ class EvaluationResult:
         metrics: The content of details.json.
         unlabelled: Splits that have scores only.
         notes: What was left out, and why.
+        robustness: The robustness table of eval, or None.
     """
 
     metrics: dict[str, Any]
     unlabelled: list[str]
     notes: list[str]
+    robustness: Robustness | None = None
 
 
 def evaluate(
@@ -75,6 +68,7 @@ def evaluate(
     audio: Audio | None = None,
     scored: Callable[[str], None] = lambda split: None,
     audited: Callable[[int], None] = lambda count: None,
+    degraded: Callable[[int], None] = lambda count: None,
 ) -> EvaluationResult:
     """Evaluates a model on dev and eval.
 
@@ -83,9 +77,10 @@ def evaluate(
         bundle: The model.
         params: Batch size, intervals, prior, abstain band.
         output: Folder to write to; the scores and plots of an earlier evaluation are removed.
-        audio: The clips themselves, for the shortcut audit of eval; None leaves out what needs them.
+        audio: The clips themselves, for the shortcut audit and the robustness table of eval; None leaves out both.
         scored: Told each split once its clips are scored.
         audited: Told how many more clips the audit has scored.
+        degraded: Told how many more clips of the robustness table are scored under every condition.
 
     Raises:
         ModelError: The store has another front end, or neither dev nor eval clips.
@@ -94,10 +89,7 @@ def evaluate(
     Warns:
         InvertedLabelsWarning: An EER is above 50 %.
     """
-    bundle.require_front_end_of(store)
-    trials = {split: rows for split in EVALUATED_SPLITS if (rows := split_trials(store, split))}
-    if not trials:
-        raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
+    trials = _trials(bundle, store)
     _remove_earlier(output)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
@@ -118,77 +110,26 @@ def evaluate(
         if split == "eval" and audio is not None:
             try:
                 figures["trimmed"] = _audit(bundle, scorer, audio, table, rows, params, audited)
+                if params.robustness_clips:
+                    result.robustness = _robustness(bundle, scorer, audio, rows, band, params, degraded)
+                    figures["robustness"] = write_robustness(output, result.robustness)
             except ModelError as error:
-                result.notes.append(f"no shortcut audit: {error}")
+                result.notes.append(f"no shortcut audit and no robustness table: {error}")
         write_breakdowns(output, split, table, rows, bundle.threshold, params.intervals)
-        for name, records in plots(table, bundle.threshold, params.prior, figures["per_attack"]).items():
-            write_json(output / plot_file(split, name), records)
+        write_plots(output, split, plots(table, bundle.threshold, params.prior, figures["per_attack"]))
         result.metrics[split] = figures
     draw_examples(store, output / EXAMPLES_PICTURE)
     _write_metrics(output, result.metrics)
     return result
 
 
-def write_breakdowns(
-    folder: Path,
-    split: str,
-    table: ScoreTable,
-    trials: Iterable[Mapping[str, Any]],
-    threshold: float,
-    n_resamples: int,
-) -> None:
-    """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
-
-    The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
-    """
-    durations = {row["utterance_id"]: row["duration_s"] for row in trials}
-    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
-    parts = {
-        "attack": by_attack(table, **options),
-        "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
-    }
-    if len(set(table.speaker_ids.tolist())) > 1:
-        parts["speaker"] = by_speaker(table, **options)
-    for name, rows in parts.items():
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([name, "n_bonafide", "n_spoof", "eer", "eer_ci95_low", "eer_ci95_high", "miss", "false_alarm"])
-        for part in rows:
-            interval = part.eer_interval or (None, None)
-            rates = (part.eer, *interval, part.miss, part.false_alarm)
-            shown = ("" if rate is None else round(rate, _BREAKDOWN_DIGITS) for rate in rates)
-            writer.writerow([part.name, part.n_bonafide, part.n_spoof, *shown])
-        atomic_write(folder / breakdown_file(split, name), text.getvalue())
-
-
-def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
-    """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
-    columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in trials]
-    utterance_ids, attack_ids, labels = zip(*columns, strict=True)
-    atomic_write(path, format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels))
-
-
-def draw_examples(store: FeatureStore, target: Path) -> None:
-    """Draws spectrograms of a few dev clips of each class, the first by utterance id, on one scale."""
-    names = {
-        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label]
-        for label in (BONA_FIDE, SPOOF)
-    }
-    shown = {label: [store.get(name) for name in of_class[:_EXAMPLES_PER_CLASS]] for label, of_class in names.items()}
-    loudest = max((float(example.features.max()) for examples in shown.values() for example in examples), default=0.0)
-    figure = new_figure(9, 5)
-    axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
-    for row, (label, examples) in zip(axes, shown.items(), strict=True):
-        for axis in row[len(examples) :]:
-            axis.set_axis_off()
-        for axis, example in zip(row, examples, strict=False):
-            image = draw_spectrogram(axis, example, store.features, vmin=store.features.floor_db, vmax=loudest)
-            attack = f", {example.attack_id}" if example.attack_id else ""
-            axis.set_title(f"{label_name(label)}{attack}: {example.utterance_id}", fontsize=9)
-        label_bins(row[0], store.features)
-    if any(shown.values()):
-        figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
-    save_png(figure, target)
+def _trials(bundle: Bundle, store: FeatureStore) -> dict[str, Trials]:
+    """The trials of every evaluated split that has some; raises as `evaluate` does."""
+    bundle.require_front_end_of(store)
+    trials = {split: rows for split in EVALUATED_SPLITS if (rows := split_trials(store, split))}
+    if not trials:
+        raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
+    return trials
 
 
 def _write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
@@ -199,7 +140,7 @@ def _write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
 
 def _remove_earlier(output: Path) -> None:
     """Removes an earlier evaluation; its metrics first, so that an interrupted run leaves none of other scores."""
-    for file in (METRICS_FILE, DETAILS_FILE):
+    for file in (METRICS_FILE, DETAILS_FILE, ROBUSTNESS_FILE):
         (output / file).unlink(missing_ok=True)
     for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
         shutil.rmtree(output / folder, ignore_errors=True)
@@ -228,3 +169,23 @@ def _audit(
     other = labelled_scores(rows, _calibrated(bundle, trimmed.logits), f"{table.source}, silence cut off")
     figures = compare_trimmed(table, other, params.intervals, cluster_of(params), SEED)
     return figures | {"n_unchanged": trimmed.n_unchanged}
+
+
+def _robustness(
+    bundle: Bundle,
+    scorer: ClipScorer,
+    audio: Audio,
+    rows: Trials,
+    band: AbstainBand,
+    params: EvaluateParams,
+    degraded: Callable[[int], None],
+) -> Robustness:
+    """The robustness table of eval.
+
+    Raises:
+        ModelError: The audio is not that of the manifest any more.
+    """
+    chosen = choose_clips(rows, params.robustness_clips)
+    return measure_robustness(
+        bundle, scorer, audio, "eval", chosen, band, params.batch_size, params.intervals, scored=degraded
+    )

@@ -8,41 +8,24 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import scipy.stats
 
 from model.bundle import Bundle
-from model.errors import ModelError
+from model.evaluation.audio import Audio
 from model.metrics import DetCurve, ScoreTable, bootstrap, paired_bootstrap
 from model.metrics.rates import eer_of_curve
 from model.scoring.scorer import ClipScorer
-from pipeline.audio.decode import decode
 from pipeline.audio.measures import trim_silence
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key
-from pipeline.errors import AudioError
 from pipeline.frontends import make_front_end
 
 _CORRELATED: Final = ("duration_s", "leading_silence_s", "level_db", "trailing_silence_s")
 _THREADS: Final = 4
 _CLIPS_AT_ONCE: Final = 64
 _FEWEST: Final = 3
-
-
-@dataclass(frozen=True)
-class Audio:
-    """Where the clips of a store come from.
-
-    Attributes:
-        manifest: Table with the columns of `MANIFEST_SCHEMA`.
-        root: Folder that its paths are relative to.
-    """
-
-    manifest: pa.Table
-    root: Path
 
 
 @dataclass(frozen=True)
@@ -80,17 +63,10 @@ def trimmed_logits(
         ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
     """
     front_end = make_front_end(bundle.features)
-    columns = (audio.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
-    files = {name: (audio.root / path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
+    read = audio.reader(bundle.features)
 
     def extract(name: str) -> tuple[Any, bool]:
-        if name not in files:
-            raise ModelError(f"{name} is not in the manifest")
-        path, sha256 = files[name]
-        try:
-            whole = decode(path, bundle.features, sha256).waveform
-        except AudioError as error:
-            raise ModelError(f"{name}, {path}: {error}") from None
+        whole = read(name)
         cut = trim_silence(whole, bundle.features.sample_rate)
         is_kept = len(cut) < bundle.features.min_duration_s * bundle.features.sample_rate
         return front_end(whole if is_kept else cut).astype(np.float16), is_kept

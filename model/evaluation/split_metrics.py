@@ -95,6 +95,7 @@ def tracked(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, flo
         if split == "eval":
             parts = {key: figures.get(part, {}) for part, key in _TRACKED_PARTS.items()}
             chosen |= {key: part["eer"] for key, part in parts.items() if "eer" in part}
+            chosen |= {f"robustness_{name}": value for name, value in figures.get("robustness", {}).items()}
         if chosen:
             found[split] = chosen
     return found

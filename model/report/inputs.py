@@ -14,6 +14,7 @@ from typing import Any, Final
 from model.artifacts import (
     DETAILS_FILE,
     EVALUATED_SPLITS,
+    ROBUSTNESS_FILE,
     VALIDATION_FILE,
     plot_file,
     scores_file,
@@ -98,6 +99,12 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
     }
     band = metrics.get("abstain_band")
     return EvaluationFiles(splits, unlabelled, None if band is None else (band["low"], band["high"]))
+
+
+def read_robustness(folder: Path) -> dict[str, Any] | None:
+    """The robustness table of the evaluation, or None if there is none; raises `ModelError` if it is damaged."""
+    path = folder / ROBUSTNESS_FILE
+    return _read_json(path) if path.exists() else None
 
 
 def read_validation(folder: Path) -> dict[str, Any] | None:

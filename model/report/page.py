@@ -17,7 +17,14 @@ from model.report import charts, tables
 from model.report.clips import ClipAudio, hard_clips, hardest
 from model.report.conclusion import conclude
 from model.report.gradcam import last_block
-from model.report.inputs import EvaluationFiles, git_revision, read_curves, read_evaluation, read_validation
+from model.report.inputs import (
+    EvaluationFiles,
+    git_revision,
+    read_curves,
+    read_evaluation,
+    read_robustness,
+    read_validation,
+)
 from model.report.limits import limits
 from model.report.pictures import data_uri, frequency_ticks
 from model.report.render import render
@@ -145,6 +152,7 @@ def _content(
         "n_speakers": n_speakers,
         "fewest_per_class": tables.FEWEST_PER_CLASS,
         "durations": tables.durations(main.table, durations_s, bundle.threshold),
+        "robustness": tables.robustness(read_robustness(sources.evaluation)),
         "validation": validation,
         "measures": _measures(validation, main.split),
         "audit": _audit(metrics),

@@ -85,6 +85,23 @@ class Attack:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """The same clips under several conditions.
+
+    Attributes:
+        split: Of the clips.
+        n_bonafide: Number of genuine clips.
+        n_spoof: Number of fake clips.
+        rows: Each condition as robustness.json has it, with `eer` as a `Value`; the clips as recorded first.
+    """
+
+    split: str
+    n_bonafide: int
+    n_spoof: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Measure:
     """The shortcut probe of one plain property on one split.
 
@@ -172,6 +189,22 @@ def checks(metrics: Mapping[str, Mapping[str, Any]]) -> list[tuple[CheckInfo, di
 
 def _attack(title: str, found: Mapping[str, Any], seen_as: str | None) -> Attack:
     return Attack(title, value_of(found, "eer"), found["false_alarm"], found["n_spoof"], seen_as)
+
+
+def robustness(found: Mapping[str, Any] | None) -> Robustness | None:
+    """The robustness table, the condition that changes most verdicts second, after the clips as recorded; None for None.
+
+    Args:
+        found: The content of robustness.json.
+    """
+    if found is None:
+        return None
+    rows = [
+        {**row, "eer": Value(row["eer"], None if row["eer_ci95"] is None else Interval(*row["eer_ci95"]))}
+        for row in found["conditions"]
+    ]
+    rows[1:] = sorted(rows[1:], key=lambda row: -row["changed"])
+    return Robustness(found["split"], found["n_bonafide"], found["n_spoof"], rows)
 
 
 def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[list[Part], int]:

@@ -18,9 +18,13 @@ from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
+from pipeline.augmentation.band_limit import BandLimit, BandLimitParams
 from pipeline.augmentation.base import Augmentation, Clip, Values
+from pipeline.augmentation.codec import Codec, CodecParams
 from pipeline.augmentation.noise import Noise, NoiseParams
 from pipeline.augmentation.pitch_tempo import PitchShiftParams, PitchTempo, TimeStretchParams
+from pipeline.augmentation.rawboost import RawBoost, RawBoostParams
+from pipeline.augmentation.room import Room, RoomParams
 from pipeline.section import Section
 
 # Where these kinds begin in the one sequence of random values that they share. Every other kind has a sequence of its own
@@ -40,14 +44,22 @@ class AugmentParams(Section):
     seed: int = Field(ge=0)
     pitch_shift: PitchShiftParams
     time_stretch: TimeStretchParams
+    room: RoomParams
     noise: NoiseParams
+    rawboost: RawBoostParams
+    band_limit: BandLimitParams
+    codec: CodecParams
 
 
 def augmentations(params: AugmentParams, sample_rate: int) -> tuple[Augmentation[Any], ...]:
-    """All kinds, in the order in which they are applied."""
+    """All kinds, in the order in which they are applied: that of the way from the speaker to the recording."""
     return (
         PitchTempo(params.pitch_shift, params.time_stretch, sample_rate),
+        Room(params.room, sample_rate),
         Noise(params.noise, sample_rate),
+        RawBoost(params.rawboost, sample_rate),
+        BandLimit(params.band_limit, sample_rate),
+        Codec(params.codec, sample_rate),
     )
 
 

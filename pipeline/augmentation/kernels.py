@@ -1,7 +1,7 @@
 """The inner loops of augmentation, compiled by numba: normal and pink noise, mixing, and the phase vocoder.
 
 Results do not depend on the processor: the loops use + - * /, square roots and integers only (`pipeline.audio.compiled`).
-The logarithm, sine and cosine are series written out here, accurate to better than 1e-9.
+The logarithm, sine and cosine are series written out here, accurate to better than 1e-9. Filters are in `filters`.
 """
 
 from typing import Any

@@ -4,11 +4,16 @@ import hashlib
 
 import numpy as np
 
+from pipeline.augmentation.band_limit import BandLimitValues, limit_band
+from pipeline.augmentation.codec import CodecKind, through_codec
 from pipeline.augmentation.noise import Noise, NoiseKind, NoiseParams, NoiseValues
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
-from tests.support.speech import RATE
+from pipeline.augmentation.rawboost import convolutive, impulsive, stationary
+from pipeline.augmentation.room import RoomValues, reverberate
+from tests.support.speech import RATE, Waveform
 
 KINDS: tuple[NoiseKind, ...] = ("white", "pink", "babble")
+CODECS: tuple[CodecKind, ...] = ("mu_law", "a_law", "gsm")
 
 
 def augmentation_digest() -> str:
@@ -25,8 +30,27 @@ def augmentation_digest() -> str:
             values = NoiseValues(kind, 7.1 + 3.3 * seed, seed, tuple("abc") if kind == "babble" else (), kind)
             results.append(augmentation.apply(waveforms[0], values, clips))
         semitones, rate = -1.9 + 0.57 * seed, 0.91 + 0.023 * seed
+        results += channels(waveforms[0], seed)
         results += [change_pitch_and_tempo(waveforms[0], *values, RATE) for values in ((semitones, rate), (0.0, rate))]
     return hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
+
+
+def channels(waveform: Waveform, seed: int) -> list[Waveform]:
+    """A waveform through rooms, RawBoost, limits of the band and the codecs that are integer codes."""
+    limits = (
+        BandLimitValues("low_pass", 3400.7 + 400.1 * seed),
+        BandLimitValues("telephone"),
+        BandLimitValues("8_khz"),
+    )
+    return [
+        # Rooms from one length of transform to the next.
+        reverberate(waveform, RoomValues(0.07 + 0.11 * seed, -1.7 + 1.9 * seed, seed), RATE),
+        convolutive(waveform, RATE, np.random.default_rng(seed)),
+        impulsive(waveform, np.random.default_rng(seed)),
+        stationary(waveform, RATE, np.random.default_rng(seed)),
+        *(limit_band(waveform, values, RATE) for values in limits),
+        *(through_codec(waveform, kind, RATE) for kind in CODECS),
+    ]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import soundfile
 
 import tests.support.tone_store as tones
 from model.errors import ModelError
-from model.evaluation.shortcut_audit import Audio, compare_trimmed, correlations, trimmed_logits
+from model.evaluation.audio import Audio
+from model.evaluation.shortcut_audit import compare_trimmed, correlations, trimmed_logits
 from model.metrics import ScoreTable, score_table
 from pipeline.audio.measures import measure, trim_silence
 from pipeline.corpus.schema import MANIFEST_SCHEMA

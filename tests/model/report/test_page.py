@@ -249,3 +249,41 @@ def test_the_command_writes_the_page(tmp_path: Path, material: Material, page: s
 
     assert result.exit_code == 0, result.output
     assert (tmp_path / "page" / "index.html").read_text() == page
+
+
+def test_robustness_table_is_shown_with_the_condition_that_changes_most_first(
+    tmp_path: Path, material: Material
+) -> None:
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(material.sources.evaluation, evaluation)
+    rates = {"miss": 0.125, "false_alarm": 0.25, "uncertain": 0.5, "certain_wrong": 0.0625}
+    conditions = [
+        {"name": name, "title": title, "eer": eer, "eer_ci95": interval, "changed": changed, **rates}
+        for name, title, eer, interval, changed in (
+            ("unchanged", "as recorded", 0.1, [0.05, 0.2], 0.0),
+            ("gain_up", "10 dB louder", 0.11, None, 0.03),
+            ("mp3", "MP3 <128>", 0.6, [0.5, 0.7], 0.4321),
+        )
+    ]
+    content = {"split": "eval", "n_bonafide": 100, "n_spoof": 90, "conditions": conditions}
+    write_json(evaluation / "robustness.json", content)
+
+    text = Elements(material.page(tmp_path, evaluation=evaluation)).text
+
+    assert "The same 100 genuine and 90 fake clips of eval under each condition" in text
+    table = text[text.index("certain but wrong") :]
+    assert table.index("as recorded") < table.index("MP3 <128>") < table.index("10 dB louder")
+    row = table[table.index("MP3 <128>") : table.index("10 dB louder")].replace("\u202f", " ")
+    assert " ".join(row.split()) == "MP3 <128> 60.0 % 50.0 to 70.0 % 43.2 % 12.5 % 25.0 % 50.0 % 6.2 %"
+
+
+def test_page_says_where_there_is_no_robustness_table(elements: Elements) -> None:
+    assert "The robustness table is left out" in elements.text
+
+
+def test_damaged_robustness_table_is_named(tmp_path: Path, material: Material) -> None:
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(material.sources.evaluation, evaluation)
+    (evaluation / "robustness.json").write_text("{")
+    with pytest.raises(ModelError, match=r"robustness\.json cannot be read"):
+        material.page(tmp_path, evaluation=evaluation)

@@ -24,7 +24,25 @@ from tests.support.speech import RATE, Waveform, speechlike
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PARAMS = load_params(REPOSITORY / "params.yaml").model_copy(update={"features": LOG_MEL})
-AUGMENT = PARAMS.augment
+AUGMENT = PARAMS.augment.model_copy(
+    update={
+        name: getattr(PARAMS.augment, name).model_copy(update={"probability": 0.0})
+        for name in ("room", "rawboost", "band_limit", "codec")
+    }
+)
+EVERY_KIND = PARAMS.augment.model_copy(
+    update={
+        name: section.model_copy(update={"probability": 1.0})
+        for name, section in PARAMS.augment
+        if name not in ("copies", "seed")
+    }
+)
+GOLDEN_DRAW_OF_EVERY_KIND = (
+    '{"band_limit":{"kind":"8_khz"},"codec":"a_law","noise":{"babble":["LA_T_39","LA_T_10","LA_T_21"],"kind":"babble",'
+    '"seed":3657337526,"snr_db":23.2206},"pitch_shift_semitones":-1.1459,"rawboost":{"kinds":["convolutive","impulsive"],'
+    '"seed":899861184},"room":{"direct_to_reverberant_db":5.1322,"rt60_s":0.5432,"seed":614909157},'
+    '"time_stretch_rate":1.0008}'
+)
 GOLDEN_DRAW = (
     '{"noise":{"babble":["LA_T_39","LA_T_10","LA_T_21"],"kind":"babble","seed":3657337526,"snr_db":23.2206},'
     '"pitch_shift_semitones":-1.1459,"time_stretch_rate":1.0008}'
@@ -76,7 +94,15 @@ def index_text(recipe: Recipe) -> str:
         pytest.param(always("white"), id="white noise"),
         pytest.param(always("pink"), id="pink noise"),
         pytest.param(always("babble"), id="babble"),
-        pytest.param(always("babble", pitch=1.0, stretch=1.0), id="all at once"),
+        pytest.param(always("babble", pitch=1.0, stretch=1.0), id="all of these"),
+        *(
+            pytest.param(
+                AUGMENT.model_copy(update={name: getattr(EVERY_KIND, name)} | {"noise": always().noise, "copies": 1}),
+                id=name,
+            )
+            for name in ("room", "rawboost", "band_limit", "codec")
+        ),
+        pytest.param(EVERY_KIND, id="all at once"),
     ],
 )
 def test_every_promised_augmentation_changes_the_waveform_and_keeps_its_length_rule(params: AugmentParams) -> None:
@@ -118,6 +144,12 @@ def test_draws_are_pinned() -> None:
         "the same seed, utterance and copy draw something else than before. If that is meant, raise "
         f"the version of every front end ({LogMel.version}), which makes every older feature store stale"
     )
+
+
+def test_draws_of_every_kind_are_pinned() -> None:
+    recipe = Augmenter(EVERY_KIND, RATE).draw("LA_T_1138233", 1, OTHERS)
+    assert index_text(recipe) == GOLDEN_DRAW_OF_EVERY_KIND
+    assert list(recipe.values) == ["pitch_tempo", "room", "noise", "rawboost", "band_limit", "codec"]
 
 
 def test_augmented_values_of_this_version_are_those_of_the_golden_file() -> None:
@@ -273,9 +305,28 @@ def test_silence_does_not_become_noise_or_nan() -> None:
     augmenter = Augmenter(AUGMENT, RATE)
     assert not augmenter.apply(silence, recipe_of(1.0, 0.9), {}).any()
     assert not augmenter.apply(silence, recipe_of(kind="white"), {}).any()
+    every = Augmenter(EVERY_KIND, RATE)
+    recipe = every.draw("LA_T_1", 1, VOICES)
+    # The finest step of the codecs is the only thing that is left of silence.
+    assert np.abs(every.apply(silence, recipe, dict.fromkeys(OTHERS, silence))).max() < 1e-3
 
 
 def test_parameters_are_described_in_one_line() -> None:
     assert Augmenter(AUGMENT, RATE).describe() == (
-        "pitch -2 to 2 semitones (p 0.5), tempo 0.9 to 1.1 (p 0.5), white/pink/babble noise at 10 to 30 dB (p 0.7)"
+        "pitch -2 to 2 semitones (p 0.5), tempo 0.9 to 1.1 (p 0.5), room of RT60 0.1 to 0.8 s, 0 to 15 dB direct (p 0), "
+        "white/pink/babble noise at 10 to 30 dB (p 0.7), RawBoost convolutive+impulsive (p 0), "
+        "band limit low_pass/telephone/8_khz at 3400 to 7000 Hz (p 0), codec mu_law/a_law/gsm (p 0)"
     )
+
+
+@given(n_samples=st.integers(1, 9000), number=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_all_kinds_in_a_row_give_a_sound_waveform_of_any_clip(n_samples: int, number: int) -> None:
+    augmenter = Augmenter(EVERY_KIND, RATE)
+    recipe = augmenter.draw(f"LA_T_{number}", 1, VOICES)
+    result = augmenter.apply(speechlike(n_samples), recipe, VOICES)
+    _, rate, _ = entries(recipe)
+    assert len(result) == stretched_length(n_samples, rate or 1.0)
+    assert result.dtype == np.float32
+    assert np.isfinite(result).all()
+    assert np.abs(result).max() <= 1.0

@@ -1,0 +1,45 @@
+"""The audio files of the clips of a store: where they are, and their waveforms as the features stage decodes them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from model.errors import ModelError
+from pipeline.audio import Waveform
+from pipeline.audio.decode import decode
+from pipeline.errors import AudioError
+from pipeline.section import ClipParams
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Where the clips of a store come from.
+
+    Attributes:
+        manifest: Table with the columns of `MANIFEST_SCHEMA`.
+        root: Folder that its paths are relative to.
+    """
+
+    manifest: pa.Table
+    root: Path
+
+    def reader(self, params: ClipParams) -> Callable[[str], Waveform]:
+        """A function that decodes the clip of an utterance id.
+
+        The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
+        """
+        columns = (self.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
+        files = {name: (self.root / path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
+
+        def read(name: str) -> Waveform:
+            if name not in files:
+                raise ModelError(f"{name} is not in the manifest")
+            path, sha256 = files[name]
+            try:
+                return decode(path, params, sha256).waveform
+            except AudioError as error:
+                raise ModelError(f"{name}, {path}: {error}") from None
+
+        return read

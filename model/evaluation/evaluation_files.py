@@ -1,0 +1,110 @@
+"""The files of an evaluation beside metrics and plots: scores, breakdowns, the robustness table and example spectrograms."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from model.artifacts import (
+    ROBUSTNESS_FILE,
+    breakdown_file,
+    plot_file,
+)
+from model.evaluation.curves import Record
+from model.evaluation.robustness import Robustness
+from model.evaluation.split_metrics import SEED
+from model.metrics import (
+    ScoreTable,
+    by_attack,
+    by_duration,
+    by_speaker,
+    format_scores,
+)
+from model.scoring.scorer import split_trials
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+from pipeline.files import atomic_write, write_json
+from pipeline.store import FeatureStore
+from pipeline.store.figures import new_figure, save_png
+from pipeline.store.plots import draw_spectrogram, label_bins
+
+_BREAKDOWN_DIGITS: Final = 6
+_EXAMPLES_PER_CLASS: Final = 2
+# Hundreds of speakers with a thousand resamples each would take longer than the rest.
+_BREAKDOWN_RESAMPLES: Final = 200
+
+
+def write_breakdowns(
+    folder: Path,
+    split: str,
+    table: ScoreTable,
+    trials: Iterable[Mapping[str, Any]],
+    threshold: float,
+    n_resamples: int,
+) -> None:
+    """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
+
+    The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
+    """
+    durations = {row["utterance_id"]: row["duration_s"] for row in trials}
+    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
+    parts = {
+        "attack": by_attack(table, **options),
+        "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
+    }
+    if len(set(table.speaker_ids.tolist())) > 1:
+        parts["speaker"] = by_speaker(table, **options)
+    for name, rows in parts.items():
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([name, "n_bonafide", "n_spoof", "eer", "eer_ci95_low", "eer_ci95_high", "miss", "false_alarm"])
+        for part in rows:
+            interval = part.eer_interval or (None, None)
+            rates = (part.eer, *interval, part.miss, part.false_alarm)
+            shown = ("" if rate is None else round(rate, _BREAKDOWN_DIGITS) for rate in rates)
+            writer.writerow([part.name, part.n_bonafide, part.n_spoof, *shown])
+        atomic_write(folder / breakdown_file(split, name), text.getvalue())
+
+
+def write_plots(folder: Path, split: str, records: Mapping[str, list[Record]]) -> None:
+    """Writes the data of each plot of a split."""
+    for name, of_plot in records.items():
+        write_json(folder / plot_file(split, name), of_plot)
+
+
+def write_robustness(folder: Path, robustness: Robustness) -> dict[str, float]:
+    """Writes robustness.json and its EERs as the data of a plot, and gives its scalars for metrics.json."""
+    records = [{"condition": row.title, "eer": row.eer} for row in robustness.conditions]
+    write_plots(folder, robustness.split, {"robustness": records})
+    write_json(folder / ROBUSTNESS_FILE, robustness.as_dict())
+    return robustness.headlines()
+
+
+def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
+    """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
+    columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in trials]
+    utterance_ids, attack_ids, labels = zip(*columns, strict=True)
+    atomic_write(path, format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels))
+
+
+def draw_examples(store: FeatureStore, target: Path) -> None:
+    """Draws spectrograms of a few dev clips of each class, the first by utterance id, on one scale."""
+    names = {
+        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label]
+        for label in (BONA_FIDE, SPOOF)
+    }
+    shown = {label: [store.get(name) for name in of_class[:_EXAMPLES_PER_CLASS]] for label, of_class in names.items()}
+    loudest = max((float(example.features.max()) for examples in shown.values() for example in examples), default=0.0)
+    figure = new_figure(9, 5)
+    axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
+    for row, (label, examples) in zip(axes, shown.items(), strict=True):
+        for axis in row[len(examples) :]:
+            axis.set_axis_off()
+        for axis, example in zip(row, examples, strict=False):
+            image = draw_spectrogram(axis, example, store.features, vmin=store.features.floor_db, vmax=loudest)
+            attack = f", {example.attack_id}" if example.attack_id else ""
+            axis.set_title(f"{label_name(label)}{attack}: {example.utterance_id}", fontsize=9)
+        label_bins(row[0], store.features)
+    if any(shown.values()):
+        figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
+    save_png(figure, target)
