@@ -18,6 +18,7 @@ import numpy.typing as npt
 from model.bundle import Bundle
 from model.evaluation.audio import Audio
 from model.evaluation.conditions import CONDITIONS, Condition, seed_of
+from model.evaluation.split_metrics import SEED
 from model.metrics import AbstainBand, DetCurve, ScoreTable, bootstrap
 from model.metrics.rates import eer_of_curve
 from model.scoring.scorer import ClipScorer, labelled_scores
@@ -28,7 +29,6 @@ UNCHANGED: Final = Condition("unchanged", "as recorded", lambda waveform, rate, 
 
 _THREADS: Final = 4
 _CLIPS_AT_ONCE: Final = 16
-_SEED: Final = 0
 
 Trial = Mapping[str, Any]
 Scores = dict[str, dict[str, float]]
@@ -200,7 +200,7 @@ def _result(
     verdicts, is_bona_fide = band.verdicts(table.scores), table.labels == BONA_FIDE
     is_certain = (verdicts == BONA_FIDE) | (verdicts == SPOOF)
     accepted = table.scores >= threshold
-    interval = bootstrap(table, _eer, n_resamples=n_resamples, seed=_SEED)["eer"] if n_resamples else None
+    interval = bootstrap(table, _eer, n_resamples=n_resamples, seed=SEED)["eer"] if n_resamples else None
     return ConditionResult(
         name=condition.name,
         title=condition.title,
