@@ -58,5 +58,5 @@ class GriffinLim(Resynthesis[GriffinLimValues]):
         n_fft = samples_at(sample_rate, values.n_fft)
         short_time = ShortTime(len(waveform), n_fft, n_fft // values.overlap)
         wanted = magnitudes(short_time.analyse(waveform))
-        phases = random_phases(*wanted.shape, np.random.default_rng(values.seed))
+        phases = random_phases(wanted.shape, np.random.default_rng(values.seed))
         return griffin_lim(short_time, wanted, with_magnitudes(phases, wanted), values.iterations, values.momentum)

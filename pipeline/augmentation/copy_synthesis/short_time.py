@@ -100,9 +100,9 @@ def scaled(spectra: Spectra, gains: FloatArray) -> Spectra:
     return np.asarray(parts.view(np.complex128)[..., 0])
 
 
-def random_phases(n_frames: int, n_bins: int, generator: np.random.Generator) -> Spectra:
-    """Phasors of magnitude 1 with even random phases, complex128 [frames, bins]."""
-    out = np.empty((n_frames, n_bins), np.complex128)
+def random_phases(shape: tuple[int, ...], generator: np.random.Generator) -> Spectra:
+    """Phasors of magnitude 1 with even random phases, complex128 in this shape."""
+    out = np.empty(shape, np.complex128)
     _phasors(generator.random(out.size), out.ravel())
     return out
 
