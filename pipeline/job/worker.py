@@ -13,6 +13,7 @@ from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, AugmentParams, Recipe
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
+from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.job.counters import count_shard, count_work
@@ -85,7 +86,7 @@ class Extractor:
                 clip,
                 waveform,
                 {**recipe.to_dict(), **drawn.to_dict(), "twin_of": copy},
-                Twin(copy, drawn.attack_id),
+                Twin(copy, TWIN_ATTACK_PREFIX + drawn.kind),
             )
 
     def _example(

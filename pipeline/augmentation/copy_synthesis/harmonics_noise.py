@@ -106,8 +106,8 @@ class HarmonicsNoise(Resynthesis[HarmonicsNoiseValues]):
         centres = np.minimum(np.arange(short_time.n_frames) * hop, len(waveform) - 1)
         is_low = (np.arange(short_time.n_bins) * (sample_rate / n_fft) < highest_hz).astype(np.float64)
         gains = 1.0 - (1.0 - share) * voicing[centres][:, np.newaxis] * is_low
-        # Frames with random phases lose energy where they overlap: the squared windows of four hops add to 1.5.
-        return short_time.synthesise(scaled(random_phases(spectra.shape, generator), math.sqrt(1.5) * envelope * gains))
+        # Frames with random phases do not add up: with four hops per window, half of the amplitude is left.
+        return short_time.synthesise(scaled(random_phases(spectra.shape, generator), 2.0 * envelope * gains))
 
 
 @compiled

@@ -21,13 +21,15 @@ _BAND_HZ = 62.5
 # The band of a recording ends where its long-term spectrum is this far below its highest band, as a power ratio (-60 dB).
 _EDGE_POWER = 1e-6
 _FULL_SCALE: Final = 32768.0
+# Mean power of the error of rounding with this dither, in steps squared.
+_DITHER_POWER = 1.0 / 6.0
 
 
 def matched(resynthesis: FloatArray, original: Waveform, sample_rate: int, seed: int) -> Waveform:
     """The resynthesis with what a recording has beside its speech.
 
     1. Band: below the lowest and above the highest band in which the original's long-term spectrum is within 60 dB of its
-       maximum, no band of the result is louder than that of the original.
+       maximum, no band of the result is louder than that of the original; that includes the dither.
     2. Level: the RMS is that of the original.
     3. Rounding: to 16 bits with dither of one step; samples beyond full scale are clipped.
 
@@ -40,31 +42,41 @@ def matched(resynthesis: FloatArray, original: Waveform, sample_rate: int, seed:
     Returns:
         float32 [samples], in [-1, 1].
     """
-    within_band = _band_limited(resynthesis, original, sample_rate)
-    power = mean_power(within_band)
-    gain = math.sqrt(mean_power(original) / power) if power > 0.0 else 0.0
+    within_band = _band_limited(resynthesis, original, sample_rate, _level_gain(resynthesis, original))
+    gain = _level_gain(within_band, original)
     out = np.empty(len(original), np.float32)
     _round(within_band, gain * _FULL_SCALE, np.random.default_rng(seed).random(len(out)), out)
     return out
 
 
-def _band_limited(resynthesis: FloatArray, original: Waveform, sample_rate: int) -> FloatArray:
+def _level_gain(waveform: FloatArray, original: Waveform) -> float:
+    power = mean_power(waveform)
+    return math.sqrt(mean_power(original) / power) if power > 0.0 else 0.0
+
+
+def _band_limited(resynthesis: FloatArray, original: Waveform, sample_rate: int, level_gain: float) -> FloatArray:
     n_fft = scipy.fft.next_fast_len(len(original), real=True)
     spectrum = scipy.fft.rfft(resynthesis, n=n_fft)
     wanted = scipy.fft.rfft(original.astype(np.float64), n=n_fft)
     gains = np.ones(len(spectrum))
-    _band_gains(spectrum, wanted, max(1, round(_BAND_HZ * n_fft / sample_rate)), _EDGE_POWER, gains)
+    width = max(1, round(_BAND_HZ * n_fft / sample_rate))
+    dither = _DITHER_POWER / _FULL_SCALE**2 * len(original)
+    _band_gains(spectrum, wanted, width, level_gain * level_gain, dither, _EDGE_POWER, gains)
     return np.asarray(scipy.fft.irfft(scaled(spectrum, gains), n=n_fft)[: len(original)])
 
 
 @compiled
-def _band_gains(spectrum: Any, wanted: Any, width: int, edge_power: float, gains: Any) -> None:
+def _band_gains(
+    spectrum: Any, wanted: Any, width: int, power_gain: float, dither: float, edge_power: float, gains: Any
+) -> None:
     """Sets the gain of every bin; bands are `width` bins wide, and gains are linear between their centres.
 
     Args:
         spectrum: complex128 [bins], of the twin.
         wanted: complex128 [bins], of the original.
         width: Bins of a band, at least one.
+        power_gain: Of the twin, which brings it to the level of the original.
+        dither: Expected power of the dither in a bin.
         edge_power: The band ends where the original's power is below this share of its highest.
         gains: float64 [bins].
     """
@@ -84,8 +96,10 @@ def _band_gains(spectrum: Any, wanted: Any, width: int, edge_power: float, gains
     while highest > 0 and wanted_powers[highest] < least:
         highest -= 1
     for band in range(n_bands):
-        if (band < lowest or band > highest) and powers[band] > wanted_powers[band]:
-            band_gains[band] = np.sqrt(wanted_powers[band] / powers[band])
+        most = max(0.0, wanted_powers[band] - dither * width)
+        power = powers[band] * power_gain
+        if (band < lowest or band > highest) and power > most:
+            band_gains[band] = np.sqrt(most / power)
     for k in range(len(gains)):
         place = min(max((k - 0.5 * (width - 1)) / width, 0.0), n_bands - 1.0)
         below = int(place)

@@ -5,6 +5,7 @@ applications", IEICE Trans. E99-D(7), 2016; the envelope: M. Morise, "CheapTrick
 high-quality speech synthesis", Speech Communication 67, 2015, without its second smoothing.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -82,7 +83,8 @@ class SourceFilter(Resynthesis[SourceFilterValues]):
         _filter(excited, filters, marks // hop, voiced[marks], np.sqrt(sample_rate / shifted[marks]), shares)
         out = np.zeros(len(waveform) + short_time.n_fft)
         _add_responses(scipy.fft.irfft(excited, n=short_time.n_fft, axis=1), marks, out)
-        return out[: len(waveform)]
+        # The magnitudes of white noise of deviation 1 in the spectrum of a Hann window are sqrt(3 / 8 n_fft).
+        return out[: len(waveform)] / math.sqrt(0.375 * short_time.n_fft)
 
 
 def _minimum_phase(log_envelope: FloatArray, coefficients: int) -> Spectra:

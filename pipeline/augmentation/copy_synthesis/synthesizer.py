@@ -23,7 +23,6 @@ from pipeline.augmentation.copy_synthesis.psola import Psola
 from pipeline.augmentation.copy_synthesis.smoothed_magnitude import SmoothedMagnitude
 from pipeline.augmentation.copy_synthesis.source_filter import SourceFilter
 from pipeline.augmentation.copy_synthesis.spectral_images import SpectralImages
-from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 
 _KINDS: Final[dict[str, Resynthesis[Any]]] = {
     kind.name: kind()
@@ -54,11 +53,6 @@ class Twin:
     kind: str
     values: Values
     dither_seed: int
-
-    @property
-    def attack_id(self) -> str:
-        """The attack that the index states, such as "CS-lpc"."""
-        return TWIN_ATTACK_PREFIX + self.kind
 
     def to_dict(self) -> dict[str, Any]:
         """The entry for the index column `augmentation`, JSON values."""
