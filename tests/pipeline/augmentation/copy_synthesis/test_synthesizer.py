@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from pipeline.augmentation.copy_synthesis.params import TWIN_KINDS, CopySynthesisParams
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
+from pipeline.frontends.log_mel import LogMel
+from tests.support.front_ends import LOG_MEL
 from tests.support.speech import RATE, noise, speechlike
 
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 ALL = CopySynthesisParams(copies=3, kinds=TWIN_KINDS)
 
 
@@ -57,6 +61,28 @@ def test_other_rates_noise_and_short_clips_are_resynthesised(kind: str, rate: in
         result = synthesizer.apply(clip, synthesizer.draw("LA_T_1", 0, 0))
         assert len(result) == len(clip)
         assert np.isfinite(result).all()
+
+
+def golden_values() -> np.ndarray:
+    """Log-Mel of a twin of every kind: float16 [kinds, frames, bands]."""
+    front_end = LogMel(LOG_MEL.model_copy(update={"n_mels": 24}))
+    # Made of integers, so that it is the same everywhere.
+    buzz = (np.arange(RATE) * 327 % 32768 - 16384) / 65536.0
+    hiss = np.random.default_rng(7).integers(-2048, 2048, RATE) / 65536.0
+    clip = (buzz * (np.arange(RATE) // 800 % 4 != 3) + hiss).astype(np.float32)
+    twins = [synthesizer_of(kind).draw("LA_T_1000137", 0, 0) for kind in TWIN_KINDS]
+    return np.stack([front_end(Synthesizer(ALL, 2019, RATE).apply(clip, twin)) for twin in twins]).astype(np.float16)
+
+
+def test_twins_of_this_version_are_those_of_the_golden_file() -> None:
+    [file] = GOLDEN.glob("copy_synthesis_v*.npy")
+    assert int(file.stem.removeprefix("copy_synthesis_v")) >= LogMel.version, "save the values of the new version"
+    difference = np.abs(golden_values().astype(np.float32) - np.load(file).astype(np.float32))
+    assert difference.max() <= 0.07, (
+        f"copy-synthesis gives other values than {file.name} for "
+        f"{[kind for kind, part in zip(TWIN_KINDS, difference, strict=True) if part.max() > 0.07]}. If that is meant, raise the "
+        "version of every front end, which makes every older feature store stale, and save the values under its number"
+    )
 
 
 def test_draws_depend_on_seed_utterance_copy_and_number_alone() -> None:
