@@ -1,4 +1,4 @@
-"""Augmentation compared with librosa's effects and with noise as one adds it in numpy.
+"""Augmentation compared with librosa's effects and with noise as one adds it in numpy, and the time of each kind of twin.
 
 The difference from librosa in float64 is the mean over all values of log-Mel in dB. In float32 librosa adds up the phase to
 thousands of radians and loses digits.
@@ -15,6 +15,8 @@ from benchmarks import peers
 from benchmarks.clips import FEATURES, SAMPLE_RATE, Clips, run_on_clips
 from benchmarks.harness import Row, absolute, cpu_s, in_turn
 from benchmarks.peers import Waveform
+from pipeline.augmentation.copy_synthesis.params import TWIN_KINDS, CopySynthesisParams, TwinKind
+from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
 from pipeline.augmentation.noise import Noise, NoiseParams, NoiseValues
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.frontends import make_front_end
@@ -80,6 +82,7 @@ def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
     times_ms = [1e3 * cpu_s(lambda clip=clip: pink(clip)) for _ in range(arguments.passes) for clip in clips.waveforms]
     low, middle, high = np.percentile(times_ms, [5, 50, 95])
     found.append(absolute("pink noise, a clip", [low, middle, high], "ms", PINK_LIMIT_MS, "5 % to 95 % of the clips"))
+    found += [twin_time(kind, clips, arguments.passes) for kind in TWIN_KINDS]
     front_end = make_front_end(FEATURES)
     for name, own, other in (
         ("pitch shift", own_pitch, librosa_pitch),
@@ -91,6 +94,16 @@ def rows(clips: Clips, arguments: argparse.Namespace) -> list[Row]:
         ]
         found.append(absolute(f"{name}, difference from librosa in float64", means, "dB", None, "mean of a clip"))
     return found
+
+
+def twin_time(kind: TwinKind, clips: Clips, passes: int) -> Row:
+    """CPU time of one kind of copy-synthesis for a clip, over clips and draws."""
+    synthesizer = Synthesizer(CopySynthesisParams(copies=1, kinds=(kind,)), 2019, SAMPLE_RATE)
+    drawn = [(clip, synthesizer.draw("clip", number, 0)) for number in range(passes) for clip in clips.waveforms]
+    synthesizer.apply(*drawn[0])  # compiles
+    times_ms = [1e3 * cpu_s(lambda clip=clip, twin=twin: synthesizer.apply(clip, twin)) for clip, twin in drawn]
+    low, middle, high = np.percentile(times_ms, [5, 50, 95])
+    return absolute(f"twin {kind}", [low, middle, high], "ms", None, "a clip; 5 % to 95 % of the draws")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -77,9 +77,10 @@ def test_the_pipeline_runs_without_tensorflow(base: Path, tmp_path: Path, reposi
     succeed(base / "bonafide", "manifest", cwd=tmp_path)
     succeed(base / "bonafide", "features", "--workers", "1", cwd=tmp_path)
     info = json.loads((tmp_path / "data" / "features" / "store.json").read_text(encoding="utf-8"))
-    # One augmented copy of each train clip.
+    # One of three train clips is bona fide and has twins of each of its copies.
+    augment = info["parameters"]["augment"]
     assert {split: counts["examples"] for split, counts in info["splits"].items()} == {
-        "train": 3 * (1 + info["parameters"]["augment"]["copies"]),
+        "train": (1 + augment["copies"]) * (3 + augment["copy_synthesis"]["copies"]),
         "dev": 3,
         "eval": 3,
     }

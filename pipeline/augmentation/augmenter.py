@@ -7,8 +7,6 @@ A new kind takes three steps: a module with its parameters and a subclass of `Au
 its place in `augmentations`.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,8 +17,9 @@ from pydantic import Field
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
 from pipeline.augmentation.band_limit import BandLimit, BandLimitParams
-from pipeline.augmentation.base import Augmentation, Clip, Values
+from pipeline.augmentation.base import Augmentation, Clip, Values, generator_of
 from pipeline.augmentation.codec import Codec, CodecParams
+from pipeline.augmentation.copy_synthesis.params import CopySynthesisParams
 from pipeline.augmentation.noise import Noise, NoiseParams
 from pipeline.augmentation.pitch_tempo import PitchShiftParams, PitchTempo, TimeStretchParams
 from pipeline.augmentation.rawboost import RawBoost, RawBoostParams
@@ -38,6 +37,7 @@ class AugmentParams(Section):
     Attributes:
         copies: Augmented copies per clip, beside the original (copy 0).
         seed: Every draw comes from (seed, utterance id, copy).
+        copy_synthesis: Twins of bona fide clips, the one step that is not for both classes alike.
     """
 
     copies: int = Field(ge=0, le=100)
@@ -49,6 +49,7 @@ class AugmentParams(Section):
     rawboost: RawBoostParams
     band_limit: BandLimitParams
     codec: CodecParams
+    copy_synthesis: CopySynthesisParams
 
 
 def augmentations(params: AugmentParams, sample_rate: int) -> tuple[Augmentation[Any], ...]:
@@ -136,11 +137,9 @@ class Augmenter:
 def _generator(seed: int, utterance_id: str, copy: int, name: str) -> np.random.Generator:
     """The random values of one kind for one copy, on every platform and in every process the same.
 
-    The seed is the SHA-256 of the arguments, so the values of a kind depend on no other kind.
+    The values of a kind depend on no other kind.
     """
     first = _FIRST_SHARED_VALUE.get(name)
-    key = [seed, utterance_id, copy] if first is not None else [seed, utterance_id, copy, name]
-    # SHA-256: Python's own hash of text differs from process to process.
-    digest = hashlib.sha256(json.dumps(key).encode()).digest()
-    bits = np.random.PCG64(np.random.SeedSequence(np.frombuffer(digest, dtype="<u4").tolist()))
-    return np.random.Generator(bits.advance(first or 0))
+    if first is not None:
+        return generator_of(seed, utterance_id, copy, skipped=first)
+    return generator_of(seed, utterance_id, copy, name)

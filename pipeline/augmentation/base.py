@@ -3,6 +3,8 @@
 `pipeline.augmentation.augmenter` holds the order of the kinds and gives each its random generator.
 """
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -79,6 +81,19 @@ class Augmentation(ABC, Generic[DrawnValues]):
     @abstractmethod
     def describe(self) -> str:
         """The parameters in a few words for people, such as "pitch -2 to 2 semitones (p 0.5)"."""
+
+
+def generator_of(*key: int | str, skipped: int = 0) -> np.random.Generator:
+    """Random values that depend on a key alone, on every platform and in every process the same.
+
+    Args:
+        key: Seed, utterance id and whatever else the values depend on.
+        skipped: Values to pass over.
+    """
+    # SHA-256: Python's own hash of text differs from process to process.
+    digest = hashlib.sha256(json.dumps(key).encode()).digest()
+    bits = np.random.PCG64(np.random.SeedSequence(np.frombuffer(digest, dtype="<u4").tolist()))
+    return np.random.Generator(bits.advance(skipped))
 
 
 def between(bounds: tuple[float, float], draw: float) -> float:

@@ -31,6 +31,13 @@ TrainShareOption = Annotated[
         "--train-share", help="Share of the clips in train, which alone get copies; 0.21 in ASVspoof 2019 LA."
     ),
 ]
+BonaFideShareOption = Annotated[
+    float,
+    typer.Option(
+        "--bona-fide-share",
+        help="Share of bona fide clips in train, which alone get twins; 0.10 in ASVspoof 2019 LA.",
+    ),
+]
 CoresOption = Annotated[
     int | None,
     typer.Option("--cores", min=1, max=1_000_000, help="Cores to work on; default: those of this machine."),
@@ -54,6 +61,7 @@ def plan(
     mean_seconds: MeanSecondsOption,
     copies: CopiesOption = None,
     train_share: TrainShareOption = 1.0,
+    bona_fide_share: BonaFideShareOption = 0.1,
     cores: CoresOption = None,
     efficiency: EfficiencyOption = _EFFICIENCY,
     price_per_core_hour: PriceOption = None,
@@ -76,13 +84,14 @@ def plan(
     loaded = load_params(params)
     _check_mean_seconds(mean_seconds, loaded.features.min_duration_s)
     _require(0 <= train_share <= 1, "--train-share", train_share, "a share from 0 to 1")
+    _require(0 <= bona_fide_share <= 1, "--bona-fide-share", bona_fide_share, "a share from 0 to 1")
     _require(0 < efficiency <= 1, "--efficiency", efficiency, "a share above 0, at most 1")
     _require(0 <= measure_seconds <= 3600, "--measure-seconds", measure_seconds, "0 to 3600 seconds")
     price = price_per_core_hour
     _require(price is None or 0 <= price < math.inf, "--price-per-core-hour", price or 0.0, "0 or more")
     if copies is not None:
         loaded = loaded.model_copy(update={"augment": loaded.augment.model_copy(update={"copies": copies})})
-    workload = Workload.of(clips, mean_seconds, train_share)
+    workload = Workload.of(clips, mean_seconds, train_share, bona_fide_share)
     used_cores = cores or len(os.sched_getaffinity(0))
     with console.status(f"Measuring this machine for about {measure_seconds:g} s"):
         rates = measure_rates(loaded, mean_seconds, measure_seconds)
@@ -128,6 +137,8 @@ class _Sizing:
                 "mean_s": self.workload.mean_s,
                 "train_share": self.train_share,
                 "copies": self.params.augment.copies,
+                "bona_fide_share": self.workload.bona_fide_share,
+                "twins": self.params.augment.copy_synthesis.copies,
             },
             "cores": self.cores,
             "efficiency": self.efficiency,
@@ -188,13 +199,16 @@ def _assumptions(sizing: _Sizing) -> list[str]:
     from pipeline.job.speed import processor
 
     rates = sizing.rates
+    n_twins = sizing.params.augment.copy_synthesis.copies
+    twins = f"{1e3 * rates.twin_s:.2f} ms per second of a twin, " if n_twins else ""
     others = "" if sizing.train_share == 1 else "; the others are in one split and get no copies"
     return [
         f"rates of this machine ({processor()}), CPU time of one core: {1e3 * rates.original_s:.2f} ms per second of audio, "
-        f"{1e3 * rates.copy_s:.2f} ms per second of a copy, {1e3 * rates.shard_s:.1f} ms per shard, "
+        f"{1e3 * rates.copy_s:.2f} ms per second of a copy, {twins}{1e3 * rates.shard_s:.1f} ms per shard, "
         f"{rates.start_s:.1f} s to start a process; in the command {1e6 * rates.command_clip_s:.0f} µs per clip and "
         f"{1e3 * rates.command_shard_s:.1f} ms per shard",
         f"{sizing.train_share:.0%} of the clips are in train{others}",
+        f"{sizing.workload.bona_fide_share:.0%} of the clips of train are bona fide and get {n_twins} twins of each copy",
         f"every clip lasts {sizing.workload.mean_s:g} s, and the shards of a split are equal",
         f"a core keeps {sizing.efficiency:.0%} of its speed when all work",
         "storage keeps up with the workers",

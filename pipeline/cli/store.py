@@ -75,19 +75,21 @@ def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
     """Show what is in a store: splits, attacks, hours, bytes, front end, augmentation, fingerprint."""
     from pipeline.cli.console import print_json, results
     from pipeline.cli.splits import splits_table
-    from pipeline.cli.store_tables import attacks_table, facts_table
+    from pipeline.cli.store_tables import attacks_table, facts_table, twins_table
     from pipeline.store import FeatureStore
-    from pipeline.store.counts import attack_counts
+    from pipeline.store.counts import attack_counts, twin_counts
 
     store = FeatureStore.open(path)
-    attacks = attack_counts(store.index)
+    attacks, twins = attack_counts(store.index), twin_counts(store.index)
     if as_json:
         rest = {key: value for key, value in store.info.items() if key not in ("files", "statistics")}
-        print_json({**rest, "attacks": attacks})
+        print_json({**rest, "attacks": attacks, "twins": twins})
         return
     output = results()
     output.print(splits_table(path, store.info["splits"]))
     output.print(attacks_table(attacks))
+    if twins:
+        output.print(twins_table(twins))
     output.print(facts_table(store))
 
 
@@ -95,7 +97,9 @@ def show(path: StoreArgument = _DEFAULT, as_json: JsonOption = False) -> None:
 def get(
     utterance_id: Annotated[str, typer.Argument(metavar="ID", help="Utterance id.")],
     path: StoreOption = _DEFAULT,
-    copy: Annotated[int, typer.Option("--copy", min=0, help="0: the original; from 1: augmented copies.")] = 0,
+    copy: Annotated[
+        int, typer.Option("--copy", min=0, help="0: the original; from 1: augmented copies, then twins.")
+    ] = 0,
     png: Annotated[Path | None, typer.Option("--png", help="Write the spectrogram as a picture.")] = None,
     npy: Annotated[
         Path | None, typer.Option("--npy", help="Write the spectrogram as NumPy array, frames × bins, float16, dB.")

@@ -35,6 +35,11 @@ def attacks_table(attacks: Mapping[str, Mapping[str, int]]) -> Table:
     return table("Originals by attack", ("attack", *SPLITS), rows)
 
 
+def twins_table(twins: Mapping[str, int]) -> Table:
+    """The number of twins of train by their attack."""
+    return table("Twins of bona fide clips by copy-synthesis", ("attack", "train"), [*twins.items()])
+
+
 def facts_table(store: "FeatureStore") -> Table:
     """What made the store: front end, augmentation, versions, fingerprint."""
     facts = Table.grid(padding=(0, 2))
@@ -66,11 +71,15 @@ def _augmentation(store: "FeatureStore") -> str:
     from pipeline.augmentation.augmenter import Augmenter, AugmentParams
 
     augment = AugmentParams.model_validate_json(json.dumps(store.info["parameters"]["augment"]))
-    if not augment.copies:
-        return "none"
-    number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"
-    steps = Augmenter(augment, store.features.sample_rate).describe()
-    return f"{number} of each train clip, seed {augment.seed}; {steps}"
+    parts = []
+    if augment.copies:
+        number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"
+        steps = Augmenter(augment, store.features.sample_rate).describe()
+        parts.append(f"{number} of each train clip, seed {augment.seed}; {steps}")
+    if augment.copy_synthesis.copies:
+        kinds = ", ".join(augment.copy_synthesis.kinds)
+        parts.append(f"{augment.copy_synthesis.copies} twins of each copy of a bona fide train clip ({kinds})")
+    return "; ".join(parts) or "none"
 
 
 def measures_table(split: str, part: Mapping[str, Any]) -> Table:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
+from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError, ProtocolError
 
@@ -211,6 +211,8 @@ def _is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
         text = f"{name} is bonafide but has the attack {utterance.attack_id}; write - for the attack, or spoof"
     elif utterance.label == SPOOF and utterance.attack_id is None:
         text = f"{name} is spoof but has no attack; write the id of the spoofing system, such as A01"
+    elif (utterance.attack_id or "").startswith(TWIN_ATTACK_PREFIX):
+        text = f"{name} has the attack {utterance.attack_id}; ids that begin with {TWIN_ATTACK_PREFIX} are kept for twins of ours"
     elif utterance.label is None and utterance.split != "eval":
         text = f"{name} has no label; only the eval split may be unlabelled"
     else:

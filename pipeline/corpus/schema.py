@@ -11,6 +11,9 @@ Split = Literal["train", "dev", "eval"]
 BONA_FIDE: Final = 1
 SPOOF: Final = 0
 
+TWIN_ATTACK_PREFIX: Final = "CS-"
+"""Attacks that begin so are ours, of twins made by copy-synthesis; no protocol may name one."""
+
 _LABEL_NAMES: Final = {BONA_FIDE: "bona fide", SPOOF: "spoof", None: "unlabelled"}
 
 REJECT_REASONS: Final = (

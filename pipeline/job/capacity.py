@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.corpus.schema import SPLITS
+from pipeline.corpus.schema import BONA_FIDE, SPLITS
 from pipeline.frontends import FeatureParams
 from pipeline.params import Params
-from pipeline.store.sharding import copies, example_bytes, shard_count
+from pipeline.store.sharding import copies, example_bytes, shard_count, twins
 
 FLAC_RATIO: Final = 0.57
 """Size of a FLAC file relative to its 16-bit samples, for read speech at 16 kHz. Quiet recordings have less, such as 0.48."""
@@ -34,22 +34,25 @@ class Workload:
     Attributes:
         clips: Utterances per split; a missing split has none.
         mean_s: Mean duration of a clip in seconds.
+        bona_fide_share: Share of bona fide clips in train, in [0, 1]; they alone get twins.
     """
 
     clips: Mapping[str, int]
     mean_s: float
+    bona_fide_share: float = 0.0
 
     @staticmethod
-    def of(clips: int, mean_s: float, train_share: float) -> "Workload":
+    def of(clips: int, mean_s: float, train_share: float, bona_fide_share: float = 0.0) -> "Workload":
         """A workload whose clips outside train are all in one split.
 
         Args:
             clips: Utterances in all.
             mean_s: Their mean duration in seconds.
             train_share: Share of them in train, in [0, 1].
+            bona_fide_share: Share of bona fide clips in train, in [0, 1].
         """
         train = round(clips * train_share)
-        return Workload({"train": train, "eval": clips - train}, mean_s)
+        return Workload({"train": train, "eval": clips - train}, mean_s, bona_fide_share)
 
     @property
     def audio_s(self) -> float:
@@ -64,6 +67,7 @@ class Rates:
     Attributes:
         original_s: Per second of audio: decode, measure, extract and write the clip itself.
         copy_s: Per second of audio of one augmented copy: augment, measure, extract and write it.
+        twin_s: Per second of audio of one twin: resynthesise, augment, measure, extract and write it.
         shard_s: Per shard, whatever its size: create, sync and rename its files.
         start_s: Per process, the command or a worker, until it is ready.
         command_clip_s: Per clip, in the command's own process: plan the job and close the store.
@@ -73,6 +77,7 @@ class Rates:
 
     original_s: float
     copy_s: float
+    twin_s: float
     shard_s: float
     start_s: float
     command_clip_s: float
@@ -142,14 +147,18 @@ def estimate(workload: Workload, rates: Rates, params: Params, cores: int, effic
     shards = busy_shards = shard_bytes = store_bytes = held_bytes = 0
     for split in SPLITS:
         clips, n_copies = workload.clips.get(split, 0), copies(split, params.augment.copies)
-        size = clips * (1 + n_copies) * record
+        n_twins = round(clips * workload.bona_fide_share) * twins(
+            split, BONA_FIDE, n_copies, params.augment.copy_synthesis.copies
+        )
+        size = (clips * (1 + n_copies) + n_twins) * record
         count = shard_count(size, params.store)
         busy = min(count, clips)
         if busy:
             audio_s = clips * workload.mean_s
             seconds = audio_s * (rates.original_s + n_copies * rates.copy_s) + busy * rates.shard_s
+            seconds += n_twins * workload.mean_s * rates.twin_s
             tasks.append((seconds / busy, busy))
-            held = shard_memory(clips / busy, workload.mean_s, params.features, n_copies)
+            held = shard_memory(clips / busy, workload.mean_s, params.features, n_copies, n_twins / busy)
             held_bytes = max(held_bytes, held)
             shard_bytes = max(shard_bytes, size // busy)
         tasks.append((rates.shard_s, count - busy))
@@ -185,13 +194,14 @@ def makespan(tasks: Iterable[tuple[float, int]], cores: int) -> float:
     return max(free_at)
 
 
-def shard_memory(clips: float, mean_s: float, features: FeatureParams, n_copies: int) -> int:
+def shard_memory(clips: float, mean_s: float, features: FeatureParams, n_copies: int, n_twins: float = 0.0) -> int:
     """Bytes that a worker holds at the peak of a shard, in addition to its memory when idle.
 
-    With n clips of d seconds, c copies and the sample rate r:
+    With n clips of d seconds, c copies, t twins and the sample rate r:
 
-        n (1 + c) (record + 2,500)    every example's float16 features and its row of the index, until the shard is written
-        + n d r 4                     with copies: every decoded float32 waveform, until the shard's last copy
+        (n (1 + c) + t) (record + 2,500)
+                                      every example's float16 features and its row of the index, until the shard is written
+        + n d r 4                     with copies or twins: every decoded float32 waveform, until the shard's last copy
         + d r 80                      the current clip: samples, frames and spectra of the phase vocoder
 
     Args:
@@ -199,8 +209,9 @@ def shard_memory(clips: float, mean_s: float, features: FeatureParams, n_copies:
         mean_s: Their mean duration in seconds.
         features: Front end.
         n_copies: Augmented copies of each clip.
+        n_twins: Twins of the shard in all.
     """
     samples = mean_s * features.sample_rate
-    examples = clips * (1 + n_copies) * (example_bytes(mean_s, features) + _ROW_BYTES)
-    waveforms = clips * samples * _SAMPLE_BYTES if n_copies else 0.0
+    examples = (clips * (1 + n_copies) + n_twins) * (example_bytes(mean_s, features) + _ROW_BYTES)
+    waveforms = clips * samples * _SAMPLE_BYTES if n_copies or n_twins else 0.0
     return round(examples + waveforms + samples * _WORKING_BYTES_PER_SAMPLE)

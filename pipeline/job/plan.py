@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.corpus.schema import SPLITS
 from pipeline.errors import CorpusError
 from pipeline.params import Params
 from pipeline.storage import LocalStorage, Storage, open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, plan_resume
-from pipeline.store.sharding import Shard, assign_shards, copies, expected_bytes
+from pipeline.store.sharding import Shard, assign_shards, expected_bytes
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
         raise CorpusError("the manifest has no utterance with audio; check data.root and run `bonafide manifest` again")
     storage = open_storage(output)
     config = Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
+    n_copies, n_twins = params.augment.copies, params.augment.copy_synthesis.copies
+    shards = assign_shards(manifest, params.store, params.features, n_copies, n_twins)
     resume = plan_resume(storage, shards, config)
-    total = sum(expected_bytes(manifest, params.features, params.augment.copies).values())
-    share_due = _count_examples(resume.pending, params) / max(1, _count_examples(shards, params))
-    return RunPlan(params, storage, config, shards, resume, round(total * share_due))
+    expected = expected_bytes(manifest, params.features, n_copies, n_twins)
+    pending_bytes = sum(
+        expected[split] * _count_clips(resume.pending, split) / max(1, _count_clips(shards, split)) for split in SPLITS
+    )
+    return RunPlan(params, storage, config, shards, resume, round(pending_bytes))
 
 
-def _count_examples(shards: Sequence[Shard], params: Params) -> int:
-    return sum(len(shard.sources) * (1 + copies(shard.split, params.augment.copies)) for shard in shards)
+def _count_clips(shards: Sequence[Shard], split: str) -> int:
+    return sum(len(shard.sources) for shard in shards if shard.split == split)

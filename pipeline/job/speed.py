@@ -19,7 +19,7 @@ import soundfile
 
 from pipeline.audio.measures import Measures
 from pipeline.augmentation.augmenter import AugmentParams
-from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
+from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends import FeatureParams
 from pipeline.job.capacity import Rates
 from pipeline.job.synthetic_clips import FEWEST_CLIPS, write_clips
@@ -32,7 +32,7 @@ from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.reader import read_rejects
 from pipeline.store.schema import shard_name
-from pipeline.store.sharding import Shard, Source, assign_shards
+from pipeline.store.sharding import Shard, Source, assign_shards, twins
 from pipeline.store.writer import StoredExample, write_shard
 
 if TYPE_CHECKING:
@@ -49,18 +49,23 @@ _COMMAND_SHARDS: Final = 8
 def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
     """Measures what the job's own code costs on this machine, on synthetic clips in a temporary folder.
 
-    Small shards are extracted and written as in the job, in turn without and with copies, after all code is compiled. The rates
+    Small shards are extracted and written as in the job, in turn without and with copies and twins, after all code is compiled.
+    The rates
     are CPU time of this process, so they include neither storage nor waiting for a core. Other load on the machine still
     changes them by a few per cent, through caches and clock rates.
 
     Args:
-        params: All parameters. If they ask for no copies, the rate of a copy is measured on one.
+        params: All parameters. If they ask for no copies, the rate of a copy is measured on one. If they ask for no twins, the
+            rate of a twin is 0.
         mean_s: Duration of the clips in seconds. Clips longer than 20 s are measured at 20 s.
         budget_s: Wall time in seconds after which no further round begins. There is at least one round.
     """
     deadline = time.monotonic() + budget_s
-    augmented = params.augment.model_copy(update={"copies": min(max(1, params.augment.copies), _MOST_COPIES)})
-    original = params.augment.model_copy(update={"copies": 0})
+    no_twins = params.augment.copy_synthesis.model_copy(update={"copies": 0})
+    original = params.augment.model_copy(update={"copies": 0, "copy_synthesis": no_twins})
+    augmented = original.model_copy(update={"copies": min(max(1, params.augment.copies), _MOST_COPIES)})
+    resynthesised = params.augment.model_copy(update={"copies": min(params.augment.copies, 1)})
+    n_twins = (1 + resynthesised.copies) * resynthesised.copy_synthesis.copies
     with TemporaryDirectory(prefix="bonafide-plan-") as name:
         folder = Path(name)
         sources = write_clips(folder, min(mean_s, _LONGEST_CLIP_S), params.features.sample_rate)
@@ -69,9 +74,10 @@ def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
         with ProcessPoolExecutor(1, mp_context=spawn, initializer=hush_beam) as fresh:
             start_s, worker_bytes = fresh.submit(_start, folder, sources, params.features, original).result()
         storage = LocalStorage(str(folder / "store"))
-        _shard_seconds(storage, folder, sources, params.features, augmented)  # compiles and warms up
+        for augment in (augmented, resynthesised):  # compiles and warms up
+            _shard_seconds(storage, folder, sources, params.features, augment)
         command_clip_s, command_shard_s = _command_seconds(LocalStorage(str(folder / "command")), params)
-        shards_s = original_s = copies_s = 0.0
+        shards_s = original_s = copies_s = twins_s = 0.0
         rounds = 0
         while not rounds or time.monotonic() < deadline:
             # Other ids draw other values of pitch, tempo and noise.
@@ -81,10 +87,14 @@ def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
             shards_s += empty_s
             original_s += plain_s - empty_s
             copies_s += _shard_seconds(storage, folder, renamed, params.features, augmented) - plain_s
+            if n_twins:
+                twins_s += _shard_seconds(storage, folder, renamed, params.features, resynthesised) - plain_s
             rounds += 1
+    copy_s = copies_s / rounds / audio_s / augmented.copies
     return Rates(
         original_s=original_s / rounds / audio_s,
-        copy_s=copies_s / rounds / audio_s / augmented.copies,
+        copy_s=copy_s,
+        twin_s=max(0.0, twins_s / rounds / audio_s - resynthesised.copies * copy_s) / n_twins if n_twins else 0.0,
         shard_s=shards_s / rounds,
         start_s=start_s,
         command_clip_s=command_clip_s,
@@ -152,9 +162,12 @@ def _shard_seconds(
 
 
 def _command_seconds(storage: Storage, params: Params) -> tuple[float, float]:
-    """CPU seconds per clip and per shard that the command needs to plan the job and to close the store."""
+    """CPU seconds per clip and per shard that the command needs to plan the job and to close the store.
+
+    Every clip counts as bona fide, so with twins this is an upper bound.
+    """
     augment = params.augment
-    clips = max(FEWEST_CLIPS, _COMMAND_EXAMPLES // (1 + augment.copies))
+    clips = max(FEWEST_CLIPS, _COMMAND_EXAMPLES // _examples_per_clip(augment))
     config = Config.current(params.features, augment)
     few_shards = params.store.model_copy(update={"shards": _COMMAND_SHARDS})
 
@@ -193,10 +206,15 @@ def _manifest(n_clips: int) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
+def _examples_per_clip(augment: AugmentParams) -> int:
+    """Examples of a bona fide clip of train."""
+    return 1 + augment.copies + twins("train", BONA_FIDE, augment.copies, augment.copy_synthesis.copies)
+
+
 def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> Iterator[StoredExample]:
     """Examples of one frame: the command reads only the index, so the size of the records does not matter."""
     frame = np.zeros((1, features.n_bins), np.float16)
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
-        for copy in range(1 + augment.copies):
+        for copy in range(_examples_per_clip(augment)):
             yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures)

@@ -1,16 +1,19 @@
 """All that runs on a worker: turns the utterances of a shard into examples and rejects, and commits them as one shard."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 
+from pipeline.audio import Waveform
 from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
-from pipeline.augmentation.augmenter import Augmenter, AugmentParams
+from pipeline.augmentation.augmenter import Augmenter, AugmentParams, Recipe
+from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
+from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.job.counters import count_shard, count_work
@@ -19,8 +22,8 @@ from pipeline.runners.parent_watchdog import ParentWatchdog
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import rejects_if_committed
-from pipeline.store.sharding import Shard, copies
-from pipeline.store.writer import Reject, StoredExample, write_shard
+from pipeline.store.sharding import Shard, Source, copies, twin_copy, twins
+from pipeline.store.writer import Reject, StoredExample, Twin, write_shard
 
 
 class Extractor:
@@ -32,10 +35,12 @@ class Extractor:
         self._augment = augment
         self._front_end = make_front_end(features)
         self._augmenter = Augmenter(augment, features.sample_rate)
+        self._synthesizer = Synthesizer(augment.copy_synthesis, augment.seed, features.sample_rate)
 
     def __call__(self, shard: Shard) -> Iterator[StoredExample | Reject]:
-        """Decodes, augments and extracts every utterance of a shard, each file read once."""
+        """Decodes, augments, resynthesises and extracts every utterance of a shard, each file read once."""
         n_copies = copies(shard.split, self._augment.copies)
+        n_twins = self._augment.copy_synthesis.copies
         decoded: dict[str, Decoded] = {}
         usable = []
         for source in shard.sources:
@@ -49,20 +54,49 @@ class Extractor:
                 yield Reject(source, error.reason, error.detail)
                 continue
             yield self._example(source, 0, clip, clip.waveform, {})
-            if n_copies:
+            if n_copies or twins(shard.split, source.label, n_copies, n_twins):
                 # Babble is made of other clips of the shard, so all waveforms of a train shard stay in memory until its end.
                 decoded[source.utterance_id] = clip
                 usable.append(source)
         waveforms = {utterance_id: clip.waveform for utterance_id, clip in decoded.items()}
         for source in usable:
             clip = decoded[source.utterance_id]
-            for copy in range(1, n_copies + 1):
-                recipe = self._augmenter.draw(source.utterance_id, copy, waveforms)
-                waveform = self._augmenter.apply(clip.waveform, recipe, waveforms)
-                yield self._example(source, copy, clip, waveform, recipe.to_dict())
+            has_twins = twins(shard.split, source.label, n_copies, n_twins) > 0
+            for copy in range(n_copies + 1):
+                recipe = self._augmenter.draw(source.utterance_id, copy, waveforms) if copy else Recipe()
+                if copy:
+                    waveform = self._augmenter.apply(clip.waveform, recipe, waveforms)
+                    yield self._example(source, copy, clip, waveform, recipe.to_dict())
+                if has_twins:
+                    yield from self._twins(source, copy, clip, recipe, waveforms)
+
+    def _twins(
+        self, source: Source, copy: int, clip: Decoded, recipe: Recipe, waveforms: Mapping[str, Waveform]
+    ) -> Iterator[StoredExample]:
+        """The twins of a copy: the original is resynthesised, then gets what the copy got."""
+        n_twins = self._augment.copy_synthesis.copies
+        for number in range(n_twins):
+            drawn = self._synthesizer.draw(source.utterance_id, copy, number)
+            waveform = self._synthesizer.apply(clip.waveform, drawn)
+            if copy:
+                waveform = self._augmenter.apply(waveform, recipe, waveforms)
+            yield self._example(
+                source,
+                twin_copy(copy, number, self._augment.copies, n_twins),
+                clip,
+                waveform,
+                {**recipe.to_dict(), **drawn.to_dict(), "twin_of": copy},
+                Twin(copy, TWIN_ATTACK_PREFIX + drawn.kind),
+            )
 
     def _example(
-        self, source: Any, copy: int, clip: Decoded, waveform: np.ndarray[Any, Any], augmentation: dict[str, Any]
+        self,
+        source: Source,
+        copy: int,
+        clip: Decoded,
+        waveform: Waveform,
+        augmentation: dict[str, Any],
+        twin: Twin | None = None,
     ) -> StoredExample:
         rate = self._features.sample_rate
         return StoredExample(
@@ -73,6 +107,7 @@ class Extractor:
             duration_s=len(waveform) / rate,
             source_duration_s=clip.source_duration_s,
             measures=measure(waveform, rate),
+            twin=twin,
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
@@ -18,7 +19,7 @@ class SplitCounts:
     Attributes:
         shards: Shards, including those without utterances.
         utterances: Utterances, stored or rejected.
-        examples: Originals and augmented copies.
+        examples: Originals, augmented copies and twins.
         rejects: Utterances that could not be used.
         bona_fide: Originals that are bona fide.
         spoof: Originals that are spoof.
@@ -77,3 +78,10 @@ def attack_counts(index: pa.Table) -> dict[str, Counter[str]]:
                 counts.setdefault(name, Counter())[split] += 1
     first = (label_name(BONA_FIDE), label_name(None))
     return dict(sorted(counts.items(), key=lambda item: (item[0] not in first, item[0])))
+
+
+def twin_counts(index: pa.Table) -> dict[str, int]:
+    """Counts twins by attack, such as "CS-lpc", sorted by name; empty where the store has none."""
+    attacks = index["attack_id"].filter(pc.is_valid(index["twin_of"]))
+    values, counts = attacks.value_counts().flatten()
+    return dict(sorted(zip(values.to_pylist(), counts.to_pylist(), strict=True)))

@@ -136,7 +136,7 @@ class FeatureStore:
             attack_id: Spoofing system; bona fide rows have none and never match.
             speaker_id: Speaker.
             label: 1 bona fide, 0 spoof.
-            copy: 0 for originals, 1 and up for augmented copies.
+            copy: 0 for originals, 1 and up for augmented copies, then twins.
             shard: Name of a shard.
             min_duration_s: Smallest duration of an example in seconds.
             max_duration_s: Largest duration of an example in seconds.

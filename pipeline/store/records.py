@@ -35,7 +35,7 @@ class Example:
         speaker_id: None where the protocol does not name one.
         attack_id: None for bona fide speech.
         label: 1 bona fide, 0 spoof, None for an unlabelled trial.
-        copy: 0 for the original, 1 and up for augmented copies.
+        copy: 0 for the original, 1 and up for augmented copies, then twins.
         features: Spectrogram, float16 [n_frames, n_bins], in dB.
     """
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.corpus.schema import SPLITS
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 STORE_FILE: Final = "store.json"
 INDEX_FOLDER: Final = "index"
@@ -30,6 +30,7 @@ INDEX_SCHEMA: Final = pa.schema(
         pa.field("attack_id", pa.string()),
         pa.field("label", pa.int64()),
         pa.field("copy", pa.int64(), nullable=False),
+        pa.field("twin_of", pa.int32()),
         pa.field("augmentation", pa.string(), nullable=False),
         pa.field("duration_s", pa.float64(), nullable=False),
         pa.field("leading_silence_s", pa.float64(), nullable=False),
@@ -50,7 +51,8 @@ INDEX_SCHEMA: Final = pa.schema(
 `offset` and `length` are those of the whole TFRecord frame in bytes; durations and silences are those of the stored example
 in seconds, `source_duration_s` that of the audio file; `level_db` is the RMS and `peak_db` the largest sample of the
 example in dB relative to full scale; `band_edge_hz` is the frequency below which 99.9 % of the energy lies;
-`augmentation` is a JSON object with the drawn values, `{}` for an original."""
+`augmentation` is a JSON object with the drawn values, `{}` for an original; `twin_of` is the number of the copy whose twin by
+copy-synthesis a row is, null for every other row. A twin has the label of spoof and an attack that begins with `CS-`."""
 
 REJECTS_SCHEMA: Final = pa.schema(
     [

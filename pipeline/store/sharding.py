@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.corpus.schema import SPLITS
+from pipeline.corpus.schema import BONA_FIDE, SPLITS
 from pipeline.errors import ParamsError
 from pipeline.frontends import FeatureParams
 from pipeline.store.digests import digest
@@ -109,7 +109,9 @@ class Shard:
         return digest({"config_fingerprint": config_fingerprint, "shard": self.name, "utterances": rows})
 
 
-def assign_shards(manifest: pa.Table, store: StoreParams, features: FeatureParams, n_copies: int) -> list[Shard]:
+def assign_shards(
+    manifest: pa.Table, store: StoreParams, features: FeatureParams, n_copies: int, n_twins: int = 0
+) -> list[Shard]:
     """Assigns the utterances of a manifest to the shards of a store.
 
     Args:
@@ -117,6 +119,7 @@ def assign_shards(manifest: pa.Table, store: StoreParams, features: FeatureParam
         store: Number of shards, or their target size.
         features: Gives the expected size of an example.
         n_copies: Augmented copies of each clip of train.
+        n_twins: Twins of each bona fide clip of train and of each of its copies.
 
     Returns:
         All shards, also those without utterances, in the order of their names.
@@ -124,7 +127,7 @@ def assign_shards(manifest: pa.Table, store: StoreParams, features: FeatureParam
     Raises:
         ParamsError: There would be more shards than names.
     """
-    expected = expected_bytes(manifest, features, n_copies)
+    expected = expected_bytes(manifest, features, n_copies, n_twins)
     return group_by_shard(manifest, {split: shard_count(expected[split], store) for split in SPLITS})
 
 
@@ -151,13 +154,14 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
     ]
 
 
-def expected_bytes(manifest: pa.Table, features: FeatureParams, n_copies: int) -> dict[str, int]:
+def expected_bytes(manifest: pa.Table, features: FeatureParams, n_copies: int, n_twins: int = 0) -> dict[str, int]:
     """Expected size of each split's records in bytes, from the durations in the manifest."""
     total = dict.fromkeys(SPLITS, 0)
-    for batch in manifest.select(["split", "duration_s"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
-        for split, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+    for batch in manifest.select(["split", "label", "duration_s"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for split, label, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if duration is not None:
-                total[split] += (1 + copies(split, n_copies)) * example_bytes(duration, features)
+                examples = 1 + copies(split, n_copies) + twins(split, label, n_copies, n_twins)
+                total[split] += examples * example_bytes(duration, features)
     return total
 
 
@@ -192,6 +196,28 @@ def shard_count(size: int, store: StoreParams) -> int:
 def copies(split: str, n_copies: int) -> int:
     """The number of augmented copies of each clip of a split; only train has any."""
     return n_copies if split == "train" else 0
+
+
+def twins(split: str, label: int | None, n_copies: int, n_twins: int) -> int:
+    """The number of twins of a clip: `n_twins` of the original and of each augmented copy, if it is bona fide and in train."""
+    return (1 + n_copies) * n_twins if split == "train" and label == BONA_FIDE else 0
+
+
+def twin_copy(copy: int, number: int, n_copies: int, n_twins: int) -> int:
+    """The copy number of a twin: behind those of the augmented copies.
+
+    Args:
+        copy: Whose twin it is, 0 for the original.
+        number: Of the twin among those of the copy, from 0.
+        n_copies: Augmented copies of each clip of train.
+        n_twins: Twins of each copy.
+    """
+    return 1 + n_copies + copy * n_twins + number
+
+
+def twin_of(copy: int, n_copies: int, n_twins: int) -> int | None:
+    """The number of the copy whose twin a copy is, the inverse of `twin_copy`; None if it is no twin."""
+    return (copy - 1 - n_copies) // n_twins if copy > n_copies else None
 
 
 def shard_number(split: str, utterance_id: str, count: int) -> int:

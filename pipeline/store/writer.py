@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audio.measures import Measures
+from pipeline.corpus.schema import SPOOF
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
 from pipeline.store.digests import canonical_json, file_entry
@@ -25,17 +26,31 @@ from pipeline.store.statistics import FrameSums
 
 
 @dataclass(frozen=True)
+class Twin:
+    """What makes an example a twin: bona fide speech resynthesised, so it is spoof.
+
+    Attributes:
+        of: Number of the copy whose twin it is.
+        attack_id: The kind of copy-synthesis, such as "CS-lpc".
+    """
+
+    of: int
+    attack_id: str
+
+
+@dataclass(frozen=True)
 class StoredExample:
     """An example to be stored, with the values of its index row.
 
     Attributes:
         source: Its utterance.
-        copy: 0 for the original, 1 and up for augmented copies.
+        copy: 0 for the original, 1 and up for augmented copies, then twins.
         features: float16 [n_frames, n_bins], in dB.
         augmentation: The drawn values; empty for an original.
         duration_s: Duration of the example in seconds.
         source_duration_s: Duration of the audio file in seconds.
         measures: Silences, level, peak and band edge of the example.
+        twin: What makes it a twin; None for an original or an augmented copy.
     """
 
     source: Source
@@ -45,6 +60,17 @@ class StoredExample:
     duration_s: float
     source_duration_s: float
     measures: Measures
+    twin: Twin | None = None
+
+    @property
+    def label(self) -> int | None:
+        """Its label: that of the utterance, and spoof for a twin."""
+        return self.source.label if self.twin is None else SPOOF
+
+    @property
+    def attack_id(self) -> str | None:
+        """Its attack: that of the utterance or of the twin."""
+        return self.source.attack_id if self.twin is None else self.twin.attack_id
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,7 @@ def _require_all_accounted(shard: Shard, examples: Iterable[StoredExample], reje
 
 def _as_example(item: StoredExample) -> Example:
     source = item.source
-    return Example(source.utterance_id, source.speaker_id, source.attack_id, source.label, item.copy, item.features)
+    return Example(source.utterance_id, source.speaker_id, item.attack_id, item.label, item.copy, item.features)
 
 
 def _index_row(shard: Shard, item: StoredExample, offset: int, length: int) -> dict[str, Any]:
@@ -129,9 +155,10 @@ def _index_row(shard: Shard, item: StoredExample, offset: int, length: int) -> d
         "utterance_id": item.source.utterance_id,
         "split": shard.split,
         "speaker_id": item.source.speaker_id,
-        "attack_id": item.source.attack_id,
-        "label": item.source.label,
+        "attack_id": item.attack_id,
+        "label": item.label,
         "copy": item.copy,
+        "twin_of": None if item.twin is None else item.twin.of,
         "augmentation": canonical_json(item.augmentation).decode(),
         "duration_s": item.duration_s,
         **asdict(item.measures),

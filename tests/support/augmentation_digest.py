@@ -6,6 +6,8 @@ import numpy as np
 
 from pipeline.augmentation.band_limit import BandLimitValues, limit_band
 from pipeline.augmentation.codec import CodecKind, through_codec
+from pipeline.augmentation.copy_synthesis.params import TWIN_KINDS, CopySynthesisParams
+from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
 from pipeline.augmentation.noise import Noise, NoiseKind, NoiseParams, NoiseValues
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.augmentation.rawboost import convolutive, impulsive, stationary
@@ -32,6 +34,11 @@ def augmentation_digest() -> str:
         semitones, rate = -1.9 + 0.57 * seed, 0.91 + 0.023 * seed
         results += channels(waveforms[0], seed)
         results += [change_pitch_and_tempo(waveforms[0], *values, RATE) for values in ((semitones, rate), (0.0, rate))]
+    # A sawtooth of 160 Hz with noise counts as voiced.
+    sawtooth = ((np.arange(20001) * 327 % 32768 - 16384) / 65536.0).astype(np.float32) + waveforms[0] / np.float32(8.0)
+    synthesizer = Synthesizer(CopySynthesisParams(copies=2, kinds=TWIN_KINDS), 2019, RATE)
+    for number in range(2 * len(TWIN_KINDS)):
+        results.append(synthesizer.apply(sawtooth, synthesizer.draw("LA_T_1000137", 0, number)))
     return hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
 
 

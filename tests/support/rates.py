@@ -6,6 +6,7 @@ MIB = 2**20
 RATES = Rates(
     original_s=0.001,
     copy_s=0.002,
+    twin_s=0.004,
     shard_s=0.0,
     start_s=0.0,
     command_clip_s=0.0,

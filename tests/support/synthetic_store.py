@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,22 @@ from pipeline.storage import open_storage
 from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
 from pipeline.store.resume import ResumePlan, discard_stale, plan_resume
-from pipeline.store.sharding import Shard, Source, assign_shards, copies
-from pipeline.store.writer import Reject, StoredExample, write_shard
+from pipeline.store.sharding import Shard, Source, assign_shards, copies, twin_of, twins
+from pipeline.store.writer import Reject, StoredExample, Twin, write_shard
 from tests.support.front_ends import LOG_MEL
 from tests.support.parameters import ProjectParams, load_project_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 
 
-def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1) -> ProjectParams:
-    """The project's parameters, with spectrograms of a few bins."""
+def small_params(shards: int | str = 2, n_mels: int = 4, n_copies: int = 1, n_twins: int = 0) -> ProjectParams:
+    """The project's parameters, with spectrograms of a few bins, without twins unless asked for."""
     params = load_project_params()
+    copy_synthesis = params.augment.copy_synthesis.model_copy(update={"copies": n_twins})
     return params.model_copy(
         update={
             "features": LOG_MEL.model_copy(update={"n_mels": n_mels}),
-            "augment": params.augment.model_copy(update={"copies": n_copies}),
+            "augment": params.augment.model_copy(update={"copies": n_copies, "copy_synthesis": copy_synthesis}),
             "store": params.store.model_copy(update={"shards": shards}),
         }
     )
@@ -64,7 +66,8 @@ def manifest_of(counts: Mapping[str, int] | None = None) -> pa.Table:
 
 def shards_of(manifest: pa.Table, params: ProjectParams) -> list[Shard]:
     """The shards of a manifest with these parameters."""
-    return assign_shards(manifest, params.store, params.features, params.augment.copies)
+    augment = params.augment
+    return assign_shards(manifest, params.store, params.features, augment.copies, augment.copy_synthesis.copies)
 
 
 def config_of(params: ProjectParams) -> Config:
@@ -81,10 +84,12 @@ def examples_of(shard: Shard, params: ProjectParams, missing: Collection[str] = 
         elif source.utterance_id in missing:
             yield Reject(source, "missing", "no such file")
         else:
-            yield from (
-                example_of(source, copy, params.features.n_bins)
-                for copy in range(1 + copies(shard.split, params.augment.copies))
-            )
+            n_copies, n_twins = params.augment.copies, params.augment.copy_synthesis.copies
+            n_augmented = copies(shard.split, n_copies)
+            for copy in range(1 + n_augmented + twins(shard.split, source.label, n_copies, n_twins)):
+                example = example_of(source, copy, params.features.n_bins)
+                of = twin_of(copy, n_augmented, n_twins)
+                yield example if of is None else replace(example, twin=Twin(of, "CS-lpc"))
 
 
 def example_of(source: Source, copy: int, n_bins: int) -> StoredExample:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.corpus.schema import SPLITS
+from pipeline.corpus.schema import BONA_FIDE, SPLITS
 from pipeline.store.checks.findings import Findings
 from pipeline.store.checks.tables import Rows
 from pipeline.store.digests import digest
@@ -44,7 +44,11 @@ def check_against_manifest(
         source = wanted.get(row["utterance_id"])
         if source is None:
             continue
-        for column in ("label", "attack_id", "speaker_id", "sha256"):
+        # Label and attack of a twin are its own; the checks of the tables know what they must be.
+        is_twin = row["twin_of"] is not None
+        if is_twin and source.label != BONA_FIDE:
+            findings.add(name, f"{row['utterance_id']} copy {row['copy']} is a twin of speech that is not bona fide")
+        for column in ("speaker_id", "sha256") if is_twin else ("label", "attack_id", "speaker_id", "sha256"):
             value = getattr(source, column)
             if row[column] != value:
                 findings.add(name, f"{row['utterance_id']}: {column} is {row[column]!r}, the manifest says {value!r}")

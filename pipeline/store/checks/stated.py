@@ -16,12 +16,14 @@ class Stated:
         files: Size and SHA-256 of every file of the store, by name.
         n_bins: Bins per frame; None if unknown.
         train_copies: Augmented copies of each train clip; None if unknown.
+        train_twins: Twins of each copy of a bona fide train clip; None if unknown.
         config_fingerprint: Of the configuration that made the store; None if unknown.
     """
 
     files: Mapping[str, Any] = field(default_factory=dict)
     n_bins: int | None = None
     train_copies: int | None = None
+    train_twins: int | None = None
     config_fingerprint: str | None = None
 
     @classmethod
@@ -34,6 +36,8 @@ class Stated:
             files=info["files"],
             n_bins=stored_features(info, STORE_FILE).n_bins,
             train_copies=parameters["augment"]["copies"],
+            # Absent where it has its default.
+            train_twins=parameters["augment"].get("copy_synthesis", {"copies": 0})["copies"],
             config_fingerprint=info["config_fingerprint"],
         )
 

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pipeline.corpus.schema import REJECT_REASONS
+from pipeline.corpus.schema import REJECT_REASONS, SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
 from pipeline.store.checks.files import check_file
@@ -15,7 +15,7 @@ from pipeline.store.checks.stated import Stated
 from pipeline.store.digests import digest, file_entry
 from pipeline.store.parts import metadata_of, parse_part
 from pipeline.store.schema import STORE_FILE, index_path, rejects_path, shard_position, shard_split
-from pipeline.store.sharding import place_in_shard, shard_number
+from pipeline.store.sharding import place_in_shard, shard_number, twin_of, twins
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 """The rows of a table, as values by column."""
@@ -70,18 +70,37 @@ def check_rows(shard: str, rows: Rows, stated: Stated, findings: Findings) -> No
             findings.add(name, f"{row['utterance_id']} is said to be in {row['shard']} of {row['split']}")
         elif shard_number(split, row["utterance_id"], count) != number:
             findings.add(name, f"{row['utterance_id']} belongs to another shard")
-    _check_copies(name, rows, stated.copies(split), findings)
+    copies = stated.copies(split)
+    if copies is not None and stated.train_twins is not None:
+        _check_copies(name, split, rows, copies, stated.train_twins, findings)
+        _check_twins(name, rows, copies, stated.train_twins, findings)
 
 
-def _check_copies(name: str, rows: Rows, copies: int | None, findings: Findings) -> None:
-    if copies is None:
-        return
+def _check_copies(name: str, split: str, rows: Rows, copies: int, n_twins: int, findings: Findings) -> None:
     found: dict[str, set[int]] = {}
     for row in rows:
         found.setdefault(row["utterance_id"], set()).add(row["copy"])
+    labels = {row["utterance_id"]: row["label"] for row in rows if row["copy"] == 0}
     for utterance_id, numbers in found.items():
-        if numbers != set(range(copies + 1)):
-            findings.add(name, f"{utterance_id} has copies {sorted(numbers)}, expected 0 to {copies}")
+        last = copies + twins(split, labels.get(utterance_id), copies, n_twins)
+        if numbers != set(range(last + 1)):
+            findings.add(name, f"{utterance_id} has copies {sorted(numbers)}, expected 0 to {last}")
+
+
+def _check_twins(name: str, rows: Rows, copies: int, n_twins: int, findings: Findings) -> None:
+    """Checks that twins, and no other rows, name their copy, are spoof and have an attack of copy-synthesis."""
+    for row in rows:
+        which = f"{row['utterance_id']} copy {row['copy']}"
+        expected = twin_of(row["copy"], copies, n_twins) if n_twins else None
+        if row["twin_of"] != expected:
+            findings.add(name, f"{which}: twin_of is {row['twin_of']}, expected {expected}")
+        is_named = (row["attack_id"] or "").startswith(TWIN_ATTACK_PREFIX)
+        if is_named != (expected is not None):
+            findings.add(
+                name, f"{which} has the attack {row['attack_id']}, but is {'a' if expected is not None else 'no'} twin"
+            )
+        if expected is not None and row["label"] != SPOOF:
+            findings.add(name, f"{which} is a twin, but its label is {row['label']}")
 
 
 def check_rejects(shard: str, rejected: Rows, findings: Findings) -> None:

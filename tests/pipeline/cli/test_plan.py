@@ -32,7 +32,9 @@ def bonafide_plan(
 def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
     bonafide_plan: Callable[..., tuple[int, str]],
 ) -> None:
-    code, output = bonafide_plan("--clips", "10_000_000", "--mean-seconds", "3.4", "--copies", "3", "--cores", "256")
+    code, output = bonafide_plan(
+        "--clips", "10_000_000", "--mean-seconds", "3.4", "--copies", "3", "--bona-fide-share", "0", "--cores", "256"
+    )
     assert code == 0, output
     for told in (
         "10,000,000 clips of 3.4 s, 3 copies, 256 cores",
@@ -45,6 +47,7 @@ def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
         "Assumptions - rates of this machine",
         "1.00 ms per second of audio, 2.00 ms per second of a copy",
         "100% of the clips are in train",
+        "0% of the clips of train are bona fide and get 3 twins of each copy",
         "a core keeps 95% of its speed",
         "storage keeps up",
     ):
@@ -80,9 +83,11 @@ def test_json_has_inputs_rates_and_estimate(
         "mean_s": 2.0,
         "train_share": 0.2,
         "copies": PARAMS.augment.copies,
+        "bona_fide_share": 0.1,
+        "twins": PARAMS.augment.copy_synthesis.copies,
     }
     assert content["rates"]["copy_s"] == RATES.copy_s
-    result = estimate(Workload.of(1_000_000, 2.0, 0.2), RATES, PARAMS, 4, content["efficiency"])
+    result = estimate(Workload.of(1_000_000, 2.0, 0.2, 0.1), RATES, PARAMS, 4, content["efficiency"])
     assert content["estimate"]["shards"] == result.shards
     assert content["estimate"]["wall_s"] == result.wall_s
     assert content["cost"] is None

@@ -137,6 +137,7 @@ def test_the_official_protocols_are_read_in_full(shared_data: Path) -> None:
             "LA_T_X is bonafide but has the attack A01; write - for the attack, or spoof",
         ),
         ("LA_0000 LA_T_X - - spoof", "LA_T_X is spoof but has no attack; write the id of the spoofing system"),
+        ("LA_0000 LA_T_X - CS-lpc spoof", "LA_T_X has the attack CS-lpc; ids that begin with CS- are kept for twins"),
         ("LA_0000 LA_T_0000000 - - bonafide", "utterance LA_T_0000000 is listed twice (first at {first}); remove one"),
     ],
 )

@@ -64,6 +64,16 @@ def test_clips_outside_train_get_no_copies() -> None:
     assert result.wall_s == pytest.approx(result.work_s)
 
 
+def test_bona_fide_clips_of_train_get_twins_of_every_copy() -> None:
+    params = with_copies(1)
+    copy_synthesis = params.augment.copy_synthesis.model_copy(update={"copies": 3})
+    params = params.model_copy(update={"augment": params.augment.model_copy(update={"copy_synthesis": copy_synthesis})})
+    result = estimate(Workload.of(1_000, 2.0, 0.5, 0.2), RATES, params, cores=1, efficiency=1.0)
+    # 500 clips of train with a copy, 100 of them bona fide with 2 × 3 twins, and 500 others.
+    assert result.store_bytes == (1_000 + 600 + 500) * RECORD_BYTES
+    assert result.work_s == pytest.approx(1_000 * 0.003 + 1_200 * 0.004 + 1_000 * 0.001)
+
+
 def test_what_is_paid_once_per_shard_process_and_clip_is_added() -> None:
     rates = replace(RATES, shard_s=0.5, start_s=3.0, command_clip_s=0.001, command_shard_s=0.01)
     result = estimate(Workload.of(1_000, 2.0, 1.0), rates, with_copies(0), cores=4, efficiency=1.0)
@@ -169,11 +179,12 @@ def test_the_bytes_are_those_of_a_written_store(tmp_path: Path) -> None:
     manifest = build_manifest(tmp_path / "LA", None)
     storage = open_storage(tmp_path / "store")
     config = Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
+    augment = params.augment
+    shards = assign_shards(manifest, params.store, params.features, augment.copies, augment.copy_synthesis.copies)
     extract = Extractor(tmp_path / "LA", params.features, params.augment)
     for shard in shards:
         write_shard(storage, shard, config, extract(shard))
     info = close_store(storage, shards, config)
     written = sum(counts["record_bytes"] for counts in info["splits"].values())
-    expected = estimate(Workload({"train": 9, "dev": 9, "eval": 9}, 1.5), RATES, params, 1, 1.0)
+    expected = estimate(Workload({"train": 9, "dev": 9, "eval": 9}, 1.5, 1 / 3), RATES, params, 1, 1.0)
     assert expected.store_bytes == pytest.approx(written, rel=0.05)

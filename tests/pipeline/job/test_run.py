@@ -42,6 +42,7 @@ KILLS = 20
 def job_params(root: Path | str, **changes: Any) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     content["augment"]["copies"] = 1
+    content["augment"]["copy_synthesis"]["copies"] = 0
     content["data"]["root"] = str(root)
     content["store"]["shards"] = SHARDS
     content["features"] |= LOG_MEL.spectral() | {"n_mels": 24, "max_reject_fraction": 0.0}

@@ -48,6 +48,7 @@ class Work:
         self.params_file = folder / "params.yaml"
         content = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
         content["augment"]["copies"] = COPIES
+        content["augment"]["copy_synthesis"]["copies"] = 0
         self.params_file.write_text(yaml.safe_dump(content), encoding="utf-8")
         self.manifest = build_manifest(corpus)
         write_manifest(self.manifest, self.manifest_file)
