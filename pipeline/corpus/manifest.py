@@ -26,10 +26,10 @@ from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, la
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
+from pipeline.tables import gathered
 
 _AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
 _BATCH: Final = 4096
-_BATCHES_PER_ROW_GROUP: Final = 4
 
 
 def build_manifest(root: Path, limit: int | None = None) -> pa.Table:
@@ -79,11 +79,11 @@ def manifest_batches(
 
 
 def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) -> None:
-    """Writes a manifest as Parquet, in one step; of batches, one row group is in memory at once."""
-    batches = iter(manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest)
+    """Writes a manifest as Parquet, in one step; each batch becomes a row group, and only one is in memory."""
+    batches = manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, MANIFEST_SCHEMA, compression="zstd") as writer:
-        while group := list(islice(batches, _BATCHES_PER_ROW_GROUP)):
-            writer.write_table(pa.Table.from_batches(group).combine_chunks())
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def read_manifest(path: Path) -> pa.Table:
@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> pa.Table:
     try:
         # By batches, since Arrow's `read` holds three times the memory of the table.
         with pq.ParquetFile(path, pre_buffer=False) as file:
-            manifest = pa.Table.from_batches(file.iter_batches(_BATCH, use_threads=False), file.schema_arrow)
+            manifest = gathered(file.iter_batches(_BATCH, use_threads=False), file.schema_arrow)
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:
@@ -104,10 +104,6 @@ def read_manifest(path: Path) -> pa.Table:
         ) from error
     if not manifest.schema.equals(MANIFEST_SCHEMA):
         raise ProtocolError(f"{path}: its columns are not a manifest's; make it again with `bonafide manifest`")
-    # One chunk per column, column after column: rows are then taken without a copy of the table.
-    for place, name in enumerate(MANIFEST_SCHEMA.names):
-        column = pa.chunked_array([manifest[name].combine_chunks()])
-        manifest = manifest.set_column(place, MANIFEST_SCHEMA.field(name), column)
     return manifest
 
 

@@ -7,7 +7,7 @@ Memory grows with the index, not with the records.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,9 @@ from pipeline.store.schema import (
     shard_split,
 )
 from pipeline.store.statistics import Statistics
+
+# Small parts need as much memory for their bookkeeping as for their rows.
+_PARTS_PER_CHUNK: Final = 32
 
 
 class _Places:
@@ -256,6 +259,7 @@ def _read_tables(
     """Reads the index or the rejects, or some of their columns, from their parts and checks each against store.json."""
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     tables = [pa.Table.from_batches([], chosen)]
+    waiting: list[pa.Table] = []
     names = [path_of(shard) for shard in _shards(info)]
     for name, data in zip(names, storage.read_each(names), strict=True):
         if file_entry(data) != info["files"][name]:
@@ -264,7 +268,10 @@ def _read_tables(
                 "store; run `bonafide store verify`"
             )
         part = parse_part(data, storage.url_of(name), columns)
-        tables.append(part.select(chosen.names).replace_schema_metadata(None))
+        waiting.append(part.select(chosen.names).replace_schema_metadata(None))
+        if len(waiting) == _PARTS_PER_CHUNK or name == names[-1]:
+            tables.append(pa.concat_tables(waiting).combine_chunks())
+            waiting.clear()
     return pa.concat_tables(tables)
 
 
