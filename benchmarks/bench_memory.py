@@ -108,15 +108,16 @@ def evaluate(folder: Path) -> None:
     from model.evaluation.evaluate import write_breakdowns, write_scores
     from model.evaluation.shortcut_audit import correlations
     from model.metrics import summarise
-    from model.scoring.scorer import labelled_scores, split_trials
+    from model.scoring.clip_scores import ClipScores
+    from model.scoring.scorer import SCORED_COLUMNS, labelled_scores, split_trials
     from pipeline.files import write_json
     from pipeline.store import FeatureStore
 
-    store = FeatureStore.open(folder / "store")
+    store = FeatureStore.open(folder / "store", SCORED_COLUMNS)
     draw = np.random.default_rng(7)
     for split in EVALUATED_SPLITS:
         trials = split_trials(store, split)
-        scores = {row["utterance_id"]: float(draw.normal(2.0 * (row["label"] or 0))) for row in trials}
+        scores = ClipScores((row["utterance_id"], float(draw.normal(2.0 * (row["label"] or 0)))) for row in trials)
         write_scores(folder / "evaluation" / scores_file(split), trials, scores)
         table = labelled_scores(trials, scores, split)
         figures = summarise(table, threshold=1.0, asv=None, n_resamples=20, cluster=None, seed=0)

@@ -7,8 +7,9 @@ scores joined to labels by utterance id.
 import csv
 import io
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -44,10 +45,11 @@ from model.metrics import (
     summarise,
 )
 from model.params import EvaluateParams
-from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
+from model.scoring.clip_scores import ClipScores
+from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials, trial_values
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_write, write_json
-from pipeline.store import FeatureStore
+from pipeline.store import Example, FeatureStore
 from pipeline.store.figures import new_figure, save_png
 from pipeline.store.plots import draw_spectrogram, label_bins
 
@@ -56,6 +58,7 @@ _EXAMPLES_PER_CLASS: Final = 2
 _SEED: Final = 0
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
+_ROWS_AT_ONCE: Final = 4096
 
 Cluster = Literal["speaker", "attack"]
 
@@ -149,13 +152,12 @@ def write_breakdowns(
 
     The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
     """
-    durations = {row["utterance_id"]: row["duration_s"] for row in trials}
     options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": _SEED}
     parts = {
         "attack": by_attack(table, **options),
-        "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
+        "duration": by_duration(table, trial_values(trials, table, ["duration_s"])[0], **options),
     }
-    if len(set(table.speaker_ids.tolist())) > 1:
+    if np.any(table.speaker_ids != table.speaker_ids[0]):
         parts["speaker"] = by_speaker(table, **options)
     for name, rows in parts.items():
         text = io.StringIO()
@@ -171,18 +173,20 @@ def write_breakdowns(
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
     """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
-    columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in trials]
-    utterance_ids, attack_ids, labels = zip(*columns, strict=True)
-    atomic_write(path, format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels))
+    atomic_write(path, _score_lines(trials, scores))
+
+
+def _score_lines(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> Iterator[str]:
+    waiting = iter(trials)
+    while rows := list(islice(waiting, _ROWS_AT_ONCE)):
+        columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in rows]
+        utterance_ids, attack_ids, labels = zip(*columns, strict=True)
+        yield format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels)
 
 
 def draw_examples(store: FeatureStore, target: Path) -> None:
     """Draws spectrograms of a few dev clips of each class, the first by utterance id, on one scale."""
-    names = {
-        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label]
-        for label in (BONA_FIDE, SPOOF)
-    }
-    shown = {label: [store.get(name) for name in of_class[:_EXAMPLES_PER_CLASS]] for label, of_class in names.items()}
+    shown = {label: [*islice(_examples(store, label), _EXAMPLES_PER_CLASS)] for label in (BONA_FIDE, SPOOF)}
     loudest = max((float(example.features.max()) for examples in shown.values() for example in examples), default=0.0)
     figure = new_figure(9, 5)
     axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
@@ -199,6 +203,14 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
     save_png(figure, target)
 
 
+def _examples(store: FeatureStore, label: int) -> Iterator[Example]:
+    """The dev clips of a class, by utterance id."""
+    for row in split_trials(store, "dev"):
+        if row["label"] == label:
+            # Narrowed to one row: a store that is asked for a clip makes a dictionary of all of its rows.
+            yield store.select(utterance_id=row["utterance_id"], copy=0).get(row["utterance_id"])
+
+
 def _remove_earlier(output: Path) -> None:
     """Removes an earlier evaluation; its metrics first, so that an interrupted run leaves none of other scores."""
     (output / METRICS_FILE).unlink(missing_ok=True)
@@ -206,9 +218,9 @@ def _remove_earlier(output: Path) -> None:
         shutil.rmtree(output / folder, ignore_errors=True)
 
 
-def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> dict[str, float]:
-    """Log-likelihood ratios from logits, by utterance id."""
-    return {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
+def _calibrated(bundle: Bundle, logits: ClipScores) -> ClipScores:
+    """Log-likelihood ratios from logits."""
+    return logits.map(bundle.calibration.apply)
 
 
 def _metrics(
@@ -249,7 +261,7 @@ def _audit(
     Raises:
         ModelError: The audio is not that of the manifest any more.
     """
-    trimmed = trimmed_logits(bundle, scorer, audio, table.utterance_ids.tolist(), params.batch_size, audited)
+    trimmed = trimmed_logits(bundle, scorer, audio, map(str, table.utterance_ids), params.batch_size, audited)
     other = labelled_scores(rows, _calibrated(bundle, trimmed.logits), f"{table.source}, silence cut off")
     figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
     return figures | {"n_unchanged": trimmed.n_unchanged}

@@ -129,8 +129,9 @@ def score_table(
 
 
 def _refuse_bad_values(names: StringArray, scores: FloatArray, labels: npt.NDArray[Any], source: str) -> None:
-    repeated, counts = np.unique(names, return_counts=True)
-    duplicates = repeated[counts > 1].tolist()
+    ordered = np.sort(names)
+    duplicates = np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist()
+    del ordered
     if duplicates:
         raise MetricsError(f"{source}: {len(duplicates):,} duplicate utterance ids: {enumerate_some(duplicates)}")
     bad = [f"{names[i]} ({scores[i]})" for i in np.flatnonzero(~np.isfinite(scores))]

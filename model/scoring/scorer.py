@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, overload
 
 import keras
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from model.metrics import ScoreTable, score_table
+from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
 
@@ -28,6 +30,8 @@ _TRIAL_COLUMNS: Final = (
     "peak_db",
     "band_edge_hz",
 )
+SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "n_frames", "shard", "offset", "length")
+"""The columns of the index that scoring and evaluation need; the others are half of its memory."""
 
 
 class ClipScorer:
@@ -52,22 +56,26 @@ class ClipScorer:
         self._forward = forward
         self._cut = cut
 
-    def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, float]:
+    def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> ClipScores:
         """The mean logit of each clip's windows.
 
         Args:
-            batches: Of utterance id string [batch] and features float32 [batch, n_frames, bins] in dB, such as
-                `model.dataset.scoring_batches` gives.
+            batches: Of utterance id string [batch] and features float32 [batch, n_frames, bins] in dB, the windows of a clip
+                one after the other, such as `model.dataset.scoring_batches` gives.
         """
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        return ClipScores(self._mean_logits(batches))
+
+    def _mean_logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> Iterator[tuple[str, float]]:
+        clip, total, count = None, 0.0, 0
         for owners, windows in batches:
             logits = self._forward(windows).numpy().astype(np.float64).tolist()
             for owner, logit in zip(owners.numpy().tolist(), logits, strict=True):
-                name = owner.decode()
-                sums[name] = sums.get(name, 0.0) + logit
-                counts[name] = counts.get(name, 0) + 1
-        return {name: total / counts[name] for name, total in sums.items()}
+                if owner != clip and clip is not None:
+                    yield clip.decode(), total / count
+                    total, count = 0.0, 0
+                clip, total, count = owner, total + logit, count + 1
+        if clip is not None:
+            yield clip.decode(), total / count
 
     def logit(self, features: npt.NDArray[np.floating[Any]], batch_size: int) -> float:
         """The mean logit of one clip.
@@ -157,12 +165,35 @@ def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, fl
     Raises:
         MetricsError: A class is missing, a score is not finite, or a trial has none.
     """
-    utterance_ids, labels, attack_ids, speaker_ids = [], [], [], []
-    for row in trials:
-        if row["label"] is not None:
-            utterance_ids.append(row["utterance_id"])
-            labels.append(row["label"])
-            attack_ids.append(row["attack_id"] or "-")
-            speaker_ids.append(row["speaker_id"] or "-")
-    values = [scores.get(utterance_id, np.nan) for utterance_id in utterance_ids]
+    rows = ((row["utterance_id"], row["label"], row["attack_id"] or "-", row["speaker_id"] or "-") for row in trials)
+    labelled = (row for row in rows if row[1] is not None)
+    parts = []
+    while taken := list(islice(labelled, _ROWS_AT_ONCE)):
+        names, *others = zip(*taken, strict=True)
+        parts.append([np.array(column) for column in (names, [scores.get(name, np.nan) for name in names], *others)])
+    # Without a Python object per trial.
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] or [np.array([], np.str_)] * 5
+    utterance_ids, values, labels, attack_ids, speaker_ids = columns
     return score_table(utterance_ids, values, labels, attack_ids, speaker_ids, source)
+
+
+def trial_values(trials: Iterable[Mapping[str, Any]], table: ScoreTable, names: Sequence[str]) -> FloatArray:
+    """Values of the trials of a table: float64 [names, n].
+
+    Args:
+        trials: Index rows, those of the table in its order, and maybe others.
+        table: Scores.
+        names: Columns of the index.
+
+    Raises:
+        ValueError: A trial of the table is missing, or the order is another.
+    """
+    values = np.empty((len(names), len(table)))
+    place = 0
+    for row in trials:
+        if place < len(table) and row["utterance_id"] == table.utterance_ids[place]:
+            values[:, place] = [row[name] for name in names]
+            place += 1
+    if place < len(table):
+        raise ValueError(f"{table.source}: {table.utterance_ids[place]} is not among the trials, or out of order")
+    return values

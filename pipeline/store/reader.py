@@ -128,6 +128,7 @@ class FeatureStore:
         speaker_id: str | Sequence[str] | None = None,
         label: int | None = None,
         copy: int | Sequence[int] | None = None,
+        utterance_id: str | Sequence[str] | None = None,
         shard: str | Sequence[str] | None = None,
         min_duration_s: float | None = None,
         max_duration_s: float | None = None,
@@ -140,6 +141,7 @@ class FeatureStore:
             speaker_id: Speaker.
             label: 1 bona fide, 0 spoof.
             copy: 0 for originals, 1 and up for augmented copies.
+            utterance_id: Utterance.
             shard: Name of a shard.
             min_duration_s: Smallest duration of an example in seconds.
             max_duration_s: Largest duration of an example in seconds.
@@ -151,6 +153,7 @@ class FeatureStore:
             "speaker_id": speaker_id,
             "label": label,
             "copy": copy,
+            "utterance_id": utterance_id,
             "shard": shard,
         }
         for column, value in wanted.items():
