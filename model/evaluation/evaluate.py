@@ -58,7 +58,7 @@ _EXAMPLES_PER_CLASS: Final = 2
 _SEED: Final = 0
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
-_ROWS_AT_ONCE: Final = 4096
+_TRIALS_AT_ONCE: Final = 512
 
 Cluster = Literal["speaker", "attack"]
 
@@ -178,7 +178,7 @@ def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mappin
 
 def _score_lines(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> Iterator[str]:
     waiting = iter(trials)
-    while rows := list(islice(waiting, _ROWS_AT_ONCE)):
+    while rows := list(islice(waiting, _TRIALS_AT_ONCE)):
         columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in rows]
         utterance_ids, attack_ids, labels = zip(*columns, strict=True)
         yield format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels)

@@ -129,7 +129,7 @@ def score_table(
 
 
 def _refuse_bad_values(names: StringArray, scores: FloatArray, labels: npt.NDArray[Any], source: str) -> None:
-    ordered = np.sort(names)
+    ordered = names if np.all(names[1:] > names[:-1]) else np.sort(names)
     duplicates = np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist()
     del ordered
     if duplicates:

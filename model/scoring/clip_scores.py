@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-_ROWS_AT_ONCE: Final = 4096
+_ROWS_AT_ONCE: Final = 512
 
 FloatArray = npt.NDArray[np.float64]
 

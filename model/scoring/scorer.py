@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, overload
 
 import keras
@@ -17,7 +16,8 @@ from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
 
-_ROWS_AT_ONCE: Final = 4096
+# As objects, which need much more memory than rows of a column.
+_TRIALS_AT_ONCE: Final = 512
 _TRIAL_COLUMNS: Final = (
     "utterance_id",
     "speaker_id",
@@ -122,14 +122,16 @@ class Trials(Sequence[Mapping[str, Any]]):
     """Index rows as a sequence of mappings, which exist only while they are used.
 
     Args:
-        rows: Rows of the index.
+        index: Table with the columns of a trial.
+        rows: Row numbers, in the order of the trials.
     """
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, index: pa.Table, rows: pa.UInt64Array) -> None:
+        self._index = index.select(_TRIAL_COLUMNS)
         self._rows = rows
 
     def __len__(self) -> int:
-        return int(self._rows.num_rows)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
@@ -139,42 +141,54 @@ class Trials(Sequence[Mapping[str, Any]]):
 
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | list[Mapping[str, Any]]:
         rows = range(len(self))[index]
-        taken = self._rows.take([rows] if isinstance(rows, int) else list(rows)).to_pylist()
+        chosen = self._rows.take([rows] if isinstance(rows, int) else list(rows))
+        taken = self._index.take(chosen).to_pylist()
         return taken[0] if isinstance(rows, int) else taken
 
+    def labelled(self) -> "Trials":
+        """Those that have a label."""
+        return Trials(self._index, self._rows.filter(pc.is_valid(self._index["label"].take(self._rows))))
+
+    def strings(self, name: str) -> npt.NDArray[np.str_]:
+        """A column of strings: str [n], "-" where there is none."""
+        column = pc.fill_null(self._index[name].take(self._rows), "-")
+        width = pc.max(pc.utf8_length(column)).as_py() or 1
+        values = (value.as_py() for value in column)
+        # Without a Python object per trial.
+        return np.fromiter(values, np.dtype((np.str_, width)), len(self))
+
+    def numbers(self, name: str) -> npt.NDArray[Any]:
+        """A column of numbers without nulls: [n]."""
+        found: npt.NDArray[Any] = self._index[name].take(self._rows).to_numpy()
+        return found
+
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        for batch in self._rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        for at in range(0, len(self), _TRIALS_AT_ONCE):
+            yield from self._index.take(self._rows.slice(at, _TRIALS_AT_ONCE)).to_pylist()
 
 
 def split_trials(store: FeatureStore, split: str) -> Trials:
     """What the index says of a split's originals as trials, sorted by utterance id; not where their records are."""
     index = store.index
-    chosen = pc.and_(pc.equal(index["split"], split), pc.equal(index["copy"], 0))
-    return Trials(index.select(_TRIAL_COLUMNS).filter(chosen).sort_by("utterance_id"))
+    rows = pc.indices_nonzero(pc.and_(pc.equal(index["split"], split), pc.equal(index["copy"], 0)))
+    return Trials(index, rows.take(pc.sort_indices(index["utterance_id"].take(rows))))
 
 
-def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
+def labelled_scores(trials: Trials, scores: Mapping[str, float], source: str) -> ScoreTable:
     """Joins scores to labelled trials by utterance id, whatever the order of either; unlabelled trials are left out.
 
     Args:
-        trials: Index rows.
+        trials: Of a split.
         scores: By utterance id.
         source: What to call them in messages.
 
     Raises:
         MetricsError: A class is missing, a score is not finite, or a trial has none.
     """
-    rows = ((row["utterance_id"], row["label"], row["attack_id"] or "-", row["speaker_id"] or "-") for row in trials)
-    labelled = (row for row in rows if row[1] is not None)
-    parts = []
-    while taken := list(islice(labelled, _ROWS_AT_ONCE)):
-        names, *others = zip(*taken, strict=True)
-        parts.append([np.array(column) for column in (names, [scores.get(name, np.nan) for name in names], *others)])
-    # Without a Python object per trial.
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)] or [np.array([], np.str_)] * 5
-    utterance_ids, values, labels, attack_ids, speaker_ids = columns
-    return score_table(utterance_ids, values, labels, attack_ids, speaker_ids, source)
+    labelled = trials.labelled()
+    names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
+    values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
+    return score_table(names, values, labelled.numbers("label"), attacks, speakers, source)
 
 
 def trial_values(trials: Iterable[Mapping[str, Any]], table: ScoreTable, names: Sequence[str]) -> FloatArray:

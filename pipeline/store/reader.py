@@ -6,6 +6,7 @@ Memory grows with the index, not with the records.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +34,10 @@ from pipeline.store.schema import (
     shard_split,
 )
 from pipeline.store.statistics import Statistics
+from pipeline.tables import gathered
 
 # Small parts need as much memory for their bookkeeping as for their rows.
-_PARTS_PER_CHUNK: Final = 32
+_PARTS_AT_ONCE: Final = 32
 
 
 class _Places:
@@ -261,21 +263,24 @@ def _read_tables(
 ) -> pa.Table:
     """Reads the index or the rejects, or some of their columns, from their parts and checks each against store.json."""
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    tables = [pa.Table.from_batches([], chosen)]
-    waiting: list[pa.Table] = []
     names = [path_of(shard) for shard in _shards(info)]
-    for name, data in zip(names, storage.read_each(names), strict=True):
-        if file_entry(data) != info["files"][name]:
-            raise StoreError(
-                f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
-                "store; run `bonafide store verify`"
-            )
-        part = parse_part(data, storage.url_of(name), columns)
-        waiting.append(part.select(chosen.names).replace_schema_metadata(None))
-        if len(waiting) == _PARTS_PER_CHUNK or name == names[-1]:
-            tables.append(pa.concat_tables(waiting).combine_chunks())
-            waiting.clear()
-    return pa.concat_tables(tables)
+
+    def parts() -> Iterator[pa.Table]:
+        for name, data in zip(names, storage.read_each(names), strict=True):
+            if file_entry(data) != info["files"][name]:
+                raise StoreError(
+                    f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
+                    "store; run `bonafide store verify`"
+                )
+            part = parse_part(data, storage.url_of(name), columns)
+            yield part.select(chosen.names).replace_schema_metadata(None)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        waiting = parts()
+        while some := list(islice(waiting, _PARTS_AT_ONCE)):
+            yield from pa.concat_tables(some).combine_chunks().to_batches()
+
+    return gathered(batches(), chosen)
 
 
 def _shards(info: dict[str, Any]) -> list[str]:
