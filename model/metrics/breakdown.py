@@ -132,7 +132,7 @@ def _part(
     n_resamples: int,
     seed: int,
 ) -> Part:
-    part = table if mask.all() else table.select(mask)
+    part = table.unnamed(mask)
     bonafide, spoof = part.bonafide, part.spoof
     eer, interval = None, None
     if len(bonafide) and len(spoof):

@@ -30,7 +30,7 @@ _TRIAL_COLUMNS: Final = (
     "peak_db",
     "band_edge_hz",
 )
-SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "n_frames", "shard", "offset", "length")
+SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "shard", "offset", "length")
 """The columns of the index that scoring and evaluation need; the others are half of its memory."""
 
 
@@ -188,6 +188,8 @@ def labelled_scores(trials: Trials, scores: Mapping[str, float], source: str) ->
     labelled = trials.labelled()
     names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
     values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
+    # What the join needed, before the metrics need theirs.
+    pa.default_memory_pool().release_unused()
     return score_table(names, values, labelled.numbers("label"), attacks, speakers, source)
 
 

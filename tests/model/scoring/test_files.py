@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 import tensorflow as tf
@@ -91,7 +92,9 @@ def test_scores_are_joined_by_utterance_id_whatever_the_order(tone_store: Featur
     rows = tone_store.index["utterance_id"].to_pylist()
     shuffled = dict(sorted(scores.items(), key=lambda item: hash(item[0])))
 
-    backwards = Trials(tone_store.index, pa.array([rows.index(row["utterance_id"]) for row in reversed(trials)], pa.uint64()))
+    backwards = Trials(
+        tone_store.index, pa.array([rows.index(row["utterance_id"]) for row in reversed(trials)], pa.uint64())
+    )
     table = labelled_scores(backwards, shuffled, "dev")
 
     expected = {row["utterance_id"]: row["label"] for row in trials}
