@@ -218,9 +218,9 @@ def _remove_earlier(output: Path) -> None:
         shutil.rmtree(output / folder, ignore_errors=True)
 
 
-def _calibrated(bundle: Bundle, logits: ClipScores) -> ClipScores:
+def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> ClipScores:
     """Log-likelihood ratios from logits."""
-    return logits.map(bundle.calibration.apply)
+    return ClipScores(logits.items()).map(bundle.calibration.apply)
 
 
 def _metrics(
@@ -261,7 +261,7 @@ def _audit(
     Raises:
         ModelError: The audio is not that of the manifest any more.
     """
-    trimmed = trimmed_logits(bundle, scorer, audio, map(str, table.utterance_ids), params.batch_size, audited)
+    trimmed = trimmed_logits(bundle, scorer, audio, table.utterance_ids.tolist(), params.batch_size, audited)
     other = labelled_scores(rows, _calibrated(bundle, trimmed.logits), f"{table.source}, silence cut off")
     figures = compare_trimmed(table, other, params.intervals, _cluster(params), _SEED)
     return figures | {"n_unchanged": trimmed.n_unchanged}

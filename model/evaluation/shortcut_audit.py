@@ -4,22 +4,21 @@ Published detectors lose many points of EER once the silence around the speech i
 it cut off, through the same front end, and gives the correlation of the score with silence, duration and level.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.stats
 
 from model.bundle import Bundle
 from model.errors import ModelError
 from model.metrics import DetCurve, ScoreTable, bootstrap, paired_bootstrap
 from model.metrics.rates import eer_of_curve
-from model.scoring.clip_scores import ClipScores
 from model.scoring.scorer import ClipScorer, trial_values
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import trim_silence
@@ -55,7 +54,7 @@ class Trimmed:
         n_unchanged: Clips scored as they are, since too little would have been left.
     """
 
-    logits: ClipScores
+    logits: dict[str, float]
     n_unchanged: int
 
 
@@ -81,43 +80,31 @@ def trimmed_logits(
         ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
     """
     front_end = make_front_end(bundle.features)
-    n_unchanged = 0
+    columns = (audio.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
+    files = {name: (audio.root / path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
 
-    def extract(clip: tuple[str, str, str | None]) -> tuple[Any, bool]:
-        name, path, sha256 = clip
+    def extract(name: str) -> tuple[Any, bool]:
+        if name not in files:
+            raise ModelError(f"{name} is not in the manifest")
+        path, sha256 = files[name]
         try:
-            whole = decode(audio.root / path, bundle.features, sha256).waveform
+            whole = decode(path, bundle.features, sha256).waveform
         except AudioError as error:
-            raise ModelError(f"{name}, {audio.root / path}: {error}") from None
+            raise ModelError(f"{name}, {path}: {error}") from None
         cut = trim_silence(whole, bundle.features.sample_rate)
         is_kept = len(cut) < bundle.features.min_duration_s * bundle.features.sample_rate
         return front_end(whole if is_kept else cut).astype(np.float16), is_kept
 
-    def each() -> Iterator[tuple[str, float]]:
-        nonlocal n_unchanged
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for batch in _files(audio.manifest, utterance_ids).to_batches(_CLIPS_AT_ONCE):
-                clips = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
-                for (name, *_), (features, is_kept) in zip(clips, pool.map(extract, clips), strict=True):
-                    yield name, scorer.logit(features, batch_size)
-                    n_unchanged += is_kept
-                scored(len(clips))
-
-    return Trimmed(ClipScores(each()), n_unchanged)
-
-
-def _files(manifest: pa.Table, utterance_ids: Iterable[str]) -> pa.Table:
-    """Utterance id, path and SHA-256 of these clips, in the order of the manifest.
-
-    Raises:
-        ModelError: One is not in the manifest.
-    """
-    wanted = pa.array(utterance_ids, pa.string())
-    files = manifest.select(["utterance_id", "path", "sha256"]).filter(pc.is_in(manifest["utterance_id"], wanted))
-    if files.num_rows < len(wanted):
-        missing = wanted.filter(pc.invert(pc.is_in(wanted, files["utterance_id"].combine_chunks())))
-        raise ModelError(f"{missing[0].as_py()} is not in the manifest")
-    return files
+    logits: dict[str, float] = {}
+    n_unchanged = 0
+    names = iter(utterance_ids)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while batch := list(islice(names, _CLIPS_AT_ONCE)):
+            for name, (features, is_kept) in zip(batch, pool.map(extract, batch), strict=True):
+                logits[name] = scorer.logit(features, batch_size)
+                n_unchanged += is_kept
+            scored(len(batch))
+    return Trimmed(logits, n_unchanged)
 
 
 def compare_trimmed(

@@ -15,6 +15,7 @@ from model.metrics import ScoreTable, score_table
 from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
+from pipeline.store.schema import INDEX_SCHEMA
 
 # As objects, which need much more memory than rows of a column.
 _TRIALS_AT_ONCE: Final = 512
@@ -130,6 +131,13 @@ class Trials(Sequence[Mapping[str, Any]]):
         self._index = index.select(_TRIAL_COLUMNS)
         self._rows = rows
 
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Trials":
+        """Trials of index rows that are mappings, in their order."""
+        schema = pa.schema([INDEX_SCHEMA.field(name).with_nullable(True) for name in _TRIAL_COLUMNS])
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema)
+        return cls(table, pa.array(range(table.num_rows), pa.uint64()))
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -174,18 +182,18 @@ def split_trials(store: FeatureStore, split: str) -> Trials:
     return Trials(index, rows.take(pc.sort_indices(index["utterance_id"].take(rows))))
 
 
-def labelled_scores(trials: Trials, scores: Mapping[str, float], source: str) -> ScoreTable:
+def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
     """Joins scores to labelled trials by utterance id, whatever the order of either; unlabelled trials are left out.
 
     Args:
-        trials: Of a split.
+        trials: Index rows.
         scores: By utterance id.
         source: What to call them in messages.
 
     Raises:
         MetricsError: A class is missing, a score is not finite, or a trial has none.
     """
-    labelled = trials.labelled()
+    labelled = (trials if isinstance(trials, Trials) else Trials.of(trials)).labelled()
     names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
     values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
     # What the join needed, before the metrics need theirs.

@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import scipy.fft
 import soxr
 from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.windows import hann
 from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
-from pipeline.augmentation.kernels import divide_by_window_energy, overlap_add, phase_vocoder
 from pipeline.section import Probability, Section, ordered
 
 # The phase vocoder's frames in samples, librosa's defaults.
@@ -126,6 +124,11 @@ def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sa
 
 def _stretch(waveform: Waveform, rate: float) -> Waveform:
     """Stretches by a rate with the pitch kept: float32 [stretched_length(samples, rate)]."""
+    # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
+    import scipy.fft
+
+    from pipeline.augmentation.kernels import divide_by_window_energy, overlap_add, phase_vocoder
+
     n_samples = stretched_length(len(waveform), rate)
     margin = _N_FFT // 2
     window = hann(_N_FFT).astype(np.float32)
