@@ -4,8 +4,8 @@
 
 The corpora are hard links to three short FLACs, and stores of one-frame spectrograms, so the time is that of the commands' own
 work beside the audio. Every command runs in a process of its own. `features` is what the command itself does: plan, write the
-worklist, close the store; a worker holds one shard, whatever the corpus. `evaluate` is all but the network: trials, score files,
-metrics, plots. Growth per clip is the difference between the peaks of the largest and the smallest corpus.
+worklist, close the store; a worker holds one shard, whatever the corpus. `train` is all but the network: the index, the crops of
+one pass over train, the windows and scores of dev. `evaluate` is all but the network: trials, score files, metrics, plots. Growth per clip is the difference between the peaks of the largest and the smallest corpus.
 """
 
 import argparse
@@ -100,6 +100,30 @@ def validate(folder: Path) -> None:
     command(str(folder / "store"), folder / "data", False)
 
 
+def train(folder: Path) -> None:
+    from model.dataset import CachedWindows
+    from model.params import load_params
+    from model.sampler import CropSampler, count_classes
+    from model.scoring.clip_scores import ClipScores
+    from model.scoring.scorer import labelled_scores, split_trials
+    from pipeline.store import FeatureStore
+
+    store = FeatureStore.open(folder / "store")
+    # As short as the clips: the windows of dev are kept in memory as long as they fit in 2 GiB.
+    params = load_params(REPOSITORY / "params.yaml").train.model_copy(update={"crop_s": 0.01})
+    for split in ("train", "dev"):
+        count_classes(store, split)
+    sampler = CropSampler.of(store, params)
+    for step in range(len(store.select(split="train")) // params.batch_size):
+        sampler.batch(step)
+    scores = ClipScores(
+        (name.decode(), float(windows[place, 0, 0]))
+        for names, windows in CachedWindows(store, "dev", sampler.n_frames, params.batch_size)
+        for place, name in enumerate(names.numpy().tolist())
+    )
+    labelled_scores(split_trials(store, "dev"), scores, "dev")
+
+
 def evaluate(folder: Path) -> None:
     import numpy as np
 
@@ -131,6 +155,7 @@ COMMANDS: dict[str, Callable[[Path], None]] = {
     "manifest": manifest,
     "features": features,
     "validate": validate,
+    "train": train,
     "evaluate": evaluate,
 }
 
@@ -147,6 +172,8 @@ def _params() -> Any:
 
 def measure(command: str, folder: Path) -> None:
     """Runs a command in this process and prints its peak resident memory in bytes and its CPU seconds as JSON."""
+    import bonafide  # noqa: F401 - first, as in the command: it chooses Arrow's allocator
+
     began = time.process_time()
     COMMANDS[command](folder)
     seconds = time.process_time() - began
