@@ -5,7 +5,8 @@
 The corpora are hard links to three short FLACs, and stores of one-frame spectrograms, so the time is that of the commands' own
 work beside the audio. Every command runs in a process of its own. `features` is what the command itself does: plan, write the
 worklist, close the store; a worker holds one shard, whatever the corpus. `train` is all but the network: the index, the crops of
-one pass over train, the windows and scores of dev. `evaluate` is all but the network: trials, score files, metrics, plots. Growth per clip is the difference between the peaks of the largest and the smallest corpus.
+one pass over train, the windows and scores of dev. `evaluate` is all but the network: trials, score files, metrics, plots. Growth
+per clip is the difference between the peaks of the largest and the smallest corpus.
 """
 
 import argparse
@@ -101,6 +102,8 @@ def validate(folder: Path) -> None:
 
 
 def train(folder: Path) -> None:
+    import numpy as np
+
     from model.dataset import CachedWindows
     from model.params import load_params
     from model.sampler import CropSampler, count_classes
@@ -116,10 +119,11 @@ def train(folder: Path) -> None:
     sampler = CropSampler.of(store, params)
     for step in range(len(store.select(split="train")) // params.batch_size):
         sampler.batch(step)
+    draw = np.random.default_rng(7)
     scores = ClipScores(
-        (name.decode(), float(windows[place, 0, 0]))
-        for names, windows in CachedWindows(store, "dev", sampler.n_frames, params.batch_size)
-        for place, name in enumerate(names.numpy().tolist())
+        (name.decode(), float(draw.normal()))
+        for names, _ in CachedWindows(store, "dev", sampler.n_frames, params.batch_size)
+        for name in names.numpy().tolist()
     )
     labelled_scores(split_trials(store, "dev"), scores, "dev")
 

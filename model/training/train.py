@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from dvclive import Live
 
-from model.artifacts import NETWORK_PICTURE
+from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
 from model.bundle import Bundle, save_bundle
 from model.dataset import scoring_batches, training_batches
 from model.metrics import dev_threshold, fit_calibration
@@ -30,6 +30,7 @@ from model.training.callbacks import (
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
 from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.losses import make_loss
+from model.training.machine import write_machine
 from model.training.network_plot import draw_network
 from pipeline.errors import ParamsError
 from pipeline.store import FeatureStore
@@ -110,6 +111,7 @@ def train(
     network.set_weights(kept.weights)
     bundle = calibrated_bundle(network, store, params, best.number)
     save_bundle(bundle, output)
+    write_machine(report / MACHINE_FILE)
     picture = draw_network(network, report / NETWORK_PICTURE)
     return TrainingResult(best, len(evaluation.epochs), bundle.threshold, picture)
 
