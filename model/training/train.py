@@ -105,7 +105,6 @@ def train(
         best = evaluation.best
         assert best is not None  # there is at least one epoch
         live.summary["best"] = {"epoch": best.number, **{f"dev_{k}": v for k, v in best.dev.as_dict().items()}}
-
     # Mixed precision is for speed in training; the network that is kept computes in float32.
     network = build_network(network.input_shape[1], store.statistics, params)
     network.set_weights(kept.weights)
