@@ -49,7 +49,7 @@ def run(name: str, options: Sequence[str] = ()) -> list[dict[str, Any]] | None:
 
 def machine(seconds: float) -> dict[str, Any]:
     """What the figures were measured on."""
-    from pipeline.job.speed import processor
+    from pipeline.machine import processor
 
     return {
         "processor": processor(),

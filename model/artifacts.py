@@ -25,7 +25,9 @@ DISTRIBUTIONS_FILE: Final = "distributions.json"
 DISTRIBUTIONS_PICTURE: Final = "plots/distributions.png"
 
 # The training, reports/train; its metrics.json and its curves have the names that DVCLive gives them.
+TRAINING_FOLDER: Final = "reports/train"
 NETWORK_PICTURE: Final = "network.svg"
+MACHINE_FILE: Final = "machine.json"
 
 # The evaluation, reports/evaluation.
 EVALUATION_FOLDER: Final = "reports/evaluation"

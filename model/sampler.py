@@ -20,7 +20,7 @@ from model.params import TrainParams
 from model.twins import Numbers, Twins
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import CorpusError
-from pipeline.frontends import FeatureParams
+from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.store import FeatureStore
 from pipeline.store.frames import FrameReader
 
@@ -141,7 +141,8 @@ class CropSampler:
             )
         mean = store.statistics.mean.astype(np.float16)
         n_frames = crop_frames(params.crop_s, store.features)
-        return cls(FrameReader(train), labels, n_frames, mean, params, twins)
+        response = make_front_end(store.features).level_response()
+        return cls(FrameReader(train), labels, n_frames, mean, params, twins, response)
 
     def examples(self, step: int) -> Numbers:
         """The clips of a batch, int64 [batch]: row numbers of the train split.

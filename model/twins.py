@@ -32,8 +32,6 @@ class Twins:
         Raises:
             StoreError: A twin has another length than its clip.
         """
-        if "twin_of" not in index.column_names:  # an index of format version 1
-            index = index.append_column("twin_of", pa.nulls(index.num_rows, pa.int32()))
         twin_of = index["twin_of"]
         self.is_twin: npt.NDArray[np.bool_] = pc.is_valid(twin_of).to_numpy()
         copies = index["copy"].to_numpy()

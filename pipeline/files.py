@@ -3,11 +3,12 @@
 import contextlib
 import ctypes
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write(target: Path, content: bytes | str) -> None:
-    """Writes `content` (text as UTF-8) to `target` in one step, flushed to disk before the rename."""
-    data = content.encode() if isinstance(content, str) else content
+def atomic_write(target: Path, content: bytes | str | Iterable[str]) -> None:
+    """Writes `content` (text as UTF-8, also in pieces) to `target` in one step, flushed to disk before the rename."""
+    pieces = [content] if isinstance(content, (bytes, str)) else content
     with atomic_path(target) as temporary, temporary.open("wb") as file:
-        file.write(data)
+        file.writelines(piece if isinstance(piece, bytes) else piece.encode() for piece in pieces)
         file.flush()
         os.fsync(file.fileno())
 
@@ -74,7 +75,8 @@ def _exchange(first: Path, second: Path) -> bool:
 
 def write_json(target: Path, value: Any) -> None:
     """Writes `value` as JSON for people and DVC: sorted keys, two spaces, a newline at the end, no NaN."""
-    atomic_write(target, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    encoder = json.JSONEncoder(indent=2, sort_keys=True, allow_nan=False)
+    atomic_write(target, itertools.chain(encoder.iterencode(value), ["\n"]))
 
 
 def sha256_of(path: Path) -> str:

@@ -19,17 +19,19 @@ PIPELINE = {
     "errors": "",
     "files": "",
     "section": "",
+    "machine": "",
+    "tables": "",
     "parameter_file": "errors section",
     "audio": "errors section",
-    "corpus": "audio errors files parameter_file section",
+    "corpus": "audio errors files parameter_file section tables",
     "frontends": "audio parameter_file section",
     "augmentation": "audio section",
     "storage": "errors",
-    "store": "audio corpus errors files frontends section storage",
+    "store": "audio corpus errors files frontends section storage tables",
     "params": "augmentation corpus frontends parameter_file store",
     "runners": "errors",
     "job": "audio augmentation corpus errors frontends params runners storage store",
-    "cli": "augmentation corpus errors files frontends job params runners store",
+    "cli": "augmentation corpus errors files frontends job machine params runners store",
 }
 # The same for the model: what is imported from it, and what from the pipeline.
 MODEL = {
@@ -47,7 +49,7 @@ MODEL = {
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",
-        "corpus errors files store",
+        "corpus errors files machine store",
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",

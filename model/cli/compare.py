@@ -77,6 +77,7 @@ def compare(
             cluster=clusters.drawn,
             seed=seed,
         )
+    _warn_of_origins(a, b)
     flipped = _flips(first, second)
     if as_json:
         result: dict[str, Any] = {name: vars(difference) for name, difference in differences.items()}
@@ -84,6 +85,19 @@ def compare(
     else:
         _print_differences(first, second, differences)
         _print_flips(flipped, flips)
+
+
+def _warn_of_origins(a: str, b: str) -> None:
+    """Warns where two git revisions come from different machines or code; a score file does not say where it is from."""
+    from rich.markup import escape
+
+    from model.cli.origins import differences_of_origin
+    from pipeline.cli.console import console
+
+    if Path(a).is_file() or Path(b).is_file():
+        return
+    for sentence in differences_of_origin(a, b):
+        console.print(f"[yellow]warning: {escape(sentence)}[/yellow]", soft_wrap=True)
 
 
 @dataclass(frozen=True)

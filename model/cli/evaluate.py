@@ -43,6 +43,7 @@ def evaluate(
         task = bar.add_task("Scoring", total=None, note="loading TensorFlow")
         from model.bundle import load_bundle
         from model.evaluation.evaluate import evaluate as evaluate_model
+        from model.scoring.scorer import SCORED_COLUMNS
         from pipeline.store import FeatureStore
 
         bundle = load_bundle(model)
@@ -50,7 +51,7 @@ def evaluate(
         audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
         robustness_task = bar.add_task("Robustness", total=None, note="clips", visible=False)
         result = evaluate_model(
-            FeatureStore.open(store),
+            FeatureStore.open(store, SCORED_COLUMNS),
             bundle,
             loaded.evaluate,
             output,

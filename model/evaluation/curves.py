@@ -3,6 +3,7 @@
 Numbers only, from scores and labels; `evaluate` writes them, the report page and `dvc plots` draw them.
 """
 
+import itertools
 from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any, Final
@@ -56,14 +57,20 @@ def plots(
             false_alarm_deviate=_normal_deviates(false_alarm[inner][::-1]),
             miss_deviate=_normal_deviates(miss[inner][::-1]),
         ),
-        "confusion": [
-            {"actual": label_name(actual), "predicted": label_name(guess)}
-            for actual, guess in sorted(zip(table.labels.tolist(), predicted.tolist(), strict=True), reverse=True)
-        ],
+        "confusion": _confusion(table.labels, predicted),
         "score_histogram": _histogram(table),
         "calibration": _calibration(table, prior),
         "per_attack_eer": [{"attack": name, "eer": figures["eer"]} for name, figures in sorted(per_attack.items())],
     }
+
+
+def _confusion(labels: npt.NDArray[np.int8], predicted: npt.NDArray[np.int64]) -> list[Record]:
+    """One record per trial, since DVC's template counts them; equal ones are one object."""
+    records = []
+    for actual, guess in itertools.product((BONA_FIDE, SPOOF), repeat=2):
+        count = np.count_nonzero((labels == actual) & (predicted == guess))
+        records += [{"actual": label_name(actual), "predicted": label_name(guess)}] * count
+    return records
 
 
 def _records(**columns: FloatArray) -> list[Record]:

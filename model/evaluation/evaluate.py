@@ -38,6 +38,7 @@ from model.evaluation.shortcut_audit import compare_trimmed, correlations, trimm
 from model.evaluation.split_metrics import SEED, cluster_of, split_metrics, tracked, trained_attacks
 from model.metrics import AbstainBand, ScoreTable, abstain_band
 from model.params import EvaluateParams
+from model.scoring.clip_scores import ClipScores
 from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
 from pipeline.files import write_json
 from pipeline.store import FeatureStore
@@ -146,9 +147,9 @@ def _remove_earlier(output: Path) -> None:
         shutil.rmtree(output / folder, ignore_errors=True)
 
 
-def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> dict[str, float]:
-    """Log-likelihood ratios from logits, by utterance id."""
-    return {name: float(bundle.calibration.apply(logit)) for name, logit in logits.items()}
+def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> ClipScores:
+    """Log-likelihood ratios from logits."""
+    return ClipScores(logits.items()).map(bundle.calibration.apply)
 
 
 def _audit(

@@ -2,9 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from model.artifacts import (
     ROBUSTNESS_FILE,
@@ -21,10 +24,10 @@ from model.metrics import (
     by_speaker,
     format_scores,
 )
-from model.scoring.scorer import split_trials
+from model.scoring.scorer import split_trials, trial_values
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_write, write_json
-from pipeline.store import FeatureStore
+from pipeline.store import Example, FeatureStore
 from pipeline.store.figures import new_figure, save_png
 from pipeline.store.plots import draw_spectrogram, label_bins
 
@@ -32,6 +35,7 @@ _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
+_TRIALS_AT_ONCE: Final = 512
 
 
 def write_breakdowns(
@@ -46,13 +50,12 @@ def write_breakdowns(
 
     The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
     """
-    durations = {row["utterance_id"]: row["duration_s"] for row in trials}
     options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
     parts = {
         "attack": by_attack(table, **options),
-        "duration": by_duration(table, [durations[name] for name in table.utterance_ids.tolist()], **options),
+        "duration": by_duration(table, trial_values(trials, table, ["duration_s"])[0], **options),
     }
-    if len(set(table.speaker_ids.tolist())) > 1:
+    if np.any(table.speaker_ids != table.speaker_ids[0]):
         parts["speaker"] = by_speaker(table, **options)
     for name, rows in parts.items():
         text = io.StringIO()
@@ -82,18 +85,20 @@ def write_robustness(folder: Path, robustness: Robustness) -> dict[str, float]:
 
 def write_scores(path: Path, trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> None:
     """Writes `utterance_id attack_id label score` for each trial, in their order; "-" marks what is unknown."""
-    columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in trials]
-    utterance_ids, attack_ids, labels = zip(*columns, strict=True)
-    atomic_write(path, format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels))
+    atomic_write(path, _score_lines(trials, scores))
+
+
+def _score_lines(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float]) -> Iterator[str]:
+    waiting = iter(trials)
+    while rows := list(islice(waiting, _TRIALS_AT_ONCE)):
+        columns = [(row["utterance_id"], row["attack_id"] or "-", row["label"]) for row in rows]
+        utterance_ids, attack_ids, labels = zip(*columns, strict=True)
+        yield format_scores(utterance_ids, [scores[name] for name in utterance_ids], attack_ids, labels)
 
 
 def draw_examples(store: FeatureStore, target: Path) -> None:
     """Draws spectrograms of a few dev clips of each class, the first by utterance id, on one scale."""
-    names = {
-        label: [row["utterance_id"] for row in split_trials(store, "dev") if row["label"] == label]
-        for label in (BONA_FIDE, SPOOF)
-    }
-    shown = {label: [store.get(name) for name in of_class[:_EXAMPLES_PER_CLASS]] for label, of_class in names.items()}
+    shown = {label: [*islice(_examples(store, label), _EXAMPLES_PER_CLASS)] for label in (BONA_FIDE, SPOOF)}
     loudest = max((float(example.features.max()) for examples in shown.values() for example in examples), default=0.0)
     figure = new_figure(9, 5)
     axes = figure.subplots(2, _EXAMPLES_PER_CLASS, squeeze=False, sharey=True)
@@ -108,3 +113,11 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)
     save_png(figure, target)
+
+
+def _examples(store: FeatureStore, label: int) -> Iterator[Example]:
+    """The dev clips of a class, by utterance id."""
+    for row in split_trials(store, "dev"):
+        if row["label"] == label:
+            # Narrowed to one row: a store that is asked for a clip makes a dictionary of all of its rows.
+            yield store.select(utterance_id=row["utterance_id"], copy=0).get(row["utterance_id"])

@@ -17,7 +17,7 @@ from model.bundle import Bundle
 from model.evaluation.audio import Audio
 from model.metrics import DetCurve, ScoreTable, bootstrap, paired_bootstrap
 from model.metrics.rates import eer_of_curve
-from model.scoring.scorer import ClipScorer
+from model.scoring.scorer import ClipScorer, trial_values
 from pipeline.audio.measures import trim_silence
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key
 from pipeline.frontends import make_front_end
@@ -116,16 +116,12 @@ def correlations(table: ScoreTable, trials: Iterable[Mapping[str, Any]]) -> dict
 
     Args:
         table: Scores.
-        trials: Index rows of the same utterances.
+        trials: Index rows of the same utterances, in the same order.
 
     Returns:
         By measure and by class, `bona_fide` and `spoof`; absent where all values of a class are equal.
     """
-    places = {name: place for place, name in enumerate(table.utterance_ids.tolist())}
-    columns = np.zeros((len(_CORRELATED), len(table)))
-    for row in trials:
-        if (place := places.get(row["utterance_id"])) is not None:
-            columns[:, place] = [row[measure] for measure in _CORRELATED]
+    columns = trial_values(trials, table, _CORRELATED)
     found: dict[str, dict[str, float]] = {}
     for measure, values in zip(_CORRELATED, columns, strict=True):
         of_class = {}

@@ -148,7 +148,7 @@ def by_mask(
     seed: int = 0,
 ) -> Part:
     """The part of the table where a mask, bool [n], is true, under a name; the other arguments as in `by_attack`."""
-    part = table.select(mask)
+    part = table.unnamed(mask)
     bonafide, spoof = part.bonafide, part.spoof
     eer, interval = None, None
     if len(bonafide) and len(spoof):

@@ -84,6 +84,12 @@ class ScoreTable:
             self.source,
         )
 
+    def unnamed(self, rows: npt.NDArray[np.bool_]) -> "ScoreTable":
+        """Scores and labels at a mask, bool [n]; the ids are all "-", which takes no memory. The result may lack a class."""
+        scores = self.scores[rows]
+        names = np.broadcast_to(np.array(NO_VALUE), scores.shape)
+        return ScoreTable(names, scores, self.labels[rows], names, names, self.source)
+
 
 def score_table(
     utterance_ids: Sequence[str] | npt.NDArray[np.str_],
@@ -129,8 +135,10 @@ def score_table(
 
 
 def _refuse_bad_values(names: StringArray, scores: FloatArray, labels: npt.NDArray[Any], source: str) -> None:
-    repeated, counts = np.unique(names, return_counts=True)
-    duplicates = repeated[counts > 1].tolist()
+    is_sorted = np.all(names[1:] > names[:-1])  # type: ignore[operator]  # numpy's types know no order of strings
+    ordered = names if is_sorted else np.sort(names)
+    duplicates = np.unique(ordered[1:][ordered[1:] == ordered[:-1]]).tolist()
+    del ordered
     if duplicates:
         raise MetricsError(f"{source}: {len(duplicates):,} duplicate utterance ids: {enumerate_some(duplicates)}")
     bad = [f"{names[i]} ({scores[i]})" for i in np.flatnonzero(~np.isfinite(scores))]

@@ -12,10 +12,13 @@ import pyarrow.compute as pc
 import tensorflow as tf
 
 from model.metrics import ScoreTable, score_table
+from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
 from pipeline.store import FeatureStore
+from pipeline.store.schema import INDEX_SCHEMA
 
-_ROWS_AT_ONCE: Final = 4096
+# As objects, which need much more memory than rows of a column.
+_TRIALS_AT_ONCE: Final = 512
 _TRIAL_COLUMNS: Final = (
     "utterance_id",
     "speaker_id",
@@ -28,6 +31,8 @@ _TRIAL_COLUMNS: Final = (
     "peak_db",
     "band_edge_hz",
 )
+SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "shard", "offset", "length")
+"""The columns of the index that scoring and evaluation need; the others are half of its memory."""
 
 
 class ClipScorer:
@@ -52,22 +57,26 @@ class ClipScorer:
         self._forward = forward
         self._cut = cut
 
-    def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> dict[str, float]:
+    def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> ClipScores:
         """The mean logit of each clip's windows.
 
         Args:
-            batches: Of utterance id string [batch] and features float32 [batch, n_frames, bins] in dB, such as
-                `model.dataset.scoring_batches` gives.
+            batches: Of utterance id string [batch] and features float32 [batch, n_frames, bins] in dB, the windows of a clip
+                one after the other, such as `model.dataset.scoring_batches` gives.
         """
-        sums: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        return ClipScores(self._mean_logits(batches))
+
+    def _mean_logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> Iterator[tuple[str, float]]:
+        clip, total, count = None, 0.0, 0
         for owners, windows in batches:
             logits = self._forward(windows).numpy().astype(np.float64).tolist()
             for owner, logit in zip(owners.numpy().tolist(), logits, strict=True):
-                name = owner.decode()
-                sums[name] = sums.get(name, 0.0) + logit
-                counts[name] = counts.get(name, 0) + 1
-        return {name: total / counts[name] for name, total in sums.items()}
+                if owner != clip and clip is not None:
+                    yield clip.decode(), total / count
+                    total, count = 0.0, 0
+                clip, total, count = owner, total + logit, count + 1
+        if clip is not None:
+            yield clip.decode(), total / count
 
     def logit(self, features: npt.NDArray[np.floating[Any]], batch_size: int) -> float:
         """The mean logit of one clip.
@@ -114,14 +123,23 @@ class Trials(Sequence[Mapping[str, Any]]):
     """Index rows as a sequence of mappings, which exist only while they are used.
 
     Args:
-        rows: Rows of the index.
+        index: Table with the columns of a trial.
+        rows: Row numbers, in the order of the trials.
     """
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, index: pa.Table, rows: pa.UInt64Array) -> None:
+        self._index = index.select(_TRIAL_COLUMNS)
         self._rows = rows
 
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Trials":
+        """Trials of index rows that are mappings, in their order."""
+        schema = pa.schema([INDEX_SCHEMA.field(name).with_nullable(True) for name in _TRIAL_COLUMNS])
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema)
+        return cls(table, pa.array(range(table.num_rows), pa.uint64()))
+
     def __len__(self) -> int:
-        return int(self._rows.num_rows)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
@@ -131,19 +149,37 @@ class Trials(Sequence[Mapping[str, Any]]):
 
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | list[Mapping[str, Any]]:
         rows = range(len(self))[index]
-        taken = self._rows.take([rows] if isinstance(rows, int) else list(rows)).to_pylist()
+        chosen = self._rows.take([rows] if isinstance(rows, int) else list(rows))
+        taken = self._index.take(chosen).to_pylist()
         return taken[0] if isinstance(rows, int) else taken
 
+    def labelled(self) -> "Trials":
+        """Those that have a label."""
+        return Trials(self._index, self._rows.filter(pc.is_valid(self._index["label"].take(self._rows))))
+
+    def strings(self, name: str) -> npt.NDArray[np.str_]:
+        """A column of strings: str [n], "-" where there is none."""
+        column = pc.fill_null(self._index[name].take(self._rows), "-")
+        width = pc.max(pc.utf8_length(column)).as_py() or 1
+        values = (value.as_py() for value in column)
+        # Without a Python object per trial.
+        return np.fromiter(values, np.dtype((np.str_, width)), len(self))
+
+    def numbers(self, name: str) -> npt.NDArray[Any]:
+        """A column of numbers without nulls: [n]."""
+        found: npt.NDArray[Any] = self._index[name].take(self._rows).to_numpy()
+        return found
+
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        for batch in self._rows.to_batches(max_chunksize=_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        for at in range(0, len(self), _TRIALS_AT_ONCE):
+            yield from self._index.take(self._rows.slice(at, _TRIALS_AT_ONCE)).to_pylist()
 
 
 def split_trials(store: FeatureStore, split: str) -> Trials:
     """What the index says of a split's originals as trials, sorted by utterance id; not where their records are."""
     index = store.index
-    chosen = pc.and_(pc.equal(index["split"], split), pc.equal(index["copy"], 0))
-    return Trials(index.select(_TRIAL_COLUMNS).filter(chosen).sort_by("utterance_id"))
+    rows = pc.indices_nonzero(pc.and_(pc.equal(index["split"], split), pc.equal(index["copy"], 0)))
+    return Trials(index, rows.take(pc.sort_indices(index["utterance_id"].take(rows))))
 
 
 def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
@@ -157,12 +193,31 @@ def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, fl
     Raises:
         MetricsError: A class is missing, a score is not finite, or a trial has none.
     """
-    utterance_ids, labels, attack_ids, speaker_ids = [], [], [], []
+    labelled = (trials if isinstance(trials, Trials) else Trials.of(trials)).labelled()
+    names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
+    values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
+    # What the join needed, before the metrics need theirs.
+    pa.default_memory_pool().release_unused()
+    return score_table(names, values, labelled.numbers("label"), attacks, speakers, source)
+
+
+def trial_values(trials: Iterable[Mapping[str, Any]], table: ScoreTable, names: Sequence[str]) -> FloatArray:
+    """Values of the trials of a table: float64 [names, n].
+
+    Args:
+        trials: Index rows, those of the table in its order, and maybe others.
+        table: Scores.
+        names: Columns of the index.
+
+    Raises:
+        ValueError: A trial of the table is missing, or the order is another.
+    """
+    values = np.empty((len(names), len(table)))
+    place = 0
     for row in trials:
-        if row["label"] is not None:
-            utterance_ids.append(row["utterance_id"])
-            labels.append(row["label"])
-            attack_ids.append(row["attack_id"] or "-")
-            speaker_ids.append(row["speaker_id"] or "-")
-    values = [scores.get(utterance_id, np.nan) for utterance_id in utterance_ids]
-    return score_table(utterance_ids, values, labels, attack_ids, speaker_ids, source)
+        if place < len(table) and row["utterance_id"] == table.utterance_ids[place]:
+            values[:, place] = [row[name] for name in names]
+            place += 1
+    if place < len(table):
+        raise ValueError(f"{table.source}: {table.utterance_ids[place]} is not among the trials, or out of order")
+    return values

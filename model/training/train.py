@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from dvclive import Live
 
-from model.artifacts import NETWORK_PICTURE
+from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
 from model.bundle import Bundle, require_bundle_folder, save_bundle
 from model.dataset import scoring_batches, training_batches
 from model.metrics import dev_threshold
@@ -38,6 +38,7 @@ from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.fused_norm import with_fused_norm
 from model.training.held_out import HeldOutTrials
 from model.training.losses import make_loss
+from model.training.machine import write_machine
 from model.training.network_plot import draw_network
 from model.training.optimizer import make_optimizer
 from pipeline.errors import ParamsError
@@ -111,6 +112,7 @@ def train(
     bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
     save_bundle(bundle, output)
     checkpoint.remove()
+    write_machine(report / MACHINE_FILE)
     picture = draw_network(network, report / NETWORK_PICTURE)
     return TrainingResult(epoch, epochs, bundle.threshold, picture, bundle.calibrated_on)
 

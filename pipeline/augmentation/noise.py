@@ -12,7 +12,6 @@ from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
-from pipeline.augmentation.kernels import add_repeated, add_scaled, filter_cascade, mean_power, normal_values
 from pipeline.section import DecibelRange, Probability, Section
 
 NoiseKind = Literal["white", "pink", "babble"]
@@ -120,6 +119,9 @@ def white_noise(n_samples: int, generator: np.random.Generator) -> npt.NDArray[n
 
     `Generator.standard_normal` calls the logarithm and exponential of the system's library, which differ by processor.
     """
+    # Kernels are imported where they are used: whoever reads parameters imports this module, and numba takes half a second.
+    from pipeline.augmentation.kernels import normal_values
+
     noise = np.empty(n_samples, np.float32)
     normal_values(generator.bit_generator.random_raw((n_samples + 1) // 2), noise)
     return noise
@@ -130,6 +132,8 @@ def pink_noise(n_samples: int, sample_rate: int, generator: np.random.Generator)
 
     The power is within 0.35 dB of 1/f from 20 Hz to the Nyquist frequency and flat below 5 Hz.
     """
+    from pipeline.augmentation.kernels import filter_cascade
+
     zeros, poles, n_settling = _pink_filter(sample_rate)
     noise = white_noise(n_settling + n_samples, generator)
     filter_cascade(noise, zeros, poles)
@@ -170,6 +174,8 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
     Returns:
         float32 [samples], which may leave [-1, 1].
     """
+    from pipeline.augmentation.kernels import add_scaled, mean_power
+
     noise_power = mean_power(noise)
     if noise_power == 0.0:
         return waveform
@@ -181,6 +187,8 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
 
 def mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
     """Sums clips at equal power, each repeated from a random sample on; float32 [n_samples]."""
+    from pipeline.augmentation.kernels import add_repeated, mean_power
+
     mix = np.zeros(n_samples, np.float32)
     for voice, start in zip(voices, generator.random(len(voices)), strict=True):
         power = mean_power(voice)

@@ -13,7 +13,6 @@ from pipeline.audio import Waveform
 from pipeline.audio.fourier import irfft, rfft
 from pipeline.audio.windows import hann
 from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
-from pipeline.augmentation.kernels import divide_by_window_energy, overlap_add, phase_vocoder
 from pipeline.section import Probability, Section, ordered
 
 # The phase vocoder's frames in samples, librosa's defaults.
@@ -125,6 +124,10 @@ def change_pitch_and_tempo(waveform: Waveform, semitones: float, rate: float, sa
 
 def _stretch(waveform: Waveform, rate: float) -> Waveform:
     """Stretches by a rate with the pitch kept: float32 [stretched_length(samples, rate)]."""
+    # Imported here: whoever reads parameters imports this module, and numba and scipy take half a second.
+
+    from pipeline.augmentation.kernels import divide_by_window_energy, overlap_add, phase_vocoder
+
     n_samples = stretched_length(len(waveform), rate)
     margin = _N_FFT // 2
     window = hann(_N_FFT).astype(np.float32)

@@ -1,6 +1,7 @@
 """The command `bonafide manifest`: parse and check a corpus, find its audio and read the headers."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ def manifest(
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, table
-    from pipeline.corpus.manifest import build_manifest, count_utterances, require_both_classes, write_manifest
+    from pipeline.corpus.manifest import count_utterances, manifest_batches, require_both_classes, write_manifest
     from pipeline.corpus.params import load_data_params
     from pipeline.corpus.protocol import read_corpus
     from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
@@ -41,36 +42,61 @@ def manifest(
         ]
         console.print(table(f"Protocols of {corpus}", ("split", *names, "all"), rows))
         return
+    summary = _Summary()
     with progress_bar("files") as bar:
         task = bar.add_task("Inspecting", total=None, note="")
-        result = build_manifest(corpus, data.limit, lambda done, total: bar.update(task, completed=done, total=total))
-    write_manifest(result, output)
-    console.print(_manifest_table(result, f"{output}: {result.num_rows:,} utterances of {corpus}"))
-    problems = result.num_rows - result["problem"].null_count
-    if problems:
-        console.print(f"[yellow]{problems:,} files cannot be used; the features stage lists them as rejects[/yellow]")
-
-
-def _manifest_table(rows: "pa.Table", title: str) -> "Table":
-    from pipeline.cli.console import table
-    from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, label_name
-
-    classes = (BONA_FIDE, SPOOF, None)
-    labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
-    speakers: dict[str, set[str | None]] = {split: set() for split in SPLITS}
-    seconds = dict.fromkeys(SPLITS, 0.0)
-    for batch in rows.select(["split", "label", "speaker_id", "duration_s"]).to_batches(max_chunksize=4096):
-        for split, label, speaker, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            labels[split][label] += 1
-            speakers[split].add(speaker)
-            seconds[split] += duration or 0.0
-    lines = [
-        (
-            split,
-            *(f"{labels[split][label]:,}" for label in classes),
-            f"{len(speakers[split] - {None}):,}",
-            f"{seconds[split] / 3600:.2f}",
+        batches = manifest_batches(
+            corpus, data.limit, lambda done, total: bar.update(task, completed=done, total=total)
         )
-        for split in SPLITS
-    ]
-    return table(title, ("split", *map(label_name, classes), "speakers", "hours"), lines)
+        write_manifest(summary.counting(batches), output)
+    console.print(summary.table(f"{output}: {summary.utterances:,} utterances of {corpus}"))
+    if summary.problems:
+        console.print(
+            f"[yellow]{summary.problems:,} files cannot be used; the features stage lists them as rejects[/yellow]"
+        )
+
+
+class _Summary:
+    """Counts of the rows of a manifest, for the terminal.
+
+    Attributes:
+        utterances: Number of rows.
+        problems: Rows whose file cannot be used.
+    """
+
+    def __init__(self) -> None:
+        from pipeline.corpus.schema import SPLITS
+
+        self.utterances = self.problems = 0
+        self._labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
+        self._speakers: dict[str, set[str | None]] = {split: set() for split in SPLITS}
+        self._seconds = dict.fromkeys(SPLITS, 0.0)
+
+    def counting(self, batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        """Passes batches on and counts their rows."""
+        for batch in batches:
+            self.utterances += batch.num_rows
+            self.problems += batch.num_rows - batch["problem"].null_count
+            columns = (batch[name].to_pylist() for name in ("split", "label", "speaker_id", "duration_s"))
+            for split, label, speaker, duration in zip(*columns, strict=True):
+                self._labels[split][label] += 1
+                self._speakers[split].add(speaker)
+                self._seconds[split] += duration or 0.0
+            yield batch
+
+    def table(self, title: str) -> "Table":
+        """The counts of each split."""
+        from pipeline.cli.console import table
+        from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+
+        classes = (BONA_FIDE, SPOOF, None)
+        lines = [
+            (
+                split,
+                *(f"{labels[label]:,}" for label in classes),
+                f"{len(self._speakers[split] - {None}):,}",
+                f"{self._seconds[split] / 3600:.2f}",
+            )
+            for split, labels in self._labels.items()
+        ]
+        return table(title, ("split", *map(label_name, classes), "speakers", "hours"), lines)

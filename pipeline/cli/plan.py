@@ -129,7 +129,7 @@ class _Sizing:
 
     def to_dict(self) -> dict[str, Any]:
         """Content of the JSON output."""
-        from pipeline.job.speed import processor
+        from pipeline.machine import processor
 
         return {
             "workload": {
@@ -196,7 +196,7 @@ def _rows(sizing: _Sizing) -> list[tuple[str, str]]:
 def _assumptions(sizing: _Sizing) -> list[str]:
     from pipeline.cli.console import size
     from pipeline.job.capacity import FLAC_RATIO
-    from pipeline.job.speed import processor
+    from pipeline.machine import processor
 
     rates = sizing.rates
     n_twins = sizing.params.augment.copy_synthesis.copies

@@ -8,7 +8,7 @@ matter.
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -26,14 +26,20 @@ from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, la
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
+from pipeline.tables import gathered
 
 _AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
 _BATCH: Final = 4096
 
 
-def build_manifest(
+def build_manifest(root: Path, limit: int | None = None) -> pa.Table:
+    """The rows of `manifest_batches` as one table, in memory."""
+    return pa.Table.from_batches(manifest_batches(root, limit), MANIFEST_SCHEMA)
+
+
+def manifest_batches(
     root: Path, limit: int | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> pa.Table:
+) -> Iterator[pa.RecordBatch]:
     """Parses the protocols, finds the audio files and reads their headers.
 
     Args:
@@ -41,8 +47,8 @@ def build_manifest(
         limit: At most this many utterances per split, stratified by attack; None for all.
         on_progress: Called with the number of files read so far and in all.
 
-    Returns:
-        Table with the columns of `MANIFEST_SCHEMA`, sorted by (split, utterance_id).
+    Yields:
+        Batches with the columns of `MANIFEST_SCHEMA`, together sorted by (split, utterance_id).
 
     Raises:
         CorpusError: The corpus is missing, has no audio at all, or train or dev holds one class only.
@@ -54,27 +60,30 @@ def build_manifest(
         utterances = Utterances(stratified_subset(utterances, limit))
     base = audio_root(root)
     waiting = iter(utterances)
-    batches: list[pa.RecordBatch] = []
-    done = 0
+    done = found = 0
+    expected = ""
     # Hashing and reading release the interpreter lock; batches bound the number of waiting futures and of rows as objects.
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         while taken := list(islice(waiting, _BATCH)):
-            batches.append(pa.RecordBatch.from_pylist(list(pool.map(partial(_row, base), taken)), MANIFEST_SCHEMA))
-            done += len(taken)
+            batch = pa.RecordBatch.from_pylist(list(pool.map(partial(_row, base), taken)), MANIFEST_SCHEMA)
+            expected = expected or batch["path"][0].as_py()
+            done += batch.num_rows
+            found += batch.num_rows - batch["sha256"].null_count
             on_progress(done, len(utterances))
-    manifest = pa.Table.from_batches(batches, MANIFEST_SCHEMA)
-    if manifest["sha256"].null_count == manifest.num_rows:
+            yield batch
+    if not found:
         raise CorpusError(
-            f"{root}: not one of the {manifest.num_rows} audio files was found, the first expected at "
-            f"{manifest['path'][0].as_py()}; is data.root the folder above ASVspoof2019_LA_train?"
+            f"{root}: not one of the {done} audio files was found, the first expected at {expected}; "
+            "is data.root the folder above ASVspoof2019_LA_train?"
         )
-    return manifest
 
 
-def write_manifest(manifest: pa.Table, path: Path) -> None:
-    """Writes a manifest as Parquet, in one step."""
-    with atomic_path(path) as temporary:
-        pq.write_table(manifest, temporary, compression="zstd")
+def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) -> None:
+    """Writes a manifest as Parquet, in one step; each batch becomes a row group, and only one is in memory."""
+    batches = manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, MANIFEST_SCHEMA, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 def read_manifest(path: Path) -> pa.Table:
@@ -84,9 +93,9 @@ def read_manifest(path: Path) -> pa.Table:
         ProtocolError: The file is missing, is not Parquet, or has other columns.
     """
     try:
-        # pq.read_table would import pandas. One chunk per column: rows are then taken without a copy of the table.
-        with pq.ParquetFile(path) as file:
-            manifest = file.read().combine_chunks()
+        # By batches, since Arrow's `read` holds three times the memory of the table.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            manifest = gathered(file.iter_batches(_BATCH, use_threads=False), file.schema_arrow)
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, overload
+from typing import Any, Final, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -88,27 +88,27 @@ class Utterances(Sequence[Utterance]):
 
     def repeated_ids(self) -> set[str]:
         """Utterance ids that occur more than once."""
-        values, counts = self._table["utterance_id"].value_counts().flatten()
-        return set(values.filter(pc.greater(counts, 1)).to_pylist())
+        # Sorting needs a fraction of the memory of a hash table.
+        ids = self._table["utterance_id"].combine_chunks()
+        ordered = ids.take(pc.sort_indices(ids))
+        return set(ordered[1:].filter(pc.equal(ordered[1:], ordered[:-1])).to_pylist())
 
 
 def _to_batch(utterances: Sequence[Utterance]) -> pa.RecordBatch:
-    rows = []
-    for utterance in utterances:
-        file, colon, line = utterance.where.rpartition(":")
-        rows.append(
-            {
-                "split": utterance.split,
-                "utterance_id": utterance.utterance_id,
-                "speaker_id": utterance.speaker_id,
-                "attack_id": utterance.attack_id,
-                "label": utterance.label,
-                "path": utterance.path,
-                "file": file + colon,
-                "line": line,
-            }
-        )
-    return pa.RecordBatch.from_pylist(rows, _SCHEMA)
+    places = [utterance.where.rpartition(":") for utterance in utterances]
+    columns: list[list[Any]] = [
+        [utterance.split for utterance in utterances],
+        [utterance.utterance_id for utterance in utterances],
+        [utterance.speaker_id for utterance in utterances],
+        [utterance.attack_id for utterance in utterances],
+        [utterance.label for utterance in utterances],
+        [utterance.path for utterance in utterances],
+        [file + colon for file, colon, _ in places],
+        [line for _, _, line in places],
+    ]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+    )
 
 
 def _from_rows(rows: pa.Table | pa.RecordBatch) -> Iterator[Utterance]:

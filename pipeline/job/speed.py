@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import multiprocessing
-import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -130,16 +129,6 @@ def expected_seconds(plan: "RunPlan", root: Path, budget_s: float = 3.0) -> floa
     overall = sum(spent.values()) / max(1, sum(timed.values()))
     rates = {split: spent[split] / timed[split] if timed[split] else overall for split in SPLITS}
     return sum(rates[shard.split] * len(shard.sources) for shard in plan.resume.pending)
-
-
-def processor() -> str:
-    """The model of this machine's processor, or its architecture if the system does not name the model."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, "") or platform.processor() or platform.machine()
 
 
 def _start(folder: Path, sources: list[Source], features: FeatureParams, augment: AugmentParams) -> tuple[float, int]:

@@ -3,6 +3,7 @@
 Looks at the index and the rejects, never at audio or records: the same store gives the same description.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -90,7 +91,7 @@ def _describe(clips: pa.Table, refused: pa.Table) -> dict[str, Any]:
         **counts,
         "unlabelled": len(labels) - labelled,
         "speakers": len(clips["speaker_id"].drop_null().unique()),
-        "hours": _rounded(sum(clips["duration_s"].to_numpy().tolist()) / 3600),
+        "hours": _rounded(math.fsum(clips["duration_s"].to_numpy()) / 3600),
         "attacks": dict(sorted(attacks.items())),
         "rejects": {**rejects, "unlabelled": lost[None]},
         "reject_share": {

@@ -34,7 +34,7 @@ def parse_part(data: bytes, where: str, columns: Sequence[str] | None = None) ->
     """
     try:
         # pq.read_table would import pandas.
-        return pq.ParquetFile(io.BytesIO(data)).read(columns)
+        return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{where} is damaged: {error}; run `bonafide store verify`") from error
 

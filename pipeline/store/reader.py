@@ -6,8 +6,9 @@ Memory grows with the index, not with the records.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,10 @@ from pipeline.store.schema import (
     shard_split,
 )
 from pipeline.store.statistics import Statistics
+from pipeline.tables import gathered
+
+# Small parts need as much memory for their bookkeeping as for their rows.
+_PARTS_AT_ONCE: Final = 32
 
 
 class _Places:
@@ -125,6 +130,7 @@ class FeatureStore:
         speaker_id: str | Sequence[str] | None = None,
         label: int | None = None,
         copy: int | Sequence[int] | None = None,
+        utterance_id: str | Sequence[str] | None = None,
         shard: str | Sequence[str] | None = None,
         min_duration_s: float | None = None,
         max_duration_s: float | None = None,
@@ -137,6 +143,7 @@ class FeatureStore:
             speaker_id: Speaker.
             label: 1 bona fide, 0 spoof.
             copy: 0 for originals, 1 and up for augmented copies, then twins.
+            utterance_id: Utterance.
             shard: Name of a shard.
             min_duration_s: Smallest duration of an example in seconds.
             max_duration_s: Largest duration of an example in seconds.
@@ -148,6 +155,7 @@ class FeatureStore:
             "speaker_id": speaker_id,
             "label": label,
             "copy": copy,
+            "utterance_id": utterance_id,
             "shard": shard,
         }
         for column, value in wanted.items():
@@ -255,17 +263,24 @@ def _read_tables(
 ) -> pa.Table:
     """Reads the index or the rejects, or some of their columns, from their parts and checks each against store.json."""
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    tables = [pa.Table.from_batches([], chosen)]
     names = [path_of(shard) for shard in _shards(info)]
-    for name, data in zip(names, storage.read_each(names), strict=True):
-        if file_entry(data) != info["files"][name]:
-            raise StoreError(
-                f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
-                "store; run `bonafide store verify`"
-            )
-        part = parse_part(data, storage.url_of(name), columns)
-        tables.append(part.select(chosen.names).replace_schema_metadata(None))
-    return pa.concat_tables(tables)
+
+    def parts() -> Iterator[pa.Table]:
+        for name, data in zip(names, storage.read_each(names), strict=True):
+            if file_entry(data) != info["files"][name]:
+                raise StoreError(
+                    f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
+                    "store; run `bonafide store verify`"
+                )
+            part = parse_part(data, storage.url_of(name), columns)
+            yield part.select(chosen.names).replace_schema_metadata(None)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        waiting = parts()
+        while some := list(islice(waiting, _PARTS_AT_ONCE)):
+            yield from pa.concat_tables(some).combine_chunks().to_batches()
+
+    return gathered(batches(), chosen)
 
 
 def _shards(info: dict[str, Any]) -> list[str]:

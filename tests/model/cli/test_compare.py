@@ -58,11 +58,27 @@ def test_compare_reads_the_scores_of_git_revisions(
         git("add", "reports")
         git("commit", "-q", "-m", name)
         git("tag", name)
-    found = json.loads(run("compare", "old", "new", "--intervals", 50, "--json"))
+    # A warning follows on standard error.
+    found, _ = json.JSONDecoder().raw_decode(run("compare", "old", "new", "--intervals", 50, "--json"))
     files = json.loads(run("compare", "a.txt", "b.txt", "--intervals", 50, "--json"))
     assert found["eer"] == files["eer"]
     assert found["threshold_a"] != files["threshold_a"]
     assert "from its dev scores" in run("compare", "old", "b.txt", "--intervals", 20)
+    assert "old and new does not say" in run_bonafide("compare", "old", "new", "--intervals", "20")[1]
+    for name, processor, code_text in (("here", "Xeon", "1"), ("again", "Xeon", "1"), ("there", "EPYC", "2")):
+        for path, content in (
+            ("reports/train/machine.json", json.dumps({"processor": processor})),
+            ("model/a.py", code_text),
+        ):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content)
+            git("add", path)
+        git("commit", "-q", "--allow-empty", "-m", name)
+        git("tag", name)
+    assert "warning" not in run_bonafide("compare", "here", "again", "--intervals", "20")[1]
+    _, text = run_bonafide("compare", "here", "there", "--intervals", "20")
+    assert "here and there were trained on different machines: processor Xeon and EPYC" in text
+    assert "different code: model/a.py" in text
     code, text = run_bonafide("compare", "nowhere", "new")
     assert code == 1
     assert "neither a score file nor a git revision" in text

@@ -12,10 +12,20 @@ import pytest
 
 from pipeline.store import FeatureStore
 from pipeline.store.schema import INDEX_SCHEMA
+from tests.support.child_process import run_script
 from tests.support.synthetic_store import manifest_of, small_params, write_store
 
 Run = Callable[..., tuple[int, str]]
 MANIFEST = manifest_of()
+SHOW = """
+import json, sys
+from bonafide import main
+try:
+    main()
+except SystemExit as end:
+    status = end.code
+print(json.dumps([status, sorted({"numba", "scipy", "pandas"} & set(sys.modules))]))
+"""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -65,6 +75,10 @@ def test_verify_of_no_store_is_an_error_without_traceback(run: Run, tmp_path: Pa
     assert code == 1
     assert "no feature store" in text
     assert "Traceback" not in text
+
+
+def test_show_loads_nothing_that_computes(folder: Path) -> None:
+    assert run_script(SHOW, "store", "show", str(folder)) == [0, []]
 
 
 def test_show_tells_splits_attacks_front_end_and_augmentation(run: Run, folder: Path) -> None:

@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.corpus.manifest import build_manifest, read_manifest, stratified_subset, write_manifest
+from pipeline.corpus.manifest import build_manifest, manifest_batches, read_manifest, stratified_subset, write_manifest
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from pipeline.corpus.utterances import Utterance
 from pipeline.errors import CorpusError, ProtocolError
@@ -146,7 +146,7 @@ def test_a_corpus_with_one_class_in_train_is_refused_before_its_audio_is_read(tm
 
 def test_progress_ends_with_all_files(made: Path) -> None:
     told: list[tuple[int, int]] = []
-    build_manifest(made, on_progress=lambda done, total: told.append((done, total)))
+    list(manifest_batches(made, on_progress=lambda done, total: told.append((done, total))))
     assert told[-1] == (27, 27)
 
 
