@@ -40,7 +40,8 @@ class Plan(NamedTuple):
         return np.zeros((4, len(self.cosine) // 2 * (64 // np.dtype(dtype).itemsize)), dtype)
 
 
-@functools.cache
+# The lengths of clips vary.
+@functools.lru_cache(maxsize=64)
 def plan(length: int) -> Plan:
     """The plan of transforms of `length` samples, an even number; its arrays are not to be written to."""
     if length % 2:
@@ -50,6 +51,8 @@ def plan(length: int) -> Plan:
         while rest % radix == 0 and rest > 1:
             factors.append(radix)
             rest //= radix
+        if rest == 1:
+            break
     # The turn is brought to an eighth of a circle, where Taylor series up to the 19th power err by less than the rounding.
     eighths = 8 * np.arange(length)
     octant, within = eighths // length, eighths % length

@@ -1,7 +1,7 @@
 """Linear-phase filters, convolution and the way through another sample rate, for the kinds of augmentation that share them.
 
-Results do not depend on the processor: filters are made with + - * / alone, and short transforms of fixed lengths, float32,
-are all that comes from a library (pocketfft). soxr computes its very high quality in plain float64.
+Results do not depend on the processor: filters are made with + - * / alone, transforms are those of `pipeline.audio.fourier`,
+and soxr computes its very high quality in plain float64.
 """
 
 import functools
@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 import soxr
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
+from pipeline.audio.fourier import irfft, rfft
 
 Taps = npt.NDArray[np.float64]
 
@@ -83,13 +83,18 @@ def convolve(waveform: Waveform, taps: npt.NDArray[np.floating[Any]], delay: int
     """
     n_fft = max(_SHORTEST_FFT, 1 << (2 * len(taps) - 1).bit_length())
     block = n_fft - len(taps) + 1
-    response = scipy.fft.rfft(taps.astype(np.float32), n_fft)
-    result = np.zeros(len(waveform) + len(taps) - 1, np.float32)
-    for first in range(0, len(waveform), block):
-        spectrum = scipy.fft.rfft(waveform[first : first + block], n_fft)
+    n_blocks = -(-len(waveform) // block)
+    blocks = np.zeros((n_blocks, n_fft), np.float32)
+    for number in range(n_blocks):
+        part = waveform[number * block : (number + 1) * block]
+        blocks[number, : len(part)] = part
+    spectra = rfft(blocks)
+    response = _response(taps, n_fft)
+    for spectrum in spectra:
         _multiply(spectrum, response)
-        target = result[first : first + n_fft]
-        target += scipy.fft.irfft(spectrum, n_fft, overwrite_x=True)[: len(target)]
+    result = np.zeros(n_blocks * block + len(taps) - 1, np.float32)
+    for number, filtered in enumerate(irfft(spectra, n_fft)):
+        result[number * block : number * block + n_fft] += filtered
     return result[delay : delay + len(waveform)]
 
 
@@ -101,7 +106,14 @@ def filter_linear_phase(waveform: Waveform, taps: Taps) -> Waveform:
 def peak_gain(taps: Taps) -> float:
     """The largest gain of a filter, on a grid of 4096 frequencies or more."""
     n_fft = max(2 * _SHORTEST_FFT, 1 << len(taps).bit_length())
-    return float(_largest_magnitude(scipy.fft.rfft(taps.astype(np.float32), n_fft)))
+    return float(_largest_magnitude(_response(taps, n_fft)))
+
+
+def _response(taps: npt.NDArray[np.floating[Any]], n_fft: int) -> npt.NDArray[np.complex64]:
+    """The frequency response of a filter, complex64 [n_fft / 2 + 1]."""
+    padded = np.zeros((1, n_fft), np.float32)
+    padded[0, : len(taps)] = taps
+    return np.asarray(rfft(padded)[0])
 
 
 def change_rate(waveform: Waveform, from_rate: int, to_rate: int) -> Waveform:

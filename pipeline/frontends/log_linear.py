@@ -46,7 +46,7 @@ class LogLinearParams(SpectrumParams):
 class LogLinear(SpectrumFrontEnd):
     """The log-linear front end: each bin is one FFT bin, with weight 1."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, params: LogLinearParams) -> None:
         fft_bins = np.array(params.band)

@@ -39,7 +39,7 @@ class LogMelParams(SpectrumParams):
 class LogMel(SpectrumFrontEnd):
     """The log-Mel front end: the weights of a bin are a triangle of `mel_filterbank`."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(self, params: LogMelParams) -> None:
         super().__init__(params, nonzero_runs(mel_filterbank(params)), _corners(params)[1:-1])

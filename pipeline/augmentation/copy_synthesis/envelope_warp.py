@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
+from pipeline.audio.fourier import irfft, rfft
 from pipeline.augmentation.copy_synthesis.arithmetic import cosine_sine, exponential
 from pipeline.augmentation.copy_synthesis.base import Draws, FloatArray, Resynthesis, Values, samples_at
 from pipeline.augmentation.copy_synthesis.short_time import ShortTime, log_magnitudes, scaled
@@ -63,10 +63,10 @@ class EnvelopeWarp(Resynthesis[EnvelopeWarpValues]):
         n_fft = samples_at(sample_rate, values.n_fft)
         short_time = ShortTime(len(waveform), n_fft, n_fft // _HOPS_PER_WINDOW)
         spectra = short_time.analyse(waveform)
-        cepstra = scipy.fft.irfft(log_magnitudes(spectra), n=n_fft, axis=1)
+        cepstra = irfft(log_magnitudes(spectra).astype(np.complex128), n_fft)
         kept = min(4 + values.coefficients * values.n_fft // 1024, n_fft // 2 - 1)
         cepstra[:, kept : n_fft - kept + 1] = 0.0
-        envelope = np.ascontiguousarray(scipy.fft.rfft(cepstra, axis=1).real)
+        envelope = np.ascontiguousarray(rfft(cepstra).real)
         gains = np.empty_like(envelope)
         _warp_gains(envelope, values.warp, values.is_bilinear, values.tilt, values.bend, _LARGEST_CHANGE, gains)
         return short_time.synthesise(scaled(spectra, gains))

@@ -8,10 +8,10 @@ import math
 from typing import Any, Final
 
 import numpy as np
-import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
+from pipeline.audio.long_fourier import irfft_of_one, padded_length, rfft_of_one
 from pipeline.augmentation.copy_synthesis.base import FloatArray
 from pipeline.augmentation.copy_synthesis.short_time import scaled
 from pipeline.augmentation.kernels import mean_power
@@ -55,14 +55,14 @@ def _level_gain(waveform: FloatArray, original: Waveform) -> float:
 
 
 def _band_limited(resynthesis: FloatArray, original: Waveform, sample_rate: int, level_gain: float) -> FloatArray:
-    n_fft = scipy.fft.next_fast_len(len(original), real=True)
-    spectrum = scipy.fft.rfft(resynthesis, n=n_fft)
-    wanted = scipy.fft.rfft(original.astype(np.float64), n=n_fft)
+    n_fft = padded_length(len(original))
+    spectrum = rfft_of_one(resynthesis, n_fft)
+    wanted = rfft_of_one(original, n_fft)
     gains = np.ones(len(spectrum))
     width = max(1, round(_BAND_HZ * n_fft / sample_rate))
     dither = _DITHER_POWER / _FULL_SCALE**2 * len(original)
     _band_gains(spectrum, wanted, width, level_gain * level_gain, dither, _EDGE_POWER, gains)
-    return np.asarray(scipy.fft.irfft(scaled(spectrum, gains), n=n_fft)[: len(original)])
+    return irfft_of_one(scaled(spectrum, gains), len(original))
 
 
 @compiled

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
+from pipeline.audio.long_fourier import irfft_of_one, padded_length, rfft_of_one
 from pipeline.augmentation.copy_synthesis.base import FloatArray
 from pipeline.augmentation.copy_synthesis.short_time import scaled
 
@@ -76,12 +76,12 @@ def at_samples(frames: FloatArray, sample_rate: int, n_samples: int) -> tuple[Fl
 
 
 def _without_highs(waveform: Waveform, sample_rate: int) -> FloatArray:
-    n_fft = scipy.fft.next_fast_len(len(waveform), real=True)
-    spectrum = scipy.fft.rfft(waveform.astype(np.float64), n=n_fft)
+    n_fft = padded_length(len(waveform))
+    spectrum = rfft_of_one(waveform, n_fft)
     hz = np.arange(len(spectrum)) * (sample_rate / n_fft)
     low, high = _CUTOFF_HZ
     gains = np.minimum(1.0, np.maximum(0.0, (high - hz) / (high - low))) * np.minimum(1.0, hz / (0.7 * LOWEST_HZ))
-    return np.asarray(scipy.fft.irfft(scaled(spectrum, gains), n=n_fft)[: len(waveform)])
+    return irfft_of_one(scaled(spectrum, gains), len(waveform))
 
 
 @compiled

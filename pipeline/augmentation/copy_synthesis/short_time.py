@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from pipeline.audio.compiled import compiled
+from pipeline.audio.fourier import irfft, rfft
 from pipeline.audio.kernels import windowed_frames
 from pipeline.audio.windows import hann
 from pipeline.augmentation.copy_synthesis.arithmetic import cosine_sine, exponentials, logarithms
@@ -50,11 +50,11 @@ class ShortTime:
         """The spectra of a waveform of floats [samples], complex128 [frames, bins]."""
         frames = np.empty((self.n_frames, self.n_fft))
         windowed_frames(waveform, self._window, self.hop_length, -(self.n_fft // 2), frames)
-        return np.asarray(scipy.fft.rfft(frames, axis=1, overwrite_x=True))
+        return np.asarray(rfft(frames))
 
     def synthesise(self, spectra: Spectra) -> FloatArray:
         """The waveform, float64 [samples], whose spectra are nearest to those given in the least squares (Griffin 1984)."""
-        frames = scipy.fft.irfft(spectra, n=self.n_fft, axis=1)
+        frames = irfft(spectra, self.n_fft)
         return np.asarray(self._overlapped(frames) / self._energy)
 
     def _overlapped(self, frames: FloatArray) -> FloatArray:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.fft
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
+from pipeline.audio.fourier import irfft, rfft
 from pipeline.augmentation.base import exact_power
 from pipeline.augmentation.copy_synthesis.arithmetic import cosine_sine, exponential
 from pipeline.augmentation.copy_synthesis.base import Draws, FloatArray, Resynthesis, Values, samples_at
@@ -78,11 +78,11 @@ class SourceFilter(Resynthesis[SourceFilterValues]):
         noise = white_noise(len(waveform), np.random.default_rng(values.seed))
         responses = np.zeros((len(marks), short_time.n_fft))
         _cut_noise(noise, marks, responses)
-        excited = scipy.fft.rfft(responses, axis=1)
+        excited = rfft(responses)
         shares = np.minimum(1.0, np.arange(short_time.n_bins) * (sample_rate / short_time.n_fft / values.aperiodic_hz))
         _filter(excited, filters, marks // hop, voiced[marks], np.sqrt(sample_rate / shifted[marks]), shares)
         out = np.zeros(len(waveform) + short_time.n_fft)
-        _add_responses(scipy.fft.irfft(excited, n=short_time.n_fft, axis=1), marks, out)
+        _add_responses(irfft(excited, short_time.n_fft), marks, out)
         # The magnitudes of white noise of deviation 1 in the spectrum of a Hann window are sqrt(3 / 8 n_fft).
         return out[: len(waveform)] / math.sqrt(0.375 * short_time.n_fft)
 
@@ -90,12 +90,12 @@ class SourceFilter(Resynthesis[SourceFilterValues]):
 def _minimum_phase(log_envelope: FloatArray, coefficients: int) -> Spectra:
     """Minimum-phase filters with these log magnitudes, smoothed by keeping the first cepstral coefficients."""
     n_fft = 2 * (log_envelope.shape[1] - 1)
-    cepstra = scipy.fft.irfft(log_envelope, n=n_fft, axis=1)
+    cepstra = irfft(log_envelope.astype(np.complex128), n_fft)
     kept = min(coefficients, n_fft // 2 - 1)
     # The cepstrum of a minimum-phase filter is twice that of its magnitude, without negative times.
     cepstra[:, 1:kept] *= 2.0
     cepstra[:, kept:] = 0.0
-    filters: Spectra = scipy.fft.rfft(cepstra, axis=1)
+    filters: Spectra = rfft(cepstra)
     _complex_exponentials(filters.ravel())
     return filters
 

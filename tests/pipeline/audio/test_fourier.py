@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio.fourier import irfft, plan, rfft
+from pipeline.audio.long_fourier import irfft_of_one, padded_length, rfft_of_one
 
 LENGTHS = (2, 4, 6, 8, 10, 12, 34, 64, 100, 128, 400, 512, 1000, 1024, 2048)
 
@@ -72,3 +73,13 @@ def test_plan_holds_the_unit_circle_and_its_axes_exactly(length: int) -> None:
     if length % 4 == 0:
         quarters = cosine[:: length // 4] + 1j * sine[:: length // 4]
         np.testing.assert_array_equal(quarters, [1, -1j, -1, 1j])
+
+
+@pytest.mark.parametrize("n_samples", [1, 63, 64, 65, 96, 97, 1600, 48_001])
+def test_one_long_signal_agrees_with_scipy_and_comes_back(n_samples: int) -> None:
+    signal = signals(1, n_samples)[0]
+    length = padded_length(n_samples)
+    assert n_samples <= length <= 1.2 * n_samples + 16
+    spectrum = rfft_of_one(signal, length)
+    np.testing.assert_allclose(spectrum, scipy.fft.rfft(signal, n=length), rtol=0, atol=1e-13 * np.sqrt(length))
+    np.testing.assert_allclose(irfft_of_one(spectrum, n_samples), signal, rtol=0, atol=1e-13)
