@@ -58,6 +58,9 @@ def band_decibels(
             store(powers, k * _LANES, plus(times(bin_real, bin_real), times(bin_imag, bin_imag)))
         for band in range(n_bands):
             place, begin = first_bins[band] * _LANES, offsets[band]
+            if offsets[band + 1] == begin:  # a band between two bins
+                totals[band] = 0.0
+                continue
             total = scaled(weights[begin], load(powers, place))
             for i in range(1, offsets[band + 1] - begin):
                 total = plus(total, scaled(weights[begin + i], load(powers, place + i * _LANES)))

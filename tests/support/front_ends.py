@@ -60,7 +60,7 @@ def librosa_framing(params: FeatureParams) -> dict[str, Any]:
 def spectrum_params(draw: st.DrawFn, base: FeatureParams, **others: st.SearchStrategy[Any]) -> FeatureParams:
     """Any sample rate, framing, band and floor; `others` draws the keys that a kind has beside them."""
     rate = draw(st.sampled_from([4000, 8000, 11025, 16000, 44100, 48000]))
-    n_fft = draw(st.integers(32, 1200))
+    n_fft = 2 * draw(st.integers(16, 600))
     win_length = draw(st.integers(16, n_fft))
     f_max = draw(st.floats(50.0, rate / 2))
     return base.model_copy(
