@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all bench format lock flink flink-cache worker-package clean
+.PHONY: help install repro test test-slow test-all bench study format lock flink flink-cache worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ test-slow: $(READY)  ## the tests marked slow: kill loops, clusters, browsers, s
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m slow
 
 test-all: test test-slow  ## all tests
+
+study: $(READY)  ## train every recipe of tools/study/recipes.yaml with three seeds, into docs/study.md; hours
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tools/study/study.py
 
 bench: $(READY)  ## compare with other tools in one run of under 20 minutes, into reports/benchmarks.json and docs/performance.md
 	$(BIN)/python -m benchmarks
