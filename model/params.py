@@ -146,7 +146,8 @@ class CrossvalParams(Section):
     """Leave-attacks-out within train.
 
     Attributes:
-        folds: Groups of attacks, each left out of one training; 0 for no leave-attacks-out.
+        folds: Groups of attacks, each left out of one training; 1 for one training without half of the attacks; 0 for no
+            leave-attacks-out.
         leave_out: The attacks of each fold; None deals the attacks of train into the folds by the seed.
         seed: Of that dealing.
     """
@@ -157,8 +158,6 @@ class CrossvalParams(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "CrossvalParams":
-        if self.folds == 1 and self.leave_out is None:
-            raise ValueError("folds 1 would leave every attack out: state 2 or more, 0 for none, or the list leave_out")
         if self.folds and self.leave_out is not None and len(self.leave_out) != self.folds:
             raise ValueError(f"leave_out lists {len(self.leave_out)} folds, but folds is {self.folds}")
         return self

@@ -90,7 +90,8 @@ def write_crossval(result: CrossvalResult, output: Path, report: Path) -> None:
 def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]]:
     """The attacks of each fold, as sorted ids; attacks that dev does not have are never left out.
 
-    If they are dealt, there are at most as many folds as attacks, and none with fewer than two attacks.
+    If they are dealt, there are at most as many folds as attacks, and none with fewer than two attacks; a single fold has half of
+    them.
 
     Raises:
         ModelError: `leave_out` names an attack that is not in both train and dev, names one twice, or leaves no other.
@@ -104,8 +105,10 @@ def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]
     if crossval.leave_out is None:
         common = sorted(trained & tested)
         dealt = np.random.default_rng(crossval.seed).permutation(len(common))
-        count = min(crossval.folds, len(common))
-        return [tuple(sorted(common[i] for i in dealt[fold::count])) for fold in range(count)] if count > 1 else []
+        # One fold is one of two halves.
+        count = min(max(2, crossval.folds), len(common))
+        parts = [tuple(sorted(common[i] for i in dealt[fold::count])) for fold in range(count)]
+        return parts[: crossval.folds] if count > 1 else []
     listed = [name for attacks in crossval.leave_out for name in attacks]
     if unknown := sorted(set(listed) - (trained & tested)):
         raise ModelError(
