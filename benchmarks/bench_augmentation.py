@@ -17,7 +17,8 @@ from benchmarks.harness import Row, absolute, cpu_s, in_turn
 from benchmarks.peers import Waveform
 from pipeline.augmentation.copy_synthesis.params import TWIN_KINDS, CopySynthesisParams, TwinKind
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
-from pipeline.augmentation.noise import Noise, NoiseParams, NoiseValues
+from pipeline.augmentation.noise import Noise, NoiseValues
+from pipeline.augmentation.params import NoiseParams
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.frontends import make_front_end
 

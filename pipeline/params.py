@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.augmentation.augmenter import AugmentParams
+from pipeline.augmentation.params import AugmentParams
 from pipeline.corpus.params import DataParams
 from pipeline.frontends import FeatureParams
 from pipeline.parameter_file import ParameterFile, read_params

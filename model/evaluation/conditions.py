@@ -14,9 +14,10 @@ import numpy as np
 from pipeline.audio import Waveform
 from pipeline.augmentation.band_limit import BandLimitValues, limit_band
 from pipeline.augmentation.base import exact_power
-from pipeline.augmentation.codec import CodecKind, through_codec
+from pipeline.augmentation.codec import through_codec
 from pipeline.augmentation.filters import through_rate
 from pipeline.augmentation.noise import add_noise, pink_noise
+from pipeline.augmentation.params import CodecKind
 from pipeline.augmentation.room import RoomValues, reverberate
 
 _SHIFT: Final = 37

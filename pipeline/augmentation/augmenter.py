@@ -1,10 +1,10 @@
-"""Augmented copies of a clip: the parameters of all kinds of augmentation, their order, and the recipe of one copy.
+"""Augmented copies of a clip: the order of all kinds of augmentation, and the recipe of one copy.
 
 `Augmenter.draw` decides from (seed, utterance id, copy) alone, so neither order nor workers matter. `Augmenter.apply` is a
 pure function of waveforms and recipe. Both classes go through exactly the same steps.
 
-A new kind takes three steps: a module with its parameters and a subclass of `Augmentation`, a field in `AugmentParams`, and
-its place in `augmentations`.
+A new kind takes three steps: its parameters and a field of `AugmentParams` in `pipeline.augmentation.params`, a module with a
+subclass of `Augmentation`, and its place in `augmentations`.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,44 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
-from pipeline.augmentation.band_limit import BandLimit, BandLimitParams
+from pipeline.augmentation.band_limit import BandLimit
 from pipeline.augmentation.base import Augmentation, Clip, Values, generator_of
-from pipeline.augmentation.codec import Codec, CodecParams
-from pipeline.augmentation.copy_synthesis.params import CopySynthesisParams
-from pipeline.augmentation.noise import Noise, NoiseParams
-from pipeline.augmentation.pitch_tempo import PitchShiftParams, PitchTempo, TimeStretchParams
-from pipeline.augmentation.rawboost import RawBoost, RawBoostParams
-from pipeline.augmentation.room import Room, RoomParams
-from pipeline.section import Section
+from pipeline.augmentation.codec import Codec
+from pipeline.augmentation.noise import Noise
+from pipeline.augmentation.params import AugmentParams
+from pipeline.augmentation.pitch_tempo import PitchTempo
+from pipeline.augmentation.rawboost import RawBoost
+from pipeline.augmentation.room import Room
 
 # Where these kinds begin in the one sequence of random values that they share. Every other kind has a sequence of its own
 # and does not belong here: an entry that is added or changed alters the draws of existing feature stores.
 _FIRST_SHARED_VALUE: Final = {PitchTempo.name: 0, Noise.name: 4}
-
-
-class AugmentParams(Section):
-    """Augmentation of the train split.
-
-    Attributes:
-        copies: Augmented copies per clip, beside the original (copy 0).
-        seed: Every draw comes from (seed, utterance id, copy).
-        copy_synthesis: Twins of bona fide clips, the one step that is not for both classes alike.
-    """
-
-    copies: int = Field(ge=0, le=100)
-    seed: int = Field(ge=0)
-    pitch_shift: PitchShiftParams
-    time_stretch: TimeStretchParams
-    room: RoomParams
-    noise: NoiseParams
-    rawboost: RawBoostParams
-    band_limit: BandLimitParams
-    codec: CodecParams
-    copy_synthesis: CopySynthesisParams
 
 
 def augmentations(params: AugmentParams, sample_rate: int) -> tuple[Augmentation[Any], ...]:
@@ -128,10 +105,6 @@ class Augmenter:
             if augmentation.name in recipe.values:
                 waveform = augmentation.apply(waveform, recipe.values[augmentation.name], clips)
         return limit_peak(waveform)
-
-    def describe(self) -> str:
-        """The parameters of all kinds in one line for people."""
-        return ", ".join(augmentation.describe() for augmentation in self._augmentations)
 
 
 def _generator(seed: int, utterance_id: str, copy: int, name: str) -> np.random.Generator:

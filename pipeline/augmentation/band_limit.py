@@ -2,31 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
-from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.augmentation.base import Augmentation, Clip, between
 from pipeline.augmentation.filters import filter_linear_phase, low_pass, telephone_band, through_rate
-from pipeline.section import Probability, Section, ordered
-
-BandKind = Literal["low_pass", "telephone", "8_khz"]
-"""Low-pass filter; the band of telephony, 300 to 3400 Hz; resampled to 8 kHz and back, which keeps up to about 3.7 kHz."""
+from pipeline.augmentation.params import BandKind, BandLimitParams
 
 _TRANSITION_HZ: Final = 400.0
 _NARROW_RATE: Final = 8000
-
-Cutoff = Annotated[float, Field(ge=500.0, le=96000.0)]
-
-
-class BandLimitParams(Section):
-    """A limit of a kind drawn evenly from `kinds`; the cutoff of `low_pass` in Hz is drawn uniformly."""
-
-    probability: Probability
-    kinds: Annotated[tuple[BandKind, ...], Field(min_length=1)]
-    cutoff_hz: Annotated[tuple[Cutoff, Cutoff], AfterValidator(ordered)]
 
 
 @dataclass(frozen=True)
@@ -66,10 +52,6 @@ class BandLimit(Augmentation[BandLimitValues]):
     def apply(self, waveform: Waveform, values: BandLimitValues, clips: Mapping[str, Waveform]) -> Waveform:
         """Limits the band; length and place of the signal are kept."""
         return limit_band(waveform, values, self._sample_rate)
-
-    def describe(self) -> str:
-        low, high = self._params.cutoff_hz
-        return f"band limit {'/'.join(self._params.kinds)} at {low:g} to {high:g} Hz (p {self._params.probability:g})"
 
 
 def limit_band(waveform: Waveform, values: BandLimitValues, sample_rate: int) -> Waveform:

@@ -78,10 +78,6 @@ class Augmentation(ABC, Generic[DrawnValues]):
             float32 [samples]; may leave [-1, 1], since the augmenter limits the peak in the end.
         """
 
-    @abstractmethod
-    def describe(self) -> str:
-        """The parameters in a few words for people, such as "pitch -2 to 2 semitones (p 0.5)"."""
-
 
 def generator_of(*key: int | str, skipped: int = 0) -> np.random.Generator:
     """Random values that depend on a key alone, on every platform and in every process the same.

@@ -8,20 +8,17 @@ between machines, so they are no default of the feature store.
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
 from pipeline.augmentation.base import Augmentation, Clip
 from pipeline.augmentation.filters import change_rate, fit_length
-from pipeline.section import Probability, Section
-
-CodecKind = Literal["mu_law", "a_law", "gsm", "mp3", "opus", "vorbis"]
+from pipeline.augmentation.params import CodecKind, CodecParams
 
 Samples = npt.NDArray[np.int16]
 Integers = npt.NDArray[np.int32]
@@ -39,13 +36,6 @@ _MP3_TARGET_KBITS: Final = 128.0
 _MU_LAW_SEGMENTS: Final = 64 << np.arange(7)
 _A_LAW_SEGMENTS: Final = 32 << np.arange(7)
 _MU_LAW_LARGEST: Final = 8158
-
-
-class CodecParams(Section):
-    """A codec drawn evenly from `kinds`."""
-
-    probability: Probability
-    kinds: Annotated[tuple[CodecKind, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -77,9 +67,6 @@ class Codec(Augmentation[CodecValues]):
     def apply(self, waveform: Waveform, values: CodecValues, clips: Mapping[str, Waveform]) -> Waveform:
         """Encodes and decodes; length and place of the signal are kept."""
         return through_codec(waveform, values.kind, self._sample_rate)
-
-    def describe(self) -> str:
-        return f"codec {'/'.join(self._params.kinds)} (p {self._params.probability:g})"
 
 
 def through_codec(waveform: Waveform, kind: CodecKind, sample_rate: int) -> Waveform:

@@ -4,18 +4,14 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
-from pipeline.section import DecibelRange, Probability, Section
-
-NoiseKind = Literal["white", "pink", "babble"]
-"""White; pink: power falls with 1/f from 20 Hz on; babble: other clips together."""
+from pipeline.augmentation.params import NoiseKind, NoiseParams
 
 BABBLE_VOICES: Final = 3
 
@@ -28,14 +24,6 @@ _CORNER_BOUND = 8.0
 _NYQUIST_ZERO, _NYQUIST_POLE = -0.4357, -0.3499
 # Values dropped until the filter is at rest, in time constants of its lowest corner.
 _SETTLING = 8.0
-
-
-class NoiseParams(Section):
-    """Added noise at a signal-to-noise ratio in dB drawn uniformly, of a kind drawn evenly from `kinds`."""
-
-    probability: Probability
-    snr_db: DecibelRange
-    kinds: Annotated[tuple[NoiseKind, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -107,11 +95,6 @@ class Noise(Augmentation[NoiseValues]):
             case "babble":
                 noise = mix_voices([clips[name] for name in values.babble], len(waveform), generator)
         return add_noise(waveform, noise, values.snr_db)
-
-    def describe(self) -> str:
-        low, high = self._params.snr_db
-        kinds = "/".join(self._params.kinds)
-        return f"{kinds} noise at {low:g} to {high:g} dB (p {self._params.probability:g})"
 
 
 def white_noise(n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:

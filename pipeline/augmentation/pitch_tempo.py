@@ -3,17 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import soxr
-from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.fourier import irfft, rfft
 from pipeline.audio.windows import hann
 from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
-from pipeline.section import Probability, Section, ordered
+from pipeline.augmentation.params import PitchShiftParams, TimeStretchParams
 
 # The phase vocoder's frames in samples, librosa's defaults.
 _N_FFT = 2048
@@ -21,23 +20,6 @@ _HOP_LENGTH = 512
 
 # Frames computed together, at most: their arrays stay in the processor's cache.
 _BLOCK_FRAMES = 16
-
-Semitones = Annotated[float, Field(ge=-24, le=24)]
-Rate = Annotated[float, Field(ge=0.25, le=4.0)]
-
-
-class PitchShiftParams(Section):
-    """Pitch shift by a number of semitones drawn uniformly; the length stays."""
-
-    probability: Probability
-    semitones: Annotated[tuple[Semitones, Semitones], AfterValidator(ordered)]
-
-
-class TimeStretchParams(Section):
-    """Time stretch by a rate drawn uniformly; above 1 is faster, the pitch stays."""
-
-    probability: Probability
-    rate: Annotated[tuple[Rate, Rate], AfterValidator(ordered)]
 
 
 @dataclass(frozen=True)
@@ -82,13 +64,6 @@ class PitchTempo(Augmentation[PitchTempoValues]):
         """Changes pitch and tempo: a pitch shift keeps the length, a time stretch gives `stretched_length`."""
         semitones, rate = values.pitch_shift_semitones or 0.0, values.time_stretch_rate or 1.0
         return change_pitch_and_tempo(waveform, semitones, rate, self._sample_rate)
-
-    def describe(self) -> str:
-        shift, stretch = self._pitch_shift, self._time_stretch
-        return (
-            f"pitch {shift.semitones[0]:g} to {shift.semitones[1]:g} semitones (p {shift.probability:g}), "
-            f"tempo {stretch.rate[0]:g} to {stretch.rate[1]:g} (p {stretch.probability:g})"
-        )
 
 
 def stretched_length(n_samples: int, rate: float) -> int:

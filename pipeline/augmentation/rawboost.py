@@ -6,11 +6,10 @@ The ranges are those that the paper and its code give; the kinds run in series, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
@@ -24,9 +23,7 @@ from pipeline.augmentation.filters import (
     windowed_sinc,
 )
 from pipeline.augmentation.noise import add_noise, white_noise
-from pipeline.section import Probability, Section
-
-RawBoostKind = Literal["convolutive", "impulsive", "stationary"]
+from pipeline.augmentation.params import RawBoostKind, RawBoostParams
 
 _NOTCHES: Final = 5
 _CENTRES_HZ: Final = (20.0, 8000.0)
@@ -39,13 +36,6 @@ _IMPULSE_GAIN: Final = 2.0
 _SNR_DB: Final = (10.0, 40.0)
 
 Uniform = Callable[[float, float], float]
-
-
-class RawBoostParams(Section):
-    """All of `kinds`, applied in series: linear and non-linear convolutive, impulsive, stationary noise."""
-
-    probability: Probability
-    kinds: Annotated[tuple[RawBoostKind, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -91,9 +81,6 @@ class RawBoost(Augmentation[RawBoostValues]):
         if "stationary" in values.kinds:
             waveform = stationary(waveform, self._sample_rate, np.random.default_rng(generators[2]))
         return waveform
-
-    def describe(self) -> str:
-        return f"RawBoost {'+'.join(self._params.kinds)} (p {self._params.probability:g})"
 
 
 def convolutive(waveform: Waveform, sample_rate: int, generator: np.random.Generator) -> Waveform:

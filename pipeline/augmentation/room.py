@@ -8,11 +8,10 @@ efficient image-source simulation of room impulse responses").
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field
 
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
@@ -20,20 +19,10 @@ from pipeline.augmentation.base import Augmentation, Clip, between, exact_power
 from pipeline.augmentation.filters import convolve
 from pipeline.augmentation.kernels import mean_power
 from pipeline.augmentation.noise import white_noise
-from pipeline.section import DecibelRange, Probability, Section, ordered
+from pipeline.augmentation.params import RoomParams
 
 # From the direct sound to the first of the diffuse field, in seconds: a way longer by 0.85 m.
 _GAP_S: Final = 0.0025
-
-ReverberationTime = Annotated[float, Field(ge=0.05, le=3.0)]
-
-
-class RoomParams(Section):
-    """A room whose reverberation time in seconds and direct-to-reverberant ratio in dB are drawn uniformly."""
-
-    probability: Probability
-    rt60_s: Annotated[tuple[ReverberationTime, ReverberationTime], AfterValidator(ordered)]
-    direct_to_reverberant_db: DecibelRange
 
 
 @dataclass(frozen=True)
@@ -77,10 +66,6 @@ class Room(Augmentation[RoomValues]):
     def apply(self, waveform: Waveform, values: RoomValues, clips: Mapping[str, Waveform]) -> Waveform:
         """Convolves with the room's response; the direct sound stays in its place and the length is kept."""
         return reverberate(waveform, values, self._sample_rate)
-
-    def describe(self) -> str:
-        (short, long), (low, high) = self._params.rt60_s, self._params.direct_to_reverberant_db
-        return f"room of RT60 {short:g} to {long:g} s, {low:g} to {high:g} dB direct (p {self._params.probability:g})"
 
 
 def reverberate(waveform: Waveform, values: RoomValues, sample_rate: int) -> Waveform:

@@ -68,14 +68,13 @@ def _front_end(store: "FeatureStore") -> str:
 
 
 def _augmentation(store: "FeatureStore") -> str:
-    from pipeline.augmentation.augmenter import Augmenter, AugmentParams
+    from pipeline.augmentation.params import AugmentParams
 
     augment = AugmentParams.model_validate_json(json.dumps(store.info["parameters"]["augment"]))
     parts = []
     if augment.copies:
         number = f"{augment.copies} {'copy' if augment.copies == 1 else 'copies'}"
-        steps = Augmenter(augment, store.features.sample_rate).describe()
-        parts.append(f"{number} of each train clip, seed {augment.seed}; {steps}")
+        parts.append(f"{number} of each train clip, seed {augment.seed}; {augment.describe()}")
     if augment.copy_synthesis.copies:
         kinds = ", ".join(augment.copy_synthesis.kinds)
         parts.append(f"{augment.copy_synthesis.copies} twins of each copy of a bona fide train clip ({kinds})")

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,9 +80,11 @@ def manifest_batches(
 
 def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) -> None:
     """Writes a manifest as Parquet, in one step; each batch becomes a row group, and only one is in memory."""
-    batches = manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest
+    batches = iter(manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest)
+    # What is wrong with the protocols shows with the first batch, before any file or folder is made.
+    first = list(islice(batches, 1))
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, MANIFEST_SCHEMA, compression="zstd") as writer:
-        for batch in batches:
+        for batch in chain(first, batches):
             writer.write_batch(batch)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import soundfile
 
 from pipeline.audio.measures import Measures
-from pipeline.augmentation.augmenter import AugmentParams
+from pipeline.augmentation.params import AugmentParams
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends import FeatureParams
 from pipeline.job.capacity import Rates

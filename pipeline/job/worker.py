@@ -11,8 +11,9 @@ import numpy as np
 from pipeline.audio import Waveform
 from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
-from pipeline.augmentation.augmenter import Augmenter, AugmentParams, Recipe
+from pipeline.augmentation.augmenter import Augmenter, Recipe
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
+from pipeline.augmentation.params import AugmentParams
 from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end

@@ -147,7 +147,7 @@ def test_a_store_of_another_version_of_the_front_end_is_refused(trained: Trained
     store = trained.store
     newer = FeatureStore(store.storage, {**store.info, "front_end_version": 99}, store.index)
 
-    with pytest.raises(ModelError, match=r"version 99 \(model: 2\)"):
+    with pytest.raises(ModelError, match=r"version 99 \(model: 3\)"):
         load_bundle(trained.model).require_front_end_of(newer)
 
 

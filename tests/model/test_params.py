@@ -168,7 +168,9 @@ def test_folds_that_contradict_each_other_are_refused(
     assert message in refusal(content, Params)
 
 
-@pytest.mark.parametrize(("folds", "leave_out"), [(0, None), (1, None), (0, [["A01"]]), (1, [["A01", "A02"]]), (3, None)])
+@pytest.mark.parametrize(
+    ("folds", "leave_out"), [(0, None), (1, None), (0, [["A01"]]), (1, [["A01", "A02"]]), (3, None)]
+)
 def test_folds_are_dealt_listed_or_off(defaults: dict[str, Any], folds: int, leave_out: Any) -> None:
     content = with_value(with_value(defaults, "crossval.folds", folds), "crossval.leave_out", leave_out)
     assert parse_params(content, "p", Params).crossval.folds == folds

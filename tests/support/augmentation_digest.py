@@ -5,10 +5,11 @@ import hashlib
 import numpy as np
 
 from pipeline.augmentation.band_limit import BandLimitValues, limit_band
-from pipeline.augmentation.codec import CodecKind, through_codec
+from pipeline.augmentation.codec import through_codec
 from pipeline.augmentation.copy_synthesis.params import TWIN_KINDS, CopySynthesisParams
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
-from pipeline.augmentation.noise import Noise, NoiseKind, NoiseParams, NoiseValues
+from pipeline.augmentation.noise import Noise, NoiseValues
+from pipeline.augmentation.params import CodecKind, NoiseKind, NoiseParams
 from pipeline.augmentation.pitch_tempo import change_pitch_and_tempo
 from pipeline.augmentation.rawboost import convolutive, impulsive, stationary
 from pipeline.augmentation.room import RoomValues, reverberate

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.augmentation.band_limit import BandKind, BandLimit, BandLimitParams, BandLimitValues, limit_band
+from pipeline.augmentation.band_limit import BandLimit, BandLimitValues, limit_band
 from pipeline.augmentation.base import Clip
+from pipeline.augmentation.params import BandKind, BandLimitParams
 from tests.support.speech import RATE, Waveform, noise, speechlike
 
 KINDS: tuple[BandKind, ...] = ("low_pass", "telephone", "8_khz")

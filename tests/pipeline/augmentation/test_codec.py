@@ -7,15 +7,8 @@ import pytest
 import soundfile
 
 from pipeline.augmentation.base import Clip
-from pipeline.augmentation.codec import (
-    Codec,
-    CodecKind,
-    CodecParams,
-    a_law,
-    encoded_mp3,
-    mu_law,
-    through_codec,
-)
+from pipeline.augmentation.codec import Codec, a_law, encoded_mp3, mu_law, through_codec
+from pipeline.augmentation.params import CodecKind, CodecParams
 from tests.support.speech import RATE, speechlike
 
 KINDS: tuple[CodecKind, ...] = ("mu_law", "a_law", "gsm", "mp3", "opus", "vorbis")

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from pipeline.augmentation.base import Clip
 from pipeline.augmentation.kernels import normal_values
-from pipeline.augmentation.noise import (
-    BABBLE_VOICES,
-    Noise,
-    NoiseKind,
-    NoiseParams,
-    NoiseValues,
-    add_noise,
-    pink_noise,
-    white_noise,
-)
+from pipeline.augmentation.noise import BABBLE_VOICES, Noise, NoiseValues, add_noise, pink_noise, white_noise
+from pipeline.augmentation.params import NoiseKind, NoiseParams
 from tests.support.speech import RATE, Waveform, speechlike
 
 OTHERS = [f"LA_T_{number}" for number in range(40)]

@@ -9,14 +9,8 @@ import pytest
 import soxr
 
 from pipeline.augmentation.base import Clip
-from pipeline.augmentation.pitch_tempo import (
-    PitchShiftParams,
-    PitchTempo,
-    PitchTempoValues,
-    TimeStretchParams,
-    change_pitch_and_tempo,
-    stretched_length,
-)
+from pipeline.augmentation.params import PitchShiftParams, TimeStretchParams
+from pipeline.augmentation.pitch_tempo import PitchTempo, PitchTempoValues, change_pitch_and_tempo, stretched_length
 from pipeline.frontends.log_mel import LogMel
 from pipeline.params import load_params
 from tests.support.speech import RATE, Waveform, speechlike

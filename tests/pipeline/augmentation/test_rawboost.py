@@ -5,9 +5,9 @@ import pytest
 import scipy.signal
 
 from pipeline.augmentation.base import Clip
+from pipeline.augmentation.params import RawBoostParams
 from pipeline.augmentation.rawboost import (
     RawBoost,
-    RawBoostParams,
     RawBoostValues,
     band_stop,
     convolutive,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.augmentation.base import Clip
-from pipeline.augmentation.room import Room, RoomParams, RoomValues, impulse_response, reverberate
+from pipeline.augmentation.params import RoomParams
+from pipeline.augmentation.room import Room, RoomValues, impulse_response, reverberate
 from tests.support.speech import RATE, noise, speechlike
 
 

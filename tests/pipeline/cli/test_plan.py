@@ -40,7 +40,7 @@ def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
         "10,000,000 clips of 3.4 s, 3 copies, 256 cores",
         "│ 9,444.4 h │",
         "│ 65,552, 16 of them empty │",
-        "│ 4.0 TiB │",
+        "│ 5.0 TiB │",
         "│ 66.1 h │",
         "memory per worker",
         "│ memory of the command │ 3.0 GiB │",
