@@ -27,8 +27,16 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 PARAMS = load_params(REPOSITORY / "params.yaml").model_copy(update={"features": LOG_MEL})
 AUGMENT = PARAMS.augment.model_copy(
     update={
-        name: getattr(PARAMS.augment, name).model_copy(update={"probability": 0.0})
-        for name in ("room", "rawboost", "band_limit", "codec")
+        name: getattr(PARAMS.augment, name).model_copy(update={"probability": probability})
+        for name, probability in {
+            "pitch_shift": 0.5,
+            "time_stretch": 0.5,
+            "room": 0.0,
+            "noise": 0.7,
+            "rawboost": 0.0,
+            "band_limit": 0.0,
+            "codec": 0.0,
+        }.items()
     }
 )
 EVERY_KIND = PARAMS.augment.model_copy(
