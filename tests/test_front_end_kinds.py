@@ -43,7 +43,7 @@ def test_log_linear_goes_all_the_way_by_its_kind_and_its_keys(project: Path) -> 
     store = FeatureStore.open("data/features")
     assert store.features == SHORT_WINDOW.model_copy(update={"max_reject_fraction": 1.0})
     assert store.get("LA_T_0000000").features.shape == (201, 56)
-    assert "log_linear, version 2: 56 bins, frequency 125 to 7000 Hz" in " ".join(
+    assert "log_linear, version 3: 56 bins, frequency 125 to 7000 Hz" in " ".join(
         run("store", "show", "data/features").split()
     )
     assert "7000 │" in run("store", "stats", "data/features")

@@ -78,7 +78,7 @@ def evaluate(
         bundle: The model.
         params: Batch size, intervals, prior, abstain band.
         output: Folder to write to; the scores and plots of an earlier evaluation are removed.
-        audio: The clips themselves, for the shortcut audit and the robustness table of eval; None leaves out both.
+        audio: The clips, for the shortcut audit and the robustness table of eval; None leaves out both.
         scored: Told each split once its clips are scored.
         audited: Told how many more clips the audit has scored.
         degraded: Told how many more clips of the robustness table are scored under every condition.
@@ -98,8 +98,7 @@ def evaluate(
     result = EvaluationResult({"abstain_band": asdict(band)}, [], [])
     for split, rows in trials.items():
         logits = scorer.logits(scoring_batches(store, split, scorer.n_frames, params.batch_size))
-        scores = _calibrated(bundle, logits)
-        write_scores(output / scores_file(split), rows, scores)
+        write_scores(output / scores_file(split), rows, scores := _calibrated(bundle, logits))
         scored(split)
         if all(row["label"] is None for row in rows):
             result.metrics[split] = {"n_trials": len(rows)}

@@ -11,7 +11,7 @@ from pipeline.section import Section
 from pipeline.store.digests import digest
 from pipeline.store.schema import FORMAT_VERSION
 
-_VERSIONED: Final = ("numba", "numpy", "pyarrow", "scipy", "soundfile", "soxr")
+_VERSIONED: Final = ("numba", "numpy", "pyarrow", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)

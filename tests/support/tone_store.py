@@ -74,8 +74,7 @@ def twin_store(store: FeatureStore) -> FeatureStore:
         if row["twin_of"] is not None:
             places = {key: originals[row["utterance_id"]][key] for key in ("n_frames", "shard", "offset", "length")}
             row |= {"label": 0, "attack_id": "CS-toy", **places}
-    schema = store.index.schema.append(pa.field("twin_of", pa.int32()))
-    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, schema))
+    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, store.index.schema))
 
 
 def tone_params() -> ProjectParams:
@@ -92,7 +91,7 @@ def tone_params() -> ProjectParams:
             "channels": (4, 8),
             "freq_mask": 3,
             "time_mask": 8,
-            "learning_rate": 0.01,
+            "learning_rate": 0.03,
         }
     )
     evaluate = params.evaluate.model_copy(update={"intervals": 20})

@@ -233,7 +233,7 @@ def test_the_commands_train_and_evaluate_do_the_same(tmp_path: Path, trained: Tr
 
     fitted = CliRunner().invoke(app, ["train", *store, "--output", str(model), "--report", str(tmp_path / "train")])
     judged = CliRunner().invoke(
-        app, ["evaluate", *store, "--model", str(model), "--output", str(tmp_path / "evaluation")]
+        app, ["evaluate", *store, "--model", str(model), "--output", str(tmp_path / "evaluation"), "--no-audit"]
     )
 
     assert fitted.exit_code == judged.exit_code == 0, (fitted.output, judged.output)
@@ -243,4 +243,4 @@ def test_the_commands_train_and_evaluate_do_the_same(tmp_path: Path, trained: Tr
     assert "minDCF" in judged.output
     for row in ("EER, attacks of train %", "calibration slope", "certain but wrong %"):
         assert row in judged.output
-    assert "evaluation, with 95 % intervals" in " ".join(judged.output.split())
+    assert "with 95 % intervals" in " ".join(judged.output.split())

@@ -31,7 +31,7 @@ NO_FOLDS = CrossvalParams(folds=0, leave_out=None, seed=1)
 
 @pytest.fixture(scope="module")
 def result(tone_store: FeatureStore, train_params: TrainParams) -> CrossvalResult:
-    return cross_validate(tone_store, train_params.model_copy(update={"epochs": 2}), TWO_FOLDS)
+    return cross_validate(tone_store, train_params.model_copy(update={"steps": 12}), TWO_FOLDS)
 
 
 def store_of(folder: Path, params: ProjectParams, attacks: Sequence[str]) -> FeatureStore:
@@ -190,7 +190,8 @@ def test_the_commands_crossval_and_train_work_together(
 ) -> None:
     params = tmp_path / "params.yaml"
     content = trained.params.model_dump(mode="json")
-    content["train"]["epochs"] = 2
+    content["train"]["steps"] = 12
+    content["crossval"]["folds"] = 2
     params.write_text(yaml.safe_dump(content))
     store = ["--store", trained.store.storage.url, "--params", params]
 
