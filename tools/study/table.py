@@ -72,8 +72,9 @@ def attacks(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def conditions(rows: dict[str, list[dict[str, Any]]]) -> str:
-    """Share of changed verdicts and misses under each condition, means over the seeds."""
-    rows = {name: found for name, found in rows.items() if found[0].get("conditions")}
+    """Share of changed verdicts and misses under each condition, means over the seeds that measured them."""
+    rows = {name: [run for run in found if run.get("conditions")] for name, found in rows.items()}
+    rows = {name: found for name, found in rows.items() if found}
     if not rows:
         return ""
     titles = list(next(iter(rows.values()))[0]["conditions"])
