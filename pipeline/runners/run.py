@@ -3,14 +3,14 @@
 import contextlib
 import logging
 import re
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline import errors
 from pipeline.errors import BonafideError, RunnerError
+from pipeline.files import temporary_folder
+from pipeline.interrupts import patience
 from pipeline.runners.local import local_run
 from pipeline.runners.options import is_flink, is_local, parse_options
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PREFLIGHT_S = 120.0
 """Time limit of a preflight in seconds: the workers of a cluster have to start and to answer within it."""
+
+_CANCEL_S = 60.0
+"""Time for a cluster to cancel a job, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ def run(
     """
     if is_local(flags):
         with local_run(parse_options(flags), in_flight):
-            result = _to_end(build, flags, None)
+            result = _to_end(build, flags, _local_runner())
     else:
         with _temporary_folder():
             result = _to_end(build, flags, _runner(flags, on_metrics))
@@ -89,15 +92,15 @@ def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
 
 @contextlib.contextmanager
 def interruptible(flags: Sequence[str]) -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C while a job is on a cluster: Kubernetes stops a command with it, and the job must stop too."""
-    if is_local(flags) or threading.current_thread() is not threading.main_thread():
+    """Gives an interrupted command the time to cancel its job on a cluster."""
+    with contextlib.nullcontext() if is_local(flags) else patience(_CANCEL_S):
         yield
-        return
-    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+
+
+def _local_runner() -> Any:
+    from pipeline.runners.local_runner import LocalRunner
+
+    return LocalRunner()
 
 
 def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Any:
@@ -113,7 +116,8 @@ def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s
 def _temporary_folder() -> Iterator[None]:
     """Gives the block a temporary folder of its own: Beam's clients of clusters do not remove their jars and folders."""
     old = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="bonafide-") as tempfile.tempdir:
+    with temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
         try:
             yield
         finally:
