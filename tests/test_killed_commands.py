@@ -228,7 +228,15 @@ def test_no_process_of_plan_runs_two_seconds_after_its_end(
 ) -> None:
     params = corpus[0] / "params.yaml"
     command = ConsoleCommand(
-        tmp_path, "plan", "--clips", 1000, "--params", params, environment={"TMPDIR": str(tmp_path)}
+        tmp_path,
+        "plan",
+        "--clips",
+        1000,
+        "--mean-seconds",
+        3,
+        "--params",
+        params,
+        environment={"TMPDIR": str(tmp_path)},
     )
     draw = random.Random(number)
     for _ in range(KILLS):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.files import temporary_folder
 from pipeline.runners.worker_watchdog import watch_workers
 
 if TYPE_CHECKING:
@@ -18,18 +17,19 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def local_run(options: "PipelineOptions", in_flight: Callable[[], list[str]]) -> Iterator[None]:
+def local_run(options: "PipelineOptions", in_flight: Callable[[], list[str]], folder: Path) -> Iterator[None]:
     """Surrounds the run of a pipeline on Beam's local runner. Must be entered in the main thread; one at a time.
 
     Args:
         options: Of the pipeline.
         in_flight: As for `watch_workers`.
+        folder: For temporary files.
 
     Raises:
         RunnerError: A worker died.
         KeyboardInterrupt: Ctrl-C; all workers have ended.
     """
-    with temporary_folder() as folder, watch_workers(in_flight), _worker_options(options, folder), _worker_log(folder):
+    with watch_workers(in_flight), _worker_options(options, folder), _worker_log(folder):
         yield
 
 
@@ -64,7 +64,7 @@ def _worker_log(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException:
-        handle, kept = tempfile.mkstemp(prefix="bonafide-workers-", suffix=".log")
+        handle, kept = tempfile.mkstemp(prefix="bonafide-workers-", suffix=".log", dir=folder.parent)
         os.close(handle)
         shutil.move(path, kept)
         os.write(terminal, f"what the workers printed is in {kept}\n".encode())

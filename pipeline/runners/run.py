@@ -5,6 +5,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import errors
@@ -45,11 +46,11 @@ def run(
         RunnerError: The runner cannot run the job, or lost a worker.
         BonafideError: A worker raised it.
     """
-    if is_local(flags):
-        with local_run(parse_options(flags), in_flight):
-            result = _to_end(build, flags, _local_runner())
-    else:
-        with _temporary_folder():
+    with _temporary_folder() as folder:
+        if is_local(flags):
+            with local_run(parse_options(flags), in_flight, folder):
+                result = _to_end(build, flags, _local_runner())
+        else:
             result = _to_end(build, flags, _runner(flags, on_metrics))
     on_metrics(result.metrics())
 
@@ -113,13 +114,13 @@ def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[None]:
-    """Gives the block a temporary folder of its own: Beam's clients of clusters do not remove their jars and folders."""
+def _temporary_folder() -> Iterator[Path]:
+    """Gives the block a temporary folder of its own: Beam does not remove all of its jars and folders."""
     old = tempfile.tempdir
     with temporary_folder() as folder:
         tempfile.tempdir = str(folder)
         try:
-            yield
+            yield folder
         finally:
             tempfile.tempdir = old
 
