@@ -16,7 +16,7 @@ from pipeline.interrupts import end_on_signals
 
 _INTERRUPTED: Final = 130
 _KEPT: Final[Mapping[str, str]] = {
-    "download": "what was fetched is kept, unpacked files are not",
+    "download": "it goes on with what was fetched if the server allows it",
     "features": "finished shards are kept",
     "train": "the training goes on after the last step at which dev was scored, if there was one",
     "crossval": "each fold goes on after the last step at which dev was scored, if there was one",
