@@ -15,6 +15,9 @@ import psutil
 from tests.support.imports import REPOSITORY
 
 _MARK = "BONAFIDE_TEST_RUN"
+# Two seconds on a quiet machine. Native code that keeps the interpreter, such as the loading of TensorFlow, takes seconds on a
+# busy one.
+_UNWIND_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Ended:
         code: Exit code; negative after a signal.
         printed: All that it printed.
         seconds: Wall time.
-        left: Command lines of its processes that still ran two seconds after the signal.
+        left: Command lines of its processes that still ran two seconds after SIGKILL, or `_UNWIND_S` after another signal.
     """
 
     code: int
@@ -68,7 +71,7 @@ class ConsoleCommand:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
             process.send_signal(number)
-        end = time.monotonic() + 2.0
+        end = time.monotonic() + (2.0 if number is signal.SIGKILL else _UNWIND_S)
         while (left := _running(mark)) and time.monotonic() < end:
             process.poll()
             time.sleep(0.02)
