@@ -200,8 +200,16 @@ def check_end(ended: Ended, number: signal.Signals) -> None:
             assert "interrupted: run the command again" in ended.printed
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        ("start", signal.SIGKILL),
+        ("start", signal.SIGTERM),
+        ("work", signal.SIGKILL),
+        ("work", signal.SIGINT),
+        ("close", signal.SIGTERM),
+    ],
+)
 def test_no_process_of_features_runs_two_seconds_after_its_end_in_any_phase(
     corpus: tuple[Path, float], phase: str, number: signal.Signals
 ) -> None:
