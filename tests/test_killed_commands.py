@@ -221,6 +221,8 @@ def test_no_process_of_features_runs_two_seconds_after_its_end_in_any_phase(
         check_end(ended, number)
         if number is not signal.SIGKILL:
             assert list((folder / "tmp").iterdir()) == [], "a temporary file stays"
+            assert not list((folder / output).rglob(".*")), "an unfinished shard stays"
+            assert not list(folder.glob(f".{output}.*")), "a worklist or a lock stays"
         again = features(folder, output).run()
         assert again.code == 0, again.printed
         assert content(folder / output) == {

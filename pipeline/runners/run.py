@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PREFLIGHT_S = 120.0
 """Time limit of a preflight in seconds: the workers of a cluster have to start and to answer within it."""
 
+_LEAVE_S = 5.0
+"""Time for Beam's local runner to end, in seconds: about one on a quiet machine."""
 _CANCEL_S = 60.0
 """Time for a cluster to cancel a job, in seconds."""
 
@@ -93,8 +95,8 @@ def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
 
 @contextlib.contextmanager
 def interruptible(flags: Sequence[str]) -> Iterator[None]:
-    """Gives an interrupted command the time to cancel its job on a cluster."""
-    with contextlib.nullcontext() if is_local(flags) else patience(_CANCEL_S):
+    """Gives an interrupted command the time to leave Beam, or to cancel its job on a cluster."""
+    with patience(_LEAVE_S if is_local(flags) else _CANCEL_S):
         yield
 
 

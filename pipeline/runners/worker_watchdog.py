@@ -103,6 +103,8 @@ class _WorkerWatchdog:
         self._thread.join()
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
+        if self._interrupted:
+            return  # The command ends, and Beam's threads may report the end of their workers even later.
         self._beam_log.setLevel(self._old_level)
         logging.getLogger(_READER_LOG).disabled = False
         threading.excepthook = self._old_hook
