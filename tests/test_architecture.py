@@ -18,6 +18,7 @@ from tests.support.imports import REPOSITORY, imports, modules, project_imports,
 PIPELINE = {
     "errors": "",
     "files": "",
+    "interrupts": "",
     "section": "",
     "machine": "",
     "tables": "",
@@ -29,8 +30,8 @@ PIPELINE = {
     "storage": "errors",
     "store": "audio corpus errors files frontends section storage tables",
     "params": "augmentation corpus frontends parameter_file store",
-    "runners": "errors",
-    "job": "audio augmentation corpus errors frontends params runners storage store",
+    "runners": "errors files interrupts",
+    "job": "audio augmentation corpus errors files frontends params runners storage store",
     "cli": "augmentation corpus errors files frontends job machine params runners store",
 }
 # The same for the model: what is imported from it, and what from the pipeline.

@@ -37,6 +37,9 @@ def download(
     folder, archive = to / source.folder, to / source.archive
     if folder.exists():
         console.print(f"{folder} is there already; remove it to fetch it anew", soft_wrap=True)
+        if archive.exists() and not keep_zip:
+            # Kept by --keep-zip, or by a run that was killed after it had unpacked.
+            console.print(f"{archive} is not needed any more", soft_wrap=True)
     else:
         if not archive.exists():
             with _bar(f"Fetching {source.archive}") as report:

@@ -16,6 +16,7 @@ from pipeline.job.worker import WriteShard
 from pipeline.job.worker_check import check_workers
 from pipeline.job.worklist import ShardTask, worklist
 from pipeline.runners import run
+from pipeline.runners.options import is_local
 
 
 def write_pending(
@@ -42,12 +43,17 @@ def write_pending(
     with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
         check_workers(flags, root, plan.address, plan.params.features.kind)
         with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:
-            run.run(
-                lambda pipeline: _build(pipeline, tasks, work),
-                flags,
-                lambda: shards_in_flight(plan.storage),
-                reporter.take_metrics,
-            )
+            try:
+                run.run(
+                    lambda pipeline: _build(pipeline, tasks, work),
+                    flags,
+                    lambda: shards_in_flight(plan.storage),
+                    reporter.take_metrics,
+                )
+            except KeyboardInterrupt:
+                if is_local(flags):  # on a cluster, workers may still be writing
+                    plan.storage.remove_leftovers()
+                raise
     # A killed worker leaves an unfinished file, also if the runner then repeated its work.
     plan.storage.remove_leftovers()
     return reporter.counts

@@ -19,7 +19,6 @@ from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.job.counters import count_shard, count_work
 from pipeline.job.worklist import ShardTask, Worklist
-from pipeline.runners.parent_watchdog import ParentWatchdog
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import rejects_if_committed
@@ -121,10 +120,8 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._config = config
         self._features = features
         self._augment = augment
-        self._watchdog = ParentWatchdog.of_this_process()
 
     def setup(self) -> None:
-        self._watchdog.start()
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         self._extract = Extractor(Path(self._root), self._features, self._augment)
