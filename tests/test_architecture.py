@@ -45,7 +45,7 @@ MODEL = {
     "twins": ("", "errors"),
     "sampler": ("params twins", "corpus errors frontends store"),
     "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
-    "dataset": ("params sampler scoring", "store"),
+    "dataset": ("params sampler scoring", "errors store"),
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",

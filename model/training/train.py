@@ -15,7 +15,7 @@ from dvclive import Live
 
 from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
 from model.bundle import Bundle, require_bundle_folder, save_bundle
-from model.dataset import scoring_batches, training_batches
+from model.dataset import scoring_batches, store_errors, training_batches
 from model.metrics import dev_threshold
 from model.networks import build_network
 from model.params import TrainParams
@@ -99,6 +99,7 @@ def train(
         CorpusError: Train or dev lacks a class.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
+        StoreError: A record is damaged, or another example's.
 
     Warns:
         InvertedLabelsWarning: The EER on dev is above 50 %.
@@ -170,14 +171,15 @@ def _fitted(
             logging.on_train_begin()
         else:
             epochs, steps = params.steps // params.steps_per_epoch, params.steps_per_epoch
-            network.fit(
-                training_batches(store, params, done * steps),
-                initial_epoch=done,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
-            )
+            with store_errors():
+                network.fit(
+                    training_batches(store, params, done * steps),
+                    initial_epoch=done,
+                    epochs=epochs,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
+                )
         best = {f"dev_{name}": value for name, value in kept.epoch.dev.as_dict().items()}
         live.summary["kept"] = {"epoch": kept.epoch.number, **best}
     scored.set_weights(kept.weights)

@@ -64,7 +64,7 @@ def test_a_file_of_another_size_is_an_error(tmp_path: Path, intact: Path) -> Non
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(StoreError, match=r"store\.json states .*bonafide store verify"):
-        FrameReader(opened)
+        FeatureStore.open(store)
 
 
 def test_a_file_cut_later_is_an_error_when_its_frames_are_read(tmp_path: Path, intact: Path) -> None:
