@@ -60,7 +60,7 @@ MODEL = {
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",
     ),
-    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus store"),
+    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus storage store"),
 }
 ARROWS = {
     f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()

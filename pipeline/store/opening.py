@@ -109,6 +109,14 @@ def damaged(storage: Storage, shard: str, reason: str) -> StoreError:
     )
 
 
+def damaged_store(storage: Storage, reason: str) -> StoreError:
+    """The error of a store whose shards may be intact, while something that belongs to no shard is wrong."""
+    return StoreError(
+        f"{storage.url} is damaged: {reason}; see `bonafide store verify`, or run `bonafide features`, which writes "
+        f"{STORE_FILE} again"
+    )
+
+
 def _batches(
     storage: Storage,
     info: Mapping[str, Any],
@@ -177,15 +185,10 @@ class _IndexChecks:
             for name, value in found.items():
                 stated = self._info["splits"][split][name]
                 if not math.isclose(value, stated, rel_tol=1e-9):
-                    raise self._wrong_info(f"{split} has {stated} {name}, its shards {value:g}")
+                    reason = f"{STORE_FILE} states {stated} {name} of {split}, the shards have {value:g}"
+                    raise damaged_store(self._storage, reason)
         if not self._sums.statistics().agrees_with(self._info["statistics"]):
-            raise self._wrong_info("its statistics are not those of the shards")
-
-    def _wrong_info(self, reason: str) -> StoreError:
-        return StoreError(
-            f"{self._storage.url}/{STORE_FILE} is damaged: {reason}; see `bonafide store verify`, or run `bonafide features`, "
-            "which writes it again"
-        )
+            raise damaged_store(self._storage, f"the statistics of {STORE_FILE} are not those of the shards")
 
     def _problem(self, shard: str, part: pa.Table) -> str | None:
         names = part.schema.names
