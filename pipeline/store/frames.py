@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.store.agreement import COMPARED
 from pipeline.store.opening import damaged
-from pipeline.store.reader import FeatureStore
+from pipeline.store.reader import FeatureStore, index_of_records
 from pipeline.store.records import HEADER_BYTES, Example, bytes_after_features
 from pipeline.store.schema import records_path
 
@@ -37,7 +36,7 @@ class FrameReader:
         self.n_bins = store.features.n_bins
         self.n_frames: npt.NDArray[np.int64] = index["n_frames"].to_numpy()
         self._store = store
-        self._rows = index.select([*COMPARED, "shard", "offset", "length"])
+        self._rows = index_of_records(index)
         self._is_checked = np.zeros(len(store), dtype=bool)
         shards = index["shard"].combine_chunks().dictionary_encode()
         self._paths = [records_path(shard) for shard in shards.dictionary.to_pylist()]

@@ -42,6 +42,7 @@ class FeatureStore:
         self.info = info
         self.index = index
         self._numbers: dict[tuple[str, int], int] | None = None
+        self._places: pa.Table | None = None
 
     @classmethod
     def open(cls, url: str | Path, columns: Sequence[str] | None = None) -> "FeatureStore":
@@ -147,7 +148,10 @@ class FeatureStore:
             KeyError: The store, or the selection, has no such example.
             StoreError: The record is damaged, or another example's.
         """
-        row = self.row(utterance_id, copy)
+        number = self._find(utterance_id, copy)
+        if self._places is None:
+            self._places = index_of_records(self.index)
+        row = self._places.slice(number, 1).to_pylist()[0]
         record = self.storage.read_range(records_path(row["shard"]), row["offset"], row["length"])
         return self.checked(record, row)
 
@@ -204,10 +208,15 @@ class FeatureStore:
             raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}") from None
 
 
+def index_of_records(index: pa.Table) -> pa.Table:
+    """The columns of an index that reading and checking a record needs."""
+    return index.select([*COMPARED, "shard", "offset", "length"])
+
+
 def _runs(index: pa.Table, most_bytes: int) -> Iterator[list[dict[str, Any]]]:
     """Rows whose records follow one another in a file, of `most_bytes` at most unless one record alone is larger."""
     run: list[dict[str, Any]] = []
-    for batch in index.select([*COMPARED, "shard", "offset", "length"]).to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in index_of_records(index).to_batches(max_chunksize=_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             follows = run and row["shard"] == run[0]["shard"] and row["offset"] == run[-1]["offset"] + run[-1]["length"]
             if run and not (follows and row["offset"] + row["length"] - run[0]["offset"] <= most_bytes):
