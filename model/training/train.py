@@ -14,7 +14,7 @@ import tensorflow as tf
 from dvclive import Live
 
 from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
-from model.bundle import Bundle, require_bundle_folder, save_bundle
+from model.bundle import Bundle, one_training, require_bundle_folder, save_bundle
 from model.dataset import scoring_batches, store_errors, training_batches
 from model.metrics import dev_threshold
 from model.networks import build_network
@@ -99,7 +99,7 @@ def train(
         CorpusError: Train or dev lacks a class.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
-        StoreError: A record is damaged, or another example's.
+        StoreError: A record is damaged, or another example's; or another process trains this bundle.
 
     Warns:
         InvertedLabelsWarning: The EER on dev is above 50 %.
@@ -107,14 +107,15 @@ def train(
     if held_out is not None:
         held_out.require_store(store)
     require_bundle_folder(output)
-    _prepare(store, params)
-    checkpoint = Checkpoint(output, describe_origin(store, params))
-    network, epoch, epochs = _fitted(store, params, report, checkpoint, progressed, notified)
-    bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
-    save_bundle(bundle, output)
-    checkpoint.remove()
-    write_machine(report / MACHINE_FILE)
-    picture = draw_network(network, report / NETWORK_PICTURE)
+    with one_training(output):
+        _prepare(store, params)
+        checkpoint = Checkpoint(output, describe_origin(store, params))
+        network, epoch, epochs = _fitted(store, params, report, checkpoint, progressed, notified)
+        bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
+        save_bundle(bundle, output)
+        checkpoint.remove()
+        write_machine(report / MACHINE_FILE)
+        picture = draw_network(network, report / NETWORK_PICTURE)
     return TrainingResult(epoch, epochs, bundle.threshold, picture, bundle.calibrated_on)
 
 

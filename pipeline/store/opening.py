@@ -1,7 +1,7 @@
 """The index of a store as its readers get it: read from the parts, and checked before any row is used.
 
 Each part is compared with store.json, with the size of its shard's records, and with the rules of the format. This costs
-about two microseconds a row. Records are not read here: `pipeline.store.agreement` compares each with its row when it is read.
+a few microseconds a row. Records are not read here: `pipeline.store.agreement` compares each with its row when it is read.
 """
 
 import math
@@ -130,8 +130,17 @@ def _batches(
     """The columns of `chosen` of every shard's part; `check` sees each part with `columns`."""
     shards = shards_of_info(info)
 
+    def contents() -> Iterator[bytes]:
+        try:
+            yield from storage.read_each(map(path_of, shards))
+        except StoreError:
+            for shard in shards:
+                if not storage.exists(path_of(shard)):
+                    raise damaged(storage, shard, f"{path_of(shard)} is missing") from None
+            raise
+
     def parts() -> Iterator[pa.Table]:
-        for shard, data in zip(shards, storage.read_each(map(path_of, shards)), strict=True):
+        for shard, data in zip(shards, contents(), strict=True):
             name = path_of(shard)
             if file_entry(data) != info["files"][name]:
                 raise damaged(
@@ -153,13 +162,19 @@ def _check_sizes(storage: Storage, info: Mapping[str, Any]) -> None:
     """Compares the size of every records file with store.json."""
     shards = shards_of_info(info)
     names = [records_path(shard) for shard in shards]
+
+    def size_of(name: str) -> int | None:
+        return storage.size(name) if storage.exists(name) else None
+
     if storage.remote:
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-            sizes = list(pool.map(storage.size, names))
+            sizes = list(pool.map(size_of, names))
     else:
-        sizes = [storage.size(name) for name in names]
+        sizes = [size_of(name) for name in names]
     for shard, name, size in zip(shards, names, sizes, strict=True):
         stated = info["files"][name]["size"]
+        if size is None:
+            raise damaged(storage, shard, f"{name} is missing")
         if size != stated:
             raise damaged(storage, shard, f"{name} has {size:,} bytes, {STORE_FILE} states {stated:,}")
 
@@ -229,8 +244,8 @@ class _IndexChecks:
             if pc.any(pc.not_equal(part[name], value)).as_py():
                 return f"it has rows of another {name}"
         names = part["utterance_id"].combine_chunks().dictionary_encode()
-        numbers = (shard_number(split, name, shard_position(shard)[1]) for name in names.dictionary.to_pylist())
-        if any(number != shard_position(shard)[0] for number in numbers):
+        place, n_shards = shard_position(shard)
+        if any(shard_number(split, name, n_shards) != place for name in names.dictionary.to_pylist()):
             return "it has utterances that belong to another shard"
         labels, copy = _numbers(pc.fill_null(part["label"], -1)), _numbers(part["copy"])
         if not np.isin(labels, (-1, SPOOF, BONA_FIDE)).all():

@@ -82,7 +82,7 @@ def test_a_file_that_is_gone_is_refused_by_name(copied: Path) -> None:
         load_bundle(copied)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"bundle_version": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"front_end": 1}'])
 def test_a_damaged_description_is_refused(copied: Path, content: str) -> None:
     (copied / "bundle.json").write_text(content)
 
@@ -105,7 +105,7 @@ def test_a_bundle_that_is_not_written_to_its_end_leaves_the_old_one(
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    newer = replace(load_bundle(trained.model), threshold=3.0)
+    newer = replace(load_bundle(trained.model), epoch=99)
     with monkeypatch.context() as patch:
         patch.setattr(model.bundle, function, interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -113,7 +113,7 @@ def test_a_bundle_that_is_not_written_to_its_end_leaves_the_old_one(
 
     assert files_of(copied) == files_of(trained.model)
     save_bundle(newer, copied)
-    assert load_bundle(copied).threshold == 3.0
+    assert load_bundle(copied).epoch == 99
     assert [path.name for path in copied.parent.iterdir()] == ["model"], "nothing is left beside it"
 
 
