@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.store.opening import damaged
+from pipeline.store.damage import damaged
 from pipeline.store.reader import FeatureStore, index_of_records
 from pipeline.store.records import HEADER_BYTES, Example, bytes_after_features
 from pipeline.store.schema import records_path

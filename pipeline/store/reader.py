@@ -17,8 +17,9 @@ from pipeline.errors import StoreError
 from pipeline.frontends import FeatureParams
 from pipeline.storage import Storage, open_storage
 from pipeline.store.agreement import COMPARED, checked_example
+from pipeline.store.damage import damaged
 from pipeline.store.info import read_info, shards_of_info, stored_features
-from pipeline.store.opening import damaged, read_all_rejects, read_index
+from pipeline.store.opening import read_all_rejects, read_index
 from pipeline.store.parts import parse_part
 from pipeline.store.records import Example
 from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA, records_path, rejects_path, shard_split

@@ -18,7 +18,7 @@ from pipeline.store.checks.manifest import shards_of_manifest
 from pipeline.store.checks.shard import CheckedShard, check_shard
 from pipeline.store.checks.stated import Stated
 from pipeline.store.checks.store_file import check_counts, check_statistics, check_store_file, check_strays
-from pipeline.store.opening import damaged, damaged_store
+from pipeline.store.damage import damaged, damaged_store
 from pipeline.store.schema import STORE_FILE, in_order, index_path, is_store_file, shard_of
 
 
