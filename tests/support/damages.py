@@ -285,12 +285,16 @@ STORE_DAMAGES: tuple[Damage, ...] = (
 
 
 def forged_bundle(bundle: Path, draw: random.Random) -> None:
-    """Another value, a missing key or an unknown one anywhere in bundle.json, with its checksum made right."""
-    _reseal_bundle(bundle, lambda info: change_anywhere(info, draw))
+    """Another value, a missing key or an unknown one anywhere in bundle.json. Its checksum stays: with a right one, no reader can
+    tell another intercept or band edge from that of a training."""
+    path = bundle / "bundle.json"
+    info = json.loads(path.read_text())
+    change_anywhere(info, draw)
+    path.write_text(json.dumps(info, indent=2, sort_keys=True))
 
 
 def forged_key(bundle: Path, draw: random.Random) -> None:
-    """A value that decides verdicts."""
+    """A wrong value of what decides verdicts, with the checksum of bundle.json made right."""
     choices: list[Callable[[dict[str, Any]], object]] = [
         lambda info: info.update(threshold=draw.choice([math.nan, "0.5", None, info["threshold"] + 1])),
         lambda info: info["calibration"].update(slope=draw.choice([0.0, -1.0, math.nan, "1"])),
@@ -303,7 +307,7 @@ def forged_key(bundle: Path, draw: random.Random) -> None:
         lambda info: info["front_end"].update(version=99),
         lambda info: info["calibrated_on"].update(dev_spoof=info["calibrated_on"]["dev_spoof"] + 1),
     ]
-    _reseal_bundle(bundle, draw.choice(choices))
+    reseal_bundle(bundle, draw.choice(choices))
 
 
 def forged_file(bundle: Path, draw: random.Random) -> None:
@@ -312,14 +316,15 @@ def forged_file(bundle: Path, draw: random.Random) -> None:
     path = bundle / name
     data = path.read_bytes()
     path.write_bytes(draw.choice([data[: len(data) // 2], b"", b"PK\x03\x04 no archive", _dropped_line(data)]))
-    _reseal_bundle(bundle, lambda info: info["sha256"].update({name: sha256_of(path)}))
+    reseal_bundle(bundle, lambda info: info["sha256"].update({name: sha256_of(path)}))
 
 
 def _dropped_line(data: bytes) -> bytes:
     return b"\n".join(data.split(b"\n")[1:])
 
 
-def _reseal_bundle(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def reseal_bundle(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the content of bundle.json and makes its checksum right again."""
     path = bundle / "bundle.json"
     info = json.loads(path.read_text())
     change(info)
