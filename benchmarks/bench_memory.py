@@ -168,7 +168,8 @@ def _params() -> Any:
     from pipeline.params import load_params
 
     params = load_params(REPOSITORY / "params.yaml")
-    augment = params.augment.model_copy(update={"copies": 0})
+    no_twins = params.augment.copy_synthesis.model_copy(update={"copies": 0})
+    augment = params.augment.model_copy(update={"copies": 0, "copy_synthesis": no_twins})
     # About as many clips in a shard as in the default size.
     store = params.store.model_copy(update={"target_shard_mib": 1.0})
     return params.model_copy(update={"augment": augment, "store": store})

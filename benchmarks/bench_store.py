@@ -39,7 +39,9 @@ FRAMES = 311
 """Of a clip of 3.1 s."""
 
 MEASURES = Measures(0.1, 0.1, -25.0, -3.0, 7000.0)
-AUGMENT = load_params(REPOSITORY / "params.yaml").augment.model_copy(update={"copies": 0})
+_AUGMENT = load_params(REPOSITORY / "params.yaml").augment
+NO_TWINS = _AUGMENT.copy_synthesis.model_copy(update={"copies": 0})
+AUGMENT = _AUGMENT.model_copy(update={"copies": 0, "copy_synthesis": NO_TWINS})
 CONFIG = Config.current(FEATURES, AUGMENT)
 
 

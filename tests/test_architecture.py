@@ -42,11 +42,15 @@ MODEL = {
     "registry": ("", "errors"),
     "params": ("", "corpus parameter_file section"),
     "keras_archive": ("", "files"),
-    "bundle": ("artifacts errors keras_archive metrics params", "errors files frontends store"),
+    "bundle_file": ("artifacts errors", ""),
     "twins": ("", "errors"),
     "sampler": ("params twins", "corpus errors frontends store"),
+    "bundle": (
+        "artifacts bundle_file errors keras_archive metrics params sampler",
+        "errors files frontends parameter_file section storage store",
+    ),
     "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
-    "dataset": ("params sampler scoring", "store"),
+    "dataset": ("params sampler scoring", "errors store"),
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",
@@ -61,7 +65,7 @@ MODEL = {
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",
     ),
-    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus store"),
+    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus storage store"),
 }
 ARROWS = {
     f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()

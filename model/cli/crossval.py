@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def crossval(
     store: StoreOption = "data/features",
     output: Annotated[Path, typer.Option("--output", help="Folder for the held-out scores.")] = Path("data/crossval"),
     report: Annotated[Path, typer.Option("--report", help="Folder for metrics.json.")] = Path("reports/crossval"),
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Leave attacks out of train in turn and measure the EER on them: chooses a recipe without a look at eval.
 
@@ -36,7 +38,6 @@ def crossval(
         task = bar.add_task("Folds", total=None, note="loading TensorFlow")
         from model.bundle import work_folder
         from model.training.crossval import cross_validate, write_crossval
-        from pipeline.store import FeatureStore
 
         def progress_of(fold: int, attacks: "Sequence[str]") -> "Progressed":
             def progressed(steps: int, total_steps: int, latest: "Epoch | None") -> None:
@@ -46,8 +47,8 @@ def crossval(
             return progressed
 
         checkpoints = work_folder(output)
-        opened = FeatureStore.open(store)
-        result = cross_validate(opened, loaded.train, loaded.crossval, progress_of, checkpoints, console.print)
+        with opened_store(store, verify) as opened:
+            result = cross_validate(opened, loaded.train, loaded.crossval, progress_of, checkpoints, console.print)
         write_crossval(result, output, report)
         shutil.rmtree(checkpoints, ignore_errors=True)
     if result.metrics["folds"]:

@@ -15,8 +15,8 @@ import tensorflow as tf
 from dvclive import Live
 
 from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
-from model.bundle import Bundle, require_bundle_folder, save_bundle
-from model.dataset import scoring_batches, training_batches
+from model.bundle import Bundle, one_training, require_bundle_folder, save_bundle
+from model.dataset import scoring_batches, store_errors, training_batches
 from model.metrics import dev_threshold
 from model.networks import build_network
 from model.params import TrainParams
@@ -105,6 +105,7 @@ def train(
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
         OSError: The folder of the curves holds other files, or another process writes it.
+        StoreError: A record is damaged, or another example's; or another process trains this bundle.
 
     Warns:
         InvertedLabelsWarning: The EER on dev is above 50 %.
@@ -112,16 +113,17 @@ def train(
     if held_out is not None:
         held_out.require_store(store)
     require_bundle_folder(output)
-    _prepare(store, params)
-    checkpoint = Checkpoint(output, describe_origin(store, params))
-    with replaced_folder(report, _REPORT_FILES) as curves:
-        network, epoch, epochs = _fitted(store, params, curves, checkpoint, progressed, notified)
-        bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
-        write_machine(curves / MACHINE_FILE)
-        drawn = draw_network(network, curves / NETWORK_PICTURE) is not None
-        save_bundle(bundle, output)
-    # Not before: a training that is killed between model and curves writes both again.
-    checkpoint.remove()
+    with one_training(output):
+        _prepare(store, params)
+        checkpoint = Checkpoint(output, describe_origin(store, params))
+        with replaced_folder(report, _REPORT_FILES) as curves:
+            network, epoch, epochs = _fitted(store, params, curves, checkpoint, progressed, notified)
+            bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
+            write_machine(curves / MACHINE_FILE)
+            drawn = draw_network(network, curves / NETWORK_PICTURE) is not None
+            save_bundle(bundle, output)
+        # Not before: a training that is killed between model and curves writes both again.
+        checkpoint.remove()
     picture = report / NETWORK_PICTURE if drawn else None
     return TrainingResult(epoch, epochs, bundle.threshold, picture, bundle.calibrated_on)
 
@@ -188,14 +190,15 @@ def _fitted(
             logging.on_train_begin()
         else:
             epochs, steps = params.steps // params.steps_per_epoch, params.steps_per_epoch
-            network.fit(
-                training_batches(store, params, done * steps),
-                initial_epoch=done,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
-            )
+            with store_errors():
+                network.fit(
+                    training_batches(store, params, done * steps),
+                    initial_epoch=done,
+                    epochs=epochs,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
+                )
         best = {f"dev_{name}": value for name, value in kept.epoch.dev.as_dict().items()}
         live.summary["kept"] = {"epoch": kept.epoch.number, **best}
     scored.set_weights(kept.weights)
