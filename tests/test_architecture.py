@@ -21,17 +21,18 @@ PIPELINE = {
     "section": "",
     "machine": "",
     "tables": "",
+    "text": "",
     "parameter_file": "errors section",
     "audio": "errors section",
-    "corpus": "audio errors files parameter_file section tables",
+    "corpus": "audio errors files parameter_file section tables text",
     "frontends": "audio parameter_file section",
     "augmentation": "audio section",
     "storage": "errors",
-    "store": "audio corpus errors files frontends section storage tables",
+    "store": "audio corpus errors files frontends section storage tables text",
     "params": "augmentation corpus frontends parameter_file store",
     "runners": "errors",
     "job": "audio augmentation corpus errors frontends params runners storage store",
-    "cli": "augmentation corpus errors files frontends job machine params runners store",
+    "cli": "augmentation corpus errors files frontends job machine params runners store text",
 }
 # The same for the model: what is imported from it, and what from the pipeline.
 MODEL = {
@@ -53,14 +54,14 @@ MODEL = {
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
-        "audio augmentation corpus errors files frontends section store",
+        "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle keras_archive scoring", "files frontends"),
     "report": (
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",
     ),
-    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus store"),
+    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus store text"),
 }
 ARROWS = {
     f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()

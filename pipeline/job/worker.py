@@ -13,6 +13,7 @@ from pipeline.audio.decode import Decoded, decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, AugmentParams, Recipe
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
+from pipeline.corpus.audio_files import clip_path
 from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
@@ -49,7 +50,7 @@ class Extractor:
                 yield Reject(source, reason, detail)
                 continue
             try:
-                clip = decode(self._root / source.path, self._features, source.sha256)
+                clip = decode(clip_path(self._root, source.path), self._features, source.sha256)
             except AudioError as error:
                 yield Reject(source, error.reason, error.detail)
                 continue
