@@ -19,6 +19,8 @@ def ordered(value: tuple[float, float]) -> tuple[float, float]:
 
 Decibels = Annotated[float, Field(ge=-20, le=100)]
 DecibelRange = Annotated[tuple[Decibels, Decibels], AfterValidator(ordered)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Numpy and Keras take seeds of 32 bits."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

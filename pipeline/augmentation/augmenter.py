@@ -24,7 +24,7 @@ from pipeline.augmentation.noise import Noise, NoiseParams
 from pipeline.augmentation.pitch_tempo import PitchShiftParams, PitchTempo, TimeStretchParams
 from pipeline.augmentation.rawboost import RawBoost, RawBoostParams
 from pipeline.augmentation.room import Room, RoomParams
-from pipeline.section import Section
+from pipeline.section import Section, Seed
 
 # Where these kinds begin in the one sequence of random values that they share. Every other kind has a sequence of its own
 # and does not belong here: an entry that is added or changed alters the draws of existing feature stores.
@@ -41,7 +41,7 @@ class AugmentParams(Section):
     """
 
     copies: int = Field(ge=0, le=100)
-    seed: int = Field(ge=0)
+    seed: Seed
     pitch_shift: PitchShiftParams
     time_stretch: TimeStretchParams
     room: RoomParams
