@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import inspect_header
 from pipeline.audio.files import audio_sha256
+from pipeline.audio.limits import most_bytes
 from pipeline.corpus.audio_files import LinkPolicy, audio_root, clip_path
 from pipeline.corpus.protocol import read_corpus
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
@@ -174,7 +175,7 @@ def stratified_subset(utterances: Sequence[Utterance], limit: int) -> list[Utter
 
 
 def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Utterance) -> dict[str, Any]:
-    path, sha256, error = _first_present(base, links, _candidates(utterance))
+    path, sha256, error = _first_present(base, links, max_duration_s, _candidates(utterance))
     row: dict[str, Any] = {
         "split": utterance.split,
         "utterance_id": utterance.utterance_id,
@@ -209,7 +210,7 @@ def _candidates(utterance: Utterance) -> list[str]:
 
 
 def _first_present(
-    base: Path, links: LinkPolicy, candidates: Sequence[str]
+    base: Path, links: LinkPolicy, max_duration_s: float, candidates: Sequence[str]
 ) -> tuple[str, str | None, AudioError | None]:
     """Path and SHA-256 of the first candidate that exists, or the error of reading it; the first one where none exists."""
     missing = None
@@ -217,7 +218,7 @@ def _first_present(
         try:
             found = clip_path(base, path)
             links.require(found)
-            return path, audio_sha256(found), None
+            return path, audio_sha256(found, most_bytes(max_duration_s)), None
         except AudioError as error:
             if error.reason != "missing" or os.path.lexists(base / path):
                 return path, None, error
