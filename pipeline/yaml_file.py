@@ -4,6 +4,7 @@ An error names the key and its line. PyYAML alone takes the last of two equal ke
 in any exception for values such as an integer of 5,000 digits.
 """
 
+import os
 import re
 from collections.abc import Hashable
 from pathlib import Path
@@ -42,7 +43,8 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path}: not a regular file")
     try:
         with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+            # No more than its size: some special files never end, or wait for ever.
+            data = file.read(min(os.fstat(file.fileno()).st_size, _MOST_BYTES + 1))
         if len(data) > _MOST_BYTES:
             raise ParamsError(f"{path}: more than {_MOST_BYTES:,} bytes; this is no parameter file")
         return _expanded(yaml.load(data.decode("utf-8-sig"), Loader=_Loader), "", [_MOST_VALUES])

@@ -128,6 +128,9 @@ def _utterances_of_protocol(path: Path, split: str, bare: bool, findings: list[F
             text = f"expected 5 fields `speaker utterance - attack label`, found {len(fields)}: {' '.join(fields)!r}"
             findings.append(Finding(where, text))
             continue
+        if problem := next(filter(None, map(_field_problem, fields)), None):
+            findings.append(Finding(where, f"a field {problem}"))
+            continue
         speaker, utterance_id, _, attack, label = fields
         if not is_below(utterance_id) or "/" in utterance_id:
             findings.append(
