@@ -89,7 +89,7 @@ def parameter_attacks() -> Iterator[Attack]:
 
 
 def protocol_attacks(root: Path) -> Iterator[tuple[str, str]]:
-    """Writes one corpus after another to `root`, each with a protocol that must be refused, and gives its name and what is told."""
+    """Writes corpora to `root`, each with a protocol that must be refused; gives a name and what is told of each."""
     good = protocol_lines("train")
     path = root / PROTOCOL_FOLDER / PROTOCOL_FILES["train"]
 
@@ -126,6 +126,10 @@ def protocol_attacks(root: Path) -> Iterator[tuple[str, str]]:
             f"corpus.csv:{2 + field.count(chr(10))}",
         )
     yield from _table(root, 'a.flac,train,bonafide,"' + "x" * 200_000, "unclosed quote", "corpus.csv")
+
+
+def _row_place(field: str) -> str:
+    return f"corpus.csv:{2 + field.count(chr(10))}"
 
 
 def _written(
