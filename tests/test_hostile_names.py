@@ -77,7 +77,7 @@ def test_every_command_takes_names_as_text(tmp_path: Path, monkeypatch: pytest.M
     shown = run("store", "show")
     assert all(name in shown for name in NAMES)
     assert ids[0] in run("store", "get", ids[0], "--png", "clip.png")
-    assert ids[0] in run("store", "select", "--attack", NAMES[1], "--split", "train") or ids[1] in printed[-1]
+    assert NAMES[1] in run("store", "select", "--attack", NAMES[1], "--split", "train")
     run("store", "select", "--csv", "index.csv")
     run("store", "stats", "--plot", "store.png")
     run("store", "diff", "data/features", "data/features")
@@ -94,13 +94,13 @@ def require_harmless(folder: Path) -> None:
     page = (folder / "reports/index.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "<b>&amp;'" not in page
+    formulas = tuple(name for name in NAMES if name[0] in "=+-@")
     tables = [folder / "index.csv", *(folder / "reports").rglob("*.csv")]
     assert len(tables) > 3
     for path in tables:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.reader(file):
-                for cell in row:
-                    assert cell[:1] not in ("=", "@") and not re.match(r"[+-](?![\d.])", cell), (path, cell)
+                assert not [cell for cell in row if cell.startswith(formulas)], path
     for path in (folder / "reports").rglob("*.json"):
         json.loads(path.read_text(encoding="utf-8"))
     names = {path.name for path in folder.rglob("*")}
