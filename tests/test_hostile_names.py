@@ -83,7 +83,7 @@ def test_every_command_takes_names_as_text(tmp_path: Path, monkeypatch: pytest.M
     run("store", "diff", "data/features", "data/features")
     run("score", "corpus/audio")
     dev, evaluated = (f"reports/evaluation/scores/{split}.txt" for split in ("dev", "eval"))
-    run("metrics", "--scores", evaluated, "--dev-scores", dev, "--clusters", "speaker", "--intervals", 5)
+    run("metrics", "--scores", evaluated, "--dev-scores", dev, "--clusters", "attack", "--intervals", 5)
     run("fuse", "--dev", dev, "--dev", dev, "--eval", evaluated, "--eval", evaluated, "--output", "fused")
     run("compare", evaluated, "fused/eval.txt", "--intervals", 5)
     require_harmless(tmp_path)
