@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-MAX_DURATION_S: Final = 600.0
+MAX_DURATION_S: Final = 300.0
 """Default of `features.max_duration_s`. Stores and models made before that key have it, so it never changes."""
 
 

@@ -23,7 +23,7 @@ IN_THIS_PROCESS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 MOST_EXTRA_KIB = 1 << 20
 # Prints the highest resident memory of the command and of each of its workers, in KiB.
 MEASURED = """
-import resource, sys, threading, time
+import pathlib, re, sys, threading, time
 import psutil
 import bonafide
 
@@ -44,7 +44,8 @@ try:
     bonafide.main()
 except SystemExit as end:
     sys.stderr.write(f"exit {end.code}\\n")
-print(max(workers, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+status = pathlib.Path("/proc/self/status").read_text()
+print(max(workers, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])))
 """
 
 
