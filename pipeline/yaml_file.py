@@ -51,7 +51,9 @@ def read_yaml(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: not text in UTF-8: {error.reason} at byte {error.start}") from None
+        raise ParamsError(
+            f"{path}: cannot be read as YAML: not text in UTF-8, {error.reason} at byte {error.start}"
+        ) from None
     except (OSError, yaml.YAMLError, _ContentError) as error:
         raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
 
