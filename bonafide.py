@@ -68,7 +68,9 @@ def main() -> None:
                 code = 1
             if code is None or os.environ.get("BONAFIDE_DEBUG"):
                 raise
-            sys.stderr.write(f"error: {error}\n")
+            from pipeline.text import printable
+
+            sys.stderr.write(f"error: {printable(str(error))}\n")
             sys.exit(code)
 
 

@@ -21,18 +21,20 @@ PIPELINE = {
     "interrupts": "",
     "section": "",
     "machine": "",
+    "text": "",
     "tables": "",
-    "parameter_file": "errors section",
+    "yaml_file": "errors text",
+    "parameter_file": "errors section yaml_file",
     "audio": "errors section",
-    "corpus": "audio errors files parameter_file section tables",
+    "corpus": "audio errors files parameter_file section tables text",
     "frontends": "audio parameter_file section",
     "augmentation": "audio section",
     "storage": "errors",
-    "store": "audio corpus errors files frontends section storage tables",
+    "store": "audio corpus errors files frontends section storage tables text",
     "params": "augmentation corpus frontends parameter_file store",
     "runners": "errors files interrupts",
     "job": "audio augmentation corpus errors files frontends params runners storage store",
-    "cli": "augmentation corpus errors files frontends job machine params runners store",
+    "cli": "augmentation corpus errors files frontends job machine params runners store text",
 }
 # The same for the model: what is imported from it, and what from the pipeline.
 MODEL = {
@@ -58,14 +60,17 @@ MODEL = {
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
-        "audio augmentation corpus errors files frontends section store",
+        "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle keras_archive scoring", "files frontends"),
     "report": (
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",
     ),
-    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus storage store"),
+    "cli": (
+        "artifacts bundle evaluation export metrics params report scoring training",
+        "cli corpus storage store text",
+    ),
 }
 ARROWS = {
     f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()

@@ -63,8 +63,9 @@ def report(
     if result.n_audio < result.n_clips:
         missing = result.n_clips - result.n_audio
         console.print(
-            f"[yellow]{missing} of the {result.n_clips} hardest clips have no sound: "
-            f"{corpus} does not have the audio that {manifest} names[/yellow]"
+            f"{missing} of the {result.n_clips} hardest clips have no sound: "
+            f"{corpus} does not have the audio that {manifest} names",
+            style="yellow",
         )
 
 

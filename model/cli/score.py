@@ -65,17 +65,17 @@ def score(
 
 
 def _print_scores(scored: list["FileScore"], prior: float) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     from pipeline.cli.console import results, table
+    from pipeline.text import printable
 
     rows = []
     for file in scored:
         if file.score is None or file.verdict is None:
-            rows.append((escape(file.path), "", "", f"[red]{escape(str(file.problem))}[/red]"))
+            rows.append((file.path, "", "", Text(printable(str(file.problem)), "red")))
         else:
-            style = _STYLES[file.verdict]
-            shown = f"[{style}]{file.verdict}[/{style}]"
-            rows.append((escape(file.path), f"{file.score:+.2f}", f"{file.probability:.1%}", shown))
+            shown = Text(file.verdict, _STYLES[file.verdict])
+            rows.append((file.path, f"{file.score:+.2f}", f"{file.probability:.1%}", shown))
     title = f"Bona fide from a score of {scored[0].threshold:+.2f}; probability at a prior of {prior:g}"
-    results(markup=True).print(table(title, ("file", "score", "probability", "verdict"), rows))
+    results().print(table(title, ("file", "score", "probability", "verdict"), rows))

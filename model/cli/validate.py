@@ -38,8 +38,9 @@ def validate(
     _print_shortcuts(report, output)
     for uneven in uneven_rejects_of(report):
         console.print(
-            f"[yellow]{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
-            f"the classes are not treated alike; see {output}/validation.json[/yellow]"
+            f"{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
+            f"the classes are not treated alike; see {output}/validation.json",
+            style="yellow",
         )
 
 

@@ -19,6 +19,7 @@ from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write, replaced_folder, write_json
 from pipeline.store.describe import CLASSES, MEASURES, measured
 from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
+from pipeline.text import csv_cell
 
 _DIGITS: Final = 6
 
@@ -98,7 +99,7 @@ def _csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heading)
-    writer.writerows(rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 

@@ -24,6 +24,9 @@ from pipeline.errors import AudioError
 from pipeline.frontends import make_front_end
 
 AUDIO_SUFFIXES: Final = (".flac", ".wav")
+LONGEST_S: Final = 1200.0
+"""Longest file that is scored, in seconds, unless the model was trained with a higher limit: a scored clip has no copies, so
+it needs less memory than a clip of train."""
 _VERDICTS: Final = {BONA_FIDE: label_name(BONA_FIDE), SPOOF: label_name(SPOOF), -1: "uncertain"}
 
 
@@ -69,6 +72,8 @@ def score_files(
     """
     scorer = ClipScorer(bundle.network)
     front_end = make_front_end(bundle.features)
+    longest_s = max(LONGEST_S, bundle.features.max_duration_s)
+    params = bundle.features.model_copy(update={"max_duration_s": longest_s})
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
     asked: deque[tuple[Path, str | None]] = deque()  # files that were read and not yielded, each with its problem
 
@@ -76,7 +81,7 @@ def score_files(
         for path in paths:
             try:
                 # float16, as in the feature store: a file gets the same score here and in the evaluation.
-                features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
+                features = front_end(decode(path, params).waveform).astype(np.float16)
             except AudioError as error:
                 asked.append((path, str(error)))
             else:

@@ -7,6 +7,7 @@ finite, not silent, long enough and within [-1, 1]. Any other file raises `Audio
 
 import hashlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -27,15 +28,17 @@ from pipeline.audio.containers import (
     without_flac_length,
 )
 from pipeline.audio.files import open_audio, read_audio
+from pipeline.audio.flac import SamplesDigest, require_same_header
 from pipeline.audio.kernels import mean_of_channels, peak
 from pipeline.audio.level import amplitude_db, limit_peak
+from pipeline.audio.limits import most_bytes, require_not_longer
 from pipeline.errors import AudioError
-from pipeline.section import ClipParams
+from pipeline.section import MAX_DURATION_S, ClipParams
 
 _LOWEST_RATE = 1_000
 _HIGHEST_RATE = 1_000_000
 _UNKNOWN_LENGTH = 1 << 62
-_BLOCK_VALUES = 1 << 22
+_BLOCK_VALUES = 1 << 20
 
 
 class DecodeParams(Protocol):
@@ -48,6 +51,10 @@ class DecodeParams(Protocol):
     @property
     def min_duration_s(self) -> float:
         """Shorter clips are refused, in seconds."""
+
+    @property
+    def max_duration_s(self) -> float:
+        """Longer clips are refused, in seconds."""
 
     @property
     def silence_db(self) -> float:
@@ -86,14 +93,18 @@ class Decoded:
     sha256: str
 
 
-def inspect_header(path: Path) -> AudioHeader:
+def inspect_header(path: Path, max_duration_s: float = MAX_DURATION_S) -> AudioHeader:
     """Reads the header of an audio file.
 
-    A FLAC stream whose header does not state its length is decoded to count the samples.
+    A FLAC stream whose header does not state its length is decoded block by block to count the samples, up to the limit.
+
+    Args:
+        path: Of the file.
+        max_duration_s: Longer clips are refused, in seconds.
 
     Raises:
-        AudioError: `missing`, `unreadable`, `truncated`, `empty` or `unsupported_format`, as for `decode`. Defects that only
-            decoding finds are left to `decode`.
+        AudioError: `missing`, `unreadable`, `truncated`, `empty`, `too_long` or `unsupported_format`, as for `decode`. Defects
+            that only decoding finds are left to `decode`.
     """
     with open_audio(path) as (file, size):
         if size == 0:
@@ -103,8 +114,11 @@ def inspect_header(path: Path) -> AudioHeader:
         refuse_cut_riff(head, size)
         with _open(file, head) as sound:
             rate, channels, n_samples = sound.samplerate, sound.channels, sound.frames
-    if n_samples >= _UNKNOWN_LENGTH:
-        n_samples = len(_read_samples(read_audio(path))[0])
+            if has_flac_length(head):
+                require_same_header(head)
+            if n_samples >= _UNKNOWN_LENGTH:
+                n_samples = sum(map(len, _blocks(sound, 0, max_duration_s, file, size)))
+            require_not_longer(n_samples, rate, channels, max_duration_s)
     if n_samples == 0:
         raise AudioError("empty", "the file holds no samples")
     return AudioHeader(rate, channels, n_samples, n_samples / rate)
@@ -128,6 +142,7 @@ def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -
             `truncated`: the bytes end before the audio does; damage in the last 8 KiB looks the same;
             `empty`: no bytes or no samples;
             `too_short`: below `params.min_duration_s`;
+            `too_long`: above `params.max_duration_s`, or more bytes, or more values of all channels, than 48 kHz stereo has;
             `not_finite`: NaN or infinity among the samples;
             `silent`: no sample of the downmix reaches `params.silence_db`;
             `unsupported_format`: not a format that libsndfile knows (for example text renamed .flac), a codec that it lacks, or
@@ -135,7 +150,12 @@ def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -
             `duration_mismatch`: a complete stream with more or fewer samples than its header states;
             `changed`: the bytes are not those that the manifest describes.
     """
-    return decode_bytes(read_audio(path), params, expected_sha256)
+    return decode_bytes(read_clip(path, params), params, expected_sha256)
+
+
+def read_clip(path: Path, params: ClipParams) -> bytes:
+    """All bytes of an audio file; a file that is too large for the longest duration is `too_long`, as for `decode`."""
+    return read_audio(path, most_bytes(params.max_duration_s))
 
 
 def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
@@ -145,7 +165,7 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
         raise AudioError(
             "changed", f"sha256 is {sha256}, the manifest has {expected_sha256}; run `bonafide manifest` again"
         )
-    samples, rate = _read_samples(data)
+    samples, rate = _read_samples(data, params.max_duration_s)
     if len(samples) == 0:
         raise AudioError("empty", "the file holds no samples")
     loudest = peak(samples.reshape(-1))
@@ -199,7 +219,7 @@ def _open(file: BinaryIO, head: bytes) -> _ForwardSoundFile:
     return sound
 
 
-def _read_samples(data: bytes) -> tuple[npt.NDArray[np.float32], int]:
+def _read_samples(data: bytes, max_duration_s: float) -> tuple[npt.NDArray[np.float32], int]:
     """Decodes all samples, float32 [samples, channels], and the sample rate."""
     if not data:
         raise AudioError("empty", "the file has no bytes")
@@ -208,32 +228,56 @@ def _read_samples(data: bytes) -> tuple[npt.NDArray[np.float32], int]:
     file = io.BytesIO(without_flac_length(data) if states_flac_length else data)
     with _open(file, data) as sound:
         stated = flac_length(data) if states_flac_length else int(sound.frames)
-        block_length = max(1, _BLOCK_VALUES // sound.channels)
+        digest = SamplesDigest(require_same_header(data)) if states_flac_length else None
+        require_not_longer(stated, sound.samplerate, sound.channels, max_duration_s)
         blocks: list[npt.NDArray[np.float32]] = []
-        n_samples = 0
-        try:
-            while stated == 0 or n_samples < stated:
-                wanted = min(block_length, stated - n_samples) if stated else block_length
-                block = sound.read(wanted, dtype="float32", always_2d=True)
-                blocks.append(block)
-                n_samples += len(block)
-                if len(block) < wanted:
-                    break
-        except soundfile.LibsndfileError as error:
-            if file.tell() < len(data):
-                raise AudioError("unreadable", f"damaged stream: {error.error_string}") from None
-            raise AudioError("truncated", f"the file ends within the audio: {error.error_string}") from None
+        for block in _blocks(sound, stated, max_duration_s, file, len(data)):
+            blocks.append(block)
+            if digest is not None:
+                digest.update(block)
+        n_samples = sum(map(len, blocks))
         if n_samples < stated:
             if n_samples == 0:
                 raise AudioError("truncated", f"none of the {stated} samples that the header states")
             raise AudioError("duration_mismatch", f"{n_samples} samples, the header states {stated}")
         if states_flac_length and stated and _has_more(sound):
             raise AudioError("duration_mismatch", f"more samples than the {stated} that the header states")
+        if digest is not None:
+            digest.require_same()
         rate = int(sound.samplerate)
         channels = int(sound.channels)
     if len(blocks) == 1:
         return blocks[0], rate
     return np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32), rate
+
+
+def _blocks(
+    sound: _ForwardSoundFile, stated: int, max_duration_s: float, file: BinaryIO, size: int
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Decodes a file block by block, float32 [samples, channels], and stops at the limit of its duration.
+
+    Args:
+        sound: At its start.
+        stated: Samples that the header states; 0 for unknown.
+        max_duration_s: A longer clip is refused, in seconds.
+        file: From which `sound` reads.
+        size: Of the file in bytes.
+    """
+    block_length = max(1, _BLOCK_VALUES // sound.channels)
+    n_samples = 0
+    try:
+        while stated == 0 or n_samples < stated:
+            wanted = min(block_length, stated - n_samples) if stated else block_length
+            block = sound.read(wanted, dtype="float32", always_2d=True)
+            n_samples += len(block)
+            require_not_longer(n_samples, sound.samplerate, sound.channels, max_duration_s)
+            yield block
+            if len(block) < wanted:
+                return
+    except soundfile.LibsndfileError as error:
+        if file.tell() < size:
+            raise AudioError("unreadable", f"damaged stream: {error.error_string}") from None
+        raise AudioError("truncated", f"the file ends within the audio: {error.error_string}") from None
 
 
 def _has_more(sound: _ForwardSoundFile) -> bool:

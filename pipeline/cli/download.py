@@ -57,7 +57,7 @@ def download(
             console.print(f"{archive}: {size(archive.stat().st_size)} kept", soft_wrap=True)
         else:
             archive.unlink()
-    hint = f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run [bold]dvc repro[/bold]"
+    hint = f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run dvc repro"
     console.print(hint, soft_wrap=True)
 
 

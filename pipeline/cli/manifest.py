@@ -23,16 +23,17 @@ def manifest(
     ] = False,
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
-    from pipeline.cli.console import console, progress_bar, table
+    from pipeline.cli.console import console, progress_bar, table, warn
     from pipeline.corpus.manifest import count_utterances, manifest_batches, require_both_classes, write_manifest
-    from pipeline.corpus.params import load_data_params
+    from pipeline.corpus.params import load_corpus_params
     from pipeline.corpus.protocol import read_corpus
     from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
-    data = load_data_params(params)
+    loaded = load_corpus_params(params)
+    data = loaded.data
     corpus = Path(root or data.root)
     if protocol_only:
-        utterances = read_corpus(corpus)
+        utterances = read_corpus(corpus, data.link_targets, warn)
         require_both_classes(utterances)
         counts = count_utterances(utterances)
         names = [label_name(label) for label in (BONA_FIDE, SPOOF, None)]
@@ -46,13 +47,18 @@ def manifest(
     with progress_bar("files") as bar:
         task = bar.add_task("Inspecting", total=None, note="")
         batches = manifest_batches(
-            corpus, data.limit, lambda done, total: bar.update(task, completed=done, total=total)
+            corpus,
+            data.limit,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            link_targets=data.link_targets,
+            max_duration_s=loaded.features.max_duration_s,
+            on_warning=warn,
         )
         write_manifest(summary.counting(batches), output)
     console.print(summary.table(f"{output}: {summary.utterances:,} utterances of {corpus}"))
     if summary.problems:
         console.print(
-            f"[yellow]{summary.problems:,} files cannot be used; the features stage lists them as rejects[/yellow]"
+            f"{summary.problems:,} files cannot be used; the features stage lists them as rejects", style="yellow"
         )
 
 

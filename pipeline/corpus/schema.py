@@ -22,6 +22,7 @@ REJECT_REASONS: Final = (
     "truncated",
     "empty",
     "too_short",
+    "too_long",
     "not_finite",
     "silent",
     "unsupported_format",
