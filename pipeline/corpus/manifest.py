@@ -184,6 +184,7 @@ def _row(base: Path, utterance: Utterance) -> dict[str, Any]:
         "channels": header.channels,
         "n_samples": header.n_samples,
         "duration_s": header.duration_s,
+        "decoder": header.decoder,
     }
 
 
