@@ -1,7 +1,8 @@
 """Where the audio of a file lies and how many bytes of it the file declares, for containers whose audio is one run of bytes.
 
 libsndfile believes what a header declares: it reads a cut file as if it were whole, and one whose writer could not know the
-length as if it were empty. `checked` refuses the first and corrects the second, for RIFF, RIFX, RF64, W64, AIFF, AU and CAF.
+length as if it were empty. `checked` refuses the first and corrects the second, for RIFF, RIFX, RF64, W64, AIFF, AU,
+CAF and NIST SPHERE.
 """
 
 from dataclasses import dataclass
@@ -93,6 +94,8 @@ def find_audio(head: bytes, size: int) -> AudioBytes | None:
             raise AudioError("truncated", "the file ends before its audio begins")
         begin, declared = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
         audio = AudioBytes(begin, None if declared >= _STREAMED else declared, 8, 4, order)
+    elif head.startswith(b"NIST_1A\n"):
+        audio = _find_sphere(head)
     else:
         return None
     return audio
@@ -137,6 +140,19 @@ def require_whole(audio: AudioBytes, size: int) -> None:
         raise AudioError("truncated", f"{max(0, present)} of {audio.declared} bytes of audio")
 
 
+def _find_sphere(head: bytes) -> AudioBytes | None:
+    """The audio of a NIST SPHERE file, whose header is text: a first line, its own size, then `name -type value` lines."""
+    text = head[: 1 << 12].decode("ascii", "replace")
+    fields = {words[0]: words[2] for words in map(str.split, text.splitlines()) if len(words) == 3}
+    try:
+        begin = int(text.splitlines()[1])
+        channels = int(fields.get("channel_count", "1"))
+        declared = int(fields["sample_count"]) * int(fields["sample_n_bytes"]) * channels
+    except (IndexError, KeyError, ValueError):
+        raise AudioError("truncated", "the file ends within its header, or does not state its length") from None
+    return AudioBytes(begin, declared, 0, 0, "little")
+
+
 def _find_chunk(
     head: bytes,
     size: int,
@@ -160,7 +176,7 @@ def _find_chunk(
         alignment: Chunks begin at multiples of it, counted from the first.
     """
     name_bytes = len(wanted)
-    position, long_size, is_mpeg = first, None, False
+    position, long_field, long_size, is_mpeg = first, 0, None, False
     while position + name_bytes + field_bytes <= len(head):
         name = head[position : position + name_bytes]
         field = position + name_bytes
@@ -172,10 +188,11 @@ def _find_chunk(
             is_unknown = stated >= 1 << 62 if field_bytes == 8 else stated >= _STREAMED
             declared = None if is_unknown else max(0, stated - counted - extra)
             if long_size is not None and is_unknown:
-                return AudioBytes(begin, long_size or None, 28, 8, "little", is_mpeg=is_mpeg)
+                declared = long_size if 0 < long_size < 1 << 62 else None
+                return AudioBytes(begin, declared, long_field, 8, "little", is_mpeg=is_mpeg)
             return AudioBytes(begin + extra, declared, field, field_bytes, order, counted + extra, is_mpeg)
         if name == b"ds64" and begin + 16 <= len(head):
-            long_size = int.from_bytes(head[begin + 8 : begin + 16], order)
+            long_field, long_size = begin + 8, int.from_bytes(head[begin + 8 : begin + 16], order)
         if name == b"fmt " and order == "little" and begin + 2 <= len(head):
             is_mpeg = int.from_bytes(head[begin : begin + 2], order) == _MPEG_IN_RIFF
         position = begin + stated - counted

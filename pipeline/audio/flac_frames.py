@@ -167,9 +167,11 @@ def decode_frames(data: Any, size: int, state: Any, rate: int, depth: int, wante
 @compiled
 def _frame_header(data: Any, size: int, begin: int, out: Any) -> Any:
     """Reads a frame's header: block length, rate, channel assignment, depth (0: that of STREAMINFO), number, end in bits."""
+    if begin >= size or data[begin] != 0xFF:
+        return NO_FRAME
     if begin + 1 == size:
         return CUT
-    if begin >= size or data[begin] != 0xFF or data[begin + 1] & 0xFE != 0xF8:
+    if data[begin + 1] & 0xFE != 0xF8:
         return NO_FRAME
     position = begin * 8 + 16
     block_code, rate_code = _bits(data, position, 4), _bits(data, position + 4, 4)
