@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pipeline.audio import flac_frames
 from pipeline.audio.containers import is_tail
+from pipeline.audio.flac_bits import PADDING
 from pipeline.errors import AudioError
 
 # "fLaC", the header of the first metadata block and the STREAMINFO block.
@@ -171,7 +172,7 @@ class FlacStream:
         return int(code)
 
     def _padded(self) -> npt.NDArray[np.uint8]:
-        padded = np.zeros(len(self._data) + flac_frames.PADDING, np.uint8)
+        padded = np.zeros(len(self._data) + PADDING, np.uint8)
         padded[: len(self._data)] = np.frombuffer(self._data, np.uint8)
         return padded
 
