@@ -67,7 +67,7 @@ def write_store(folder: Path) -> None:
     frame = np.zeros((1, plan.config.n_bins), np.float16)
     for shard in plan.resume.pending:
         examples = (
-            StoredExample(source, 0, frame, {}, 0.2, 0.2, Measures(*draw.uniform(0.01, 0.1, 5).tolist()))
+            StoredExample(source, 0, frame, {}, 0.2, 0.2, Measures(*draw.uniform(0.01, 0.1, 5).tolist()), "flac")
             for source in shard.sources
         )
         write_shard(plan.storage, shard, plan.config, examples)

@@ -82,7 +82,7 @@ def write_store(folder: Path, n_records: int, n_frames: int) -> None:
         for row in shard.sources:
             features = values(int(row.utterance_id[5:]), n_frames)
             np.save(folder / "npy" / f"{row.utterance_id}.npy", features)
-            examples.append(StoredExample(row, 0, features, {}, n_frames / 100, n_frames / 100, MEASURES))
+            examples.append(StoredExample(row, 0, features, {}, n_frames / 100, n_frames / 100, MEASURES, "flac"))
         write_shard(storage, shard, CONFIG, examples)
     close_store(storage, shards, CONFIG)
 
@@ -138,7 +138,8 @@ def writing(folder: Path, n_examples: int, passes: int) -> list[Row]:
     sources = [source(number) for number in range(n_examples)]
     features = [values(number, FRAMES) for number in range(n_examples)]
     examples = [
-        StoredExample(row, 0, array, {}, 3.1, 3.1, MEASURES) for row, array in zip(sources, features, strict=True)
+        StoredExample(row, 0, array, {}, 3.1, 3.1, MEASURES, "flac")
+        for row, array in zip(sources, features, strict=True)
     ]
     shard = Shard(shard_name("train", 0, 1), "train", tuple(sources))
     storage = open_storage(folder / "written")
@@ -183,6 +184,7 @@ def extracting(folder: Path, clips: Clips, passes: int) -> Row:
                 len(clip) / SAMPLE_RATE,
                 len(clip) / SAMPLE_RATE,
                 MEASURES,
+                "flac",
             )
             for row, clip in zip(sources, clips.waveforms, strict=True)
         ]

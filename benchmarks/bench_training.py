@@ -89,6 +89,7 @@ def write_store(folder: Path, clips: int) -> FeatureStore:
                 n / 100,
                 n / 100,
                 measures,
+                "flac",
             )
             for source, n in zip(shard.sources, lengths, strict=True)
         ]

@@ -41,7 +41,7 @@ class ClipParams(Section):
         sample_rate: Hz; clips of other rates are resampled.
         min_duration_s: Shorter clips are rejected, in seconds.
         max_duration_s: Longer clips are rejected before they are decoded as a whole, in seconds; it bounds the memory of a clip.
-        silence_db: Clips whose peak stays below this level are rejected, in dB relative to full scale.
+        silence_db: Clips whose peak about the mean stays below this level are rejected, in dB relative to full scale.
         max_reject_fraction: The stage fails above this share of rejects, in [0, 1].
     """
 

@@ -20,7 +20,7 @@ _STYLES: Final = {"bona fide": "green", "spoof": "red", "uncertain": "yellow"}
 
 
 def score(
-    files: Annotated[list[str], typer.Argument(help="FLAC or WAV files, folders or patterns.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(help="Audio files, folders or patterns.", show_default=False)],
     model: ModelOption = Path("data/model"),
     params: Annotated[
         Path,
@@ -42,7 +42,7 @@ def score(
     A file that cannot be scored is reported, the others are still scored, and the exit code is 1.
     """
     from model.params import load_params
-    from pipeline.cli.console import print_json
+    from pipeline.cli.console import console, print_json
 
     evaluate_params = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
     if prior is None:
@@ -53,9 +53,11 @@ def score(
         from model.bundle import load_bundle
         from model.scoring.files import find_files, score_files
 
-        paths = find_files(files)
+        found = find_files(files)
+        if left_out := found.left_out():
+            console.print(left_out, soft_wrap=True)
         bundle = load_bundle(model)
-        scored = list(score_files(bundle, paths, prior, abstain_error_rate, _WINDOWS_PER_BATCH))
+        scored = list(score_files(bundle, found.paths, prior, abstain_error_rate, _WINDOWS_PER_BATCH))
     if as_json:
         print_json([file.as_dict() for file in scored])
     else:

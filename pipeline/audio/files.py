@@ -9,6 +9,12 @@ from typing import BinaryIO, Final
 
 from pipeline.errors import AudioError
 
+AUDIO_SUFFIXES: Final = frozenset(
+    {".flac", ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph"}
+    | {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka"}
+)
+"""Endings of the names of audio files that can be decoded, in lower case. What a file holds decides; names only find it."""
+
 _BLOCK_BYTES: Final = 1 << 20
 
 

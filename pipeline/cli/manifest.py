@@ -24,6 +24,7 @@ def manifest(
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, table, warn
+    from pipeline.corpus.audio_files import audio_root, linked_folders
     from pipeline.corpus.manifest import count_utterances, manifest_batches, require_both_classes, write_manifest
     from pipeline.corpus.params import load_corpus_params
     from pipeline.corpus.protocol import read_corpus
@@ -56,6 +57,13 @@ def manifest(
         )
         write_manifest(summary.counting(batches), output)
     console.print(summary.table(f"{output}: {summary.utterances:,} utterances of {corpus}"))
+    for folder in linked_folders(audio_root(corpus), summary.folders):
+        console.print(
+            f"{folder} is a link to a folder. DVC does not look behind it, so `dvc repro` does not notice "
+            "changed files there: link each file instead (cp -rs), or set data.root to the folder itself",
+            style="yellow",
+            soft_wrap=True,
+        )
     if summary.problems:
         console.print(
             f"{summary.problems:,} files cannot be used; the features stage lists them as rejects", style="yellow"
@@ -68,12 +76,14 @@ class _Summary:
     Attributes:
         utterances: Number of rows.
         problems: Rows whose file cannot be used.
+        folders: Folders of the audio files, relative to the corpus.
     """
 
     def __init__(self) -> None:
         from pipeline.corpus.schema import SPLITS
 
         self.utterances = self.problems = 0
+        self.folders: set[str] = set()
         self._labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
         self._speakers: dict[str, set[str | None]] = {split: set() for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
@@ -83,6 +93,7 @@ class _Summary:
         for batch in batches:
             self.utterances += batch.num_rows
             self.problems += batch.num_rows - batch["problem"].null_count
+            self.folders.update(path.rpartition("/")[0] for path in batch["path"].to_pylist())
             columns = (batch[name].to_pylist() for name in ("split", "label", "speaker_id", "duration_s"))
             for split, label, speaker, duration in zip(*columns, strict=True):
                 self._labels[split][label] += 1

@@ -72,3 +72,17 @@ class LinkPolicy:
             raise AudioError(
                 "unreadable", "a link that leaves the corpus; to follow it, add its folder to data.link_targets"
             )
+
+
+def linked_folders(root: Path, folders: Iterable[str]) -> list[str]:
+    """The symbolic links to folders on the way to the audio: DVC does not look behind them.
+
+    Args:
+        root: The corpus.
+        folders: Folders of audio files, relative to it.
+
+    Returns:
+        Their paths relative to the corpus, sorted.
+    """
+    ways = {way for folder in folders for way in (PurePosixPath(folder), *PurePosixPath(folder).parents)}
+    return sorted(str(way) for way in ways - {PurePosixPath(".")} if (root / way).is_symlink())

@@ -198,6 +198,7 @@ def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Uttera
         "channels": header.channels,
         "n_samples": header.n_samples,
         "duration_s": header.duration_s,
+        "decoder": header.decoder,
     }
 
 

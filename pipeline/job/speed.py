@@ -208,4 +208,4 @@ def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> 
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
         for copy in range(_examples_per_clip(augment)):
-            yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures)
+            yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures, "flac")

@@ -122,6 +122,7 @@ class Extractor:
             duration_s=len(waveform) / rate,
             source_duration_s=clip.source_duration_s,
             measures=measure(waveform, rate),
+            decoder=clip.decoder,
             twin=twin,
         )
 

@@ -18,6 +18,7 @@ from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
 from pipeline.params import load_params
+from tests.support.flac_writer import encode
 from tests.support.speech import RATE, noise
 
 
@@ -210,3 +211,13 @@ def test_damage_is_refused_or_harmless_but_never_a_crash(data: st.DataObject) ->
     assert reason in REJECT_REASONS
     assert np.isfinite(waveform).all()
     assert np.abs(waveform).max() <= 1.0
+
+
+def test_flac_above_full_scale_is_read_and_its_decoder_told(params: FeatureParams) -> None:
+    samples = (noise() * 32768).round().astype(np.int64)
+    samples[5000] = 32_768
+    decoded = decode_bytes(encode(samples[None]), params)
+    assert decoded.decoder == "flac_beyond_range"
+    assert decoded.waveform.max() == decoded.waveform[5000] == 1.0
+    assert decode_bytes(FLAC, params).decoder == "flac"
+    assert decode_bytes(WAV, params).decoder == "libsndfile"
