@@ -93,8 +93,8 @@ def inspect_header(path: Path, max_duration_s: float = MAX_DURATION_S) -> AudioH
         max_duration_s: Longer clips are refused, in seconds.
 
     Raises:
-        AudioError: `missing`, `unreadable`, `truncated`, `empty`, `too_long`, `unsupported_format` or `duration_mismatch`, as for `decode`.
-            Defects that only decoding finds are left to `decode`.
+        AudioError: `missing`, `unreadable`, `truncated`, `empty`, `too_long`, `unsupported_format` or `duration_mismatch`, as
+            for `decode`. Defects that only decoding finds are left to `decode`.
     """
     with open_audio(path) as (file, size):
         head = file.read(HEAD_BYTES)
