@@ -5,14 +5,23 @@ It imports nothing heavy, so that `bonafide --help` is fast and the commands of 
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 import typer
 
 from model import cli as model_cli
 from pipeline import cli as pipeline_cli
+from pipeline.interrupts import end_on_signals
 
-_INTERRUPTED = 130
+_INTERRUPTED: Final = 130
+_KEPT: Final[Mapping[str, str]] = {
+    "download": "it goes on with what was fetched if the server allows it",
+    "features": "finished shards are kept",
+    "train": "the training goes on after the last step at which dev was scored, if there was one",
+    "crossval": "each fold goes on after the last step at which dev was scored, if there was one",
+}
+"""What the next run of a command finds of this one. The other commands write their results at their end."""
 
 app = typer.Typer(
     help="Tell real speech from fake speech: from audio files to a verdict, every step reproducible.",
@@ -28,32 +37,49 @@ model_cli.register(app)
 
 @app.callback()
 def _options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     if debug:
         os.environ["BONAFIDE_DEBUG"] = "1"
+    global _command
+    _command = context.invoked_subcommand or ""
+
+
+_command = ""
 
 
 def main() -> None:
     """Runs the command line; an error that a user can cause ends with its message and exit code, without a traceback."""
-    try:
-        # `python -m bonafide` is called `bonafide` in its help, too.
-        app(prog_name="bonafide")
-    except (KeyboardInterrupt, SystemExit) as end:
-        # Typer ends with this exit code after an interrupt.
-        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
-            raise
-        sys.stderr.write("interrupted; run the command again to go on, finished work is kept\n")
-        sys.exit(_INTERRUPTED)
-    except Exception as error:
-        code = getattr(error, "exit_code", None)
-        if isinstance(error, OSError) and code is None:
-            # Such as a full disk or a missing permission: the message of the operating system names the cause.
-            code = 1
-        if code is None or os.environ.get("BONAFIDE_DEBUG"):
-            raise
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(code)
+    with end_on_signals(_interrupted) as interruption:
+        try:
+            # `python -m bonafide` is called `bonafide` in its help, too.
+            app(prog_name="bonafide")
+        except (KeyboardInterrupt, SystemExit) as end:
+            # Typer ends with this exit code after an interrupt.
+            if isinstance(end, SystemExit) and end.code != _INTERRUPTED:
+                raise
+            sys.stderr.write(f"{_interrupted()}\n")
+            sys.exit(interruption.exit_code)
+        except Exception as error:
+            code = getattr(error, "exit_code", None)
+            if isinstance(error, OSError) and code is None:
+                # Such as a full disk or a missing permission: the message of the operating system names the cause.
+                code = 1
+            if code is None or os.environ.get("BONAFIDE_DEBUG"):
+                raise
+            from pipeline.text import printable
+
+            sys.stderr.write(f"error: {printable(str(error))}\n")
+            sys.exit(code)
+
+
+def _interrupted() -> str:
+    """What an interrupted command says last."""
+    kept = _KEPT.get(_command, "earlier results stay until new ones are whole")
+    # DVC sets the variable for the commands of its stages.
+    again = "`dvc repro`" if "DVC_STAGE" in os.environ else "the command"
+    return f"interrupted: run {again} again; {kept}"
 
 
 if __name__ == "__main__":

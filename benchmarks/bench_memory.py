@@ -67,7 +67,7 @@ def write_store(folder: Path) -> None:
     frame = np.zeros((1, plan.config.n_bins), np.float16)
     for shard in plan.resume.pending:
         examples = (
-            StoredExample(source, 0, frame, {}, 0.2, 0.2, Measures(*draw.uniform(0.01, 0.1, 5).tolist()))
+            StoredExample(source, 0, frame, {}, 0.2, 0.2, Measures(*draw.uniform(0.01, 0.1, 5).tolist()), "flac")
             for source in shard.sources
         )
         write_shard(plan.storage, shard, plan.config, examples)
@@ -168,7 +168,8 @@ def _params() -> Any:
     from pipeline.params import load_params
 
     params = load_params(REPOSITORY / "params.yaml")
-    augment = params.augment.model_copy(update={"copies": 0})
+    no_twins = params.augment.copy_synthesis.model_copy(update={"copies": 0})
+    augment = params.augment.model_copy(update={"copies": 0, "copy_synthesis": no_twins})
     # About as many clips in a shard as in the default size.
     store = params.store.model_copy(update={"target_shard_mib": 1.0})
     return params.model_copy(update={"augment": augment, "store": store})

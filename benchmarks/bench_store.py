@@ -39,7 +39,9 @@ FRAMES = 311
 """Of a clip of 3.1 s."""
 
 MEASURES = Measures(0.1, 0.1, -25.0, -3.0, 7000.0)
-AUGMENT = load_params(REPOSITORY / "params.yaml").augment.model_copy(update={"copies": 0})
+_AUGMENT = load_params(REPOSITORY / "params.yaml").augment
+NO_TWINS = _AUGMENT.copy_synthesis.model_copy(update={"copies": 0})
+AUGMENT = _AUGMENT.model_copy(update={"copies": 0, "copy_synthesis": NO_TWINS})
 CONFIG = Config.current(FEATURES, AUGMENT)
 
 
@@ -80,7 +82,7 @@ def write_store(folder: Path, n_records: int, n_frames: int) -> None:
         for row in shard.sources:
             features = values(int(row.utterance_id[5:]), n_frames)
             np.save(folder / "npy" / f"{row.utterance_id}.npy", features)
-            examples.append(StoredExample(row, 0, features, {}, n_frames / 100, n_frames / 100, MEASURES))
+            examples.append(StoredExample(row, 0, features, {}, n_frames / 100, n_frames / 100, MEASURES, "flac"))
         write_shard(storage, shard, CONFIG, examples)
     close_store(storage, shards, CONFIG)
 
@@ -136,7 +138,8 @@ def writing(folder: Path, n_examples: int, passes: int) -> list[Row]:
     sources = [source(number) for number in range(n_examples)]
     features = [values(number, FRAMES) for number in range(n_examples)]
     examples = [
-        StoredExample(row, 0, array, {}, 3.1, 3.1, MEASURES) for row, array in zip(sources, features, strict=True)
+        StoredExample(row, 0, array, {}, 3.1, 3.1, MEASURES, "flac")
+        for row, array in zip(sources, features, strict=True)
     ]
     shard = Shard(shard_name("train", 0, 1), "train", tuple(sources))
     storage = open_storage(folder / "written")
@@ -181,6 +184,7 @@ def extracting(folder: Path, clips: Clips, passes: int) -> Row:
                 len(clip) / SAMPLE_RATE,
                 len(clip) / SAMPLE_RATE,
                 MEASURES,
+                "flac",
             )
             for row, clip in zip(sources, clips.waveforms, strict=True)
         ]

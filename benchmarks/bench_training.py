@@ -70,8 +70,10 @@ def write_store(folder: Path, clips: int) -> FeatureStore:
         for number in range(count)
     ]
     manifest = pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
-    storage, config = open_storage(folder), Config.current(params.features, params.augment)
-    shards = assign_shards(manifest, params.store, params.features, params.augment.copies)
+    no_twins = params.augment.copy_synthesis.model_copy(update={"copies": 0})
+    augment = params.augment.model_copy(update={"copies": 0, "copy_synthesis": no_twins})
+    storage, config = open_storage(folder), Config.current(params.features, augment)
+    shards = assign_shards(manifest, params.store, params.features, 0)
     draw = np.random.default_rng(1)
     measures = Measures(
         leading_silence_s=0.0, trailing_silence_s=0.0, level_db=-20.0, peak_db=-1.0, band_edge_hz=8000.0
@@ -87,6 +89,7 @@ def write_store(folder: Path, clips: int) -> FeatureStore:
                 n / 100,
                 n / 100,
                 measures,
+                "flac",
             )
             for source, n in zip(shard.sources, lengths, strict=True)
         ]

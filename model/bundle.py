@@ -4,27 +4,32 @@
 """
 
 import contextlib
-import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 
 from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, NETWORK_FILE
+from model.bundle_file import BUNDLE_VERSION, REMEDY, read_description, sealed, wrong
 from model.errors import ModelError
 from model.keras_archive import save_normalised
 from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
+from model.metrics.rates import eer_of_curve
 from model.params import TrainParams
+from model.sampler import crop_frames
 from pipeline.errors import ParamsError
 from pipeline.files import atomic_write, sha256_of, swap_in, write_json
 from pipeline.frontends import FeatureParams, front_end_version, parse_features
+from pipeline.parameter_file import parse_params
+from pipeline.section import Section
+from pipeline.storage.locks import file_lock
 from pipeline.store import FeatureStore
 
-BUNDLE_VERSION: Final = 2
 _VERSIONED: Final = ("keras", "numpy", "tensorflow", "tensorflow-io")
 
 
@@ -80,14 +85,33 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 
     Raises:
         ModelError: The folder holds other files.
+        StoreError: Another process writes it.
     """
     require_bundle_folder(folder)
-    unfinished = work_folder(folder) / "bundle"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    _write_files(bundle, unfinished)
-    swap_in(unfinished, folder.resolve())
-    with contextlib.suppress(OSError):  # the checkpoint of a training may be there
-        unfinished.parent.rmdir()
+    with _one_writer(folder, "lock", "is writing this model"):
+        unfinished = work_folder(folder) / "bundle"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _write_files(bundle, unfinished)
+        swap_in(unfinished, folder.resolve())
+        with contextlib.suppress(OSError):  # the checkpoint of a training may be there
+            unfinished.parent.rmdir()
+
+
+def one_training(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Excludes other trainings of the bundle in a folder, with which this one would share checkpoint and report.
+
+    Raises:
+        StoreError: Another process trains it; the message names that process.
+    """
+    return _one_writer(folder, "training.lock", "is training this model")
+
+
+@contextlib.contextmanager
+def _one_writer(folder: Path, suffix: str, doing: str) -> Iterator[None]:
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(folder.with_name(f".{folder.name}.{suffix}"), str(folder), doing):
+        yield
 
 
 def work_folder(folder: Path) -> Path:
@@ -117,14 +141,12 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     table = bundle.development
     scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())
     atomic_write(folder / DEV_SCORES_FILE, scores)
-    statistics = bundle.network.get_layer("normalise")
     description = {
         "bundle_version": BUNDLE_VERSION,
         "front_end": {
             "version": front_end_version(bundle.features.kind),
             "parameters": bundle.features.model_dump(mode="json"),
-            "mean_db": [float(value) for value in statistics.input_mean],
-            "deviation_db": [float(value) ** 0.5 for value in statistics.input_variance],
+            **_statistics(bundle.network),
         },
         "calibration": asdict(bundle.calibration),
         "calibrated_on": dict(bundle.calibrated_on),
@@ -134,45 +156,102 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         "versions": {name: version(name) for name in _VERSIONED},
         "sha256": {name: sha256_of(folder / name) for name in (NETWORK_FILE, DEV_SCORES_FILE)},
     }
-    write_json(folder / BUNDLE_FILE, description)
+    write_json(folder / BUNDLE_FILE, sealed(description))
+
+
+class _TrainSection(Section):
+    train: TrainParams
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Reads a bundle.
+    """Reads a bundle and checks that its parts belong together.
 
     Raises:
-        ModelError: There is none, it is damaged, or another version of the program made it.
+        ModelError: There is none, it is damaged, a value of bundle.json is not allowed or not that of the other files, or
+            another version of the program made it.
     """
-    path = folder / BUNDLE_FILE
+    info = read_description(folder)
     try:
-        info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = info["bundle_version"], info["front_end"]["version"]
-        features = parse_features(info["front_end"]["parameters"], str(path))
-    except FileNotFoundError:
-        raise ModelError(f"{folder}: no trained model (no {BUNDLE_FILE}); make one with `bonafide train`") from None
-    except (OSError, ValueError, KeyError, TypeError, ParamsError) as error:
-        raise ModelError(f"{path} cannot be read: {error}; train again with `bonafide train`") from error
-    needed = BUNDLE_VERSION, front_end_version(features.kind)
+        features = parse_features(info["front_end"]["parameters"], str(folder / BUNDLE_FILE))
+        sections = parse_params({"train": info["training"]["parameters"]}, str(folder / BUNDLE_FILE), _TrainSection)
+    except ParamsError as error:
+        raise ModelError(f"{error}; {REMEDY}") from error
+    found, needed = info["front_end"]["version"], front_end_version(features.kind)
     if found != needed:
         raise ModelError(
-            f"{folder}: the model has bundle version {found[0]} and front end version {found[1]}, this program needs "
-            f"{needed[0]} and {needed[1]}; train again with `bonafide train`"
+            f"{folder}: the model has front end version {found}, this program needs {needed}; train again with `bonafide train`"
         )
     _check_files(folder, info["sha256"])
+    bundle = Bundle(
+        network=_load_network(folder),
+        features=features,
+        calibration=Calibration(**info["calibration"]),
+        threshold=info["threshold"],
+        development=_read_development(folder),
+        calibrated_on=info["calibrated_on"],
+        train=sections.train,
+        epoch=info["training"]["epoch"],
+        store_fingerprint=info["store_fingerprint"],
+    )
+    _check_network(folder, bundle, info["front_end"])
+    _check_development(folder, bundle)
+    return bundle
+
+
+def _load_network(folder: Path) -> keras.Model:
     try:
-        return Bundle(
-            network=keras.saving.load_model(folder / NETWORK_FILE, compile=False),
-            features=features,
-            calibration=Calibration(**info["calibration"]),
-            threshold=info["threshold"],
-            development=read_score_table(folder / DEV_SCORES_FILE),
-            calibrated_on=info["calibrated_on"],
-            train=TrainParams.model_validate_json(json.dumps(info["training"]["parameters"])),
-            epoch=info["training"]["epoch"],
-            store_fingerprint=info["store_fingerprint"],
+        return keras.saving.load_model(folder / NETWORK_FILE, compile=False)
+    except Exception as error:  # Keras has no base of its exceptions: an archive can break in any of its modules
+        reason = str(error).partition("\n")[0][:200]
+        raise ModelError(f"{folder / NETWORK_FILE} is no network that Keras can load: {reason}; {REMEDY}") from error
+
+
+def _read_development(folder: Path) -> ScoreTable:
+    try:
+        return read_score_table(folder / DEV_SCORES_FILE)
+    except (OSError, ValueError, MetricsError) as error:
+        raise ModelError(f"{folder / DEV_SCORES_FILE} cannot be read: {error}; {REMEDY}") from error
+
+
+def _check_network(folder: Path, bundle: Bundle, front_end: Mapping[str, Any]) -> None:
+    """Makes sure that the network takes and gives what the description says."""
+    network, n_bins = bundle.network, bundle.features.n_bins
+    expected = (None, crop_frames(bundle.train.crop_s, bundle.features), n_bins), (None, 1)
+    shapes = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
+    if shapes != expected:
+        raise ModelError(
+            f"{folder / NETWORK_FILE}: a network from {shapes[0]} to {shapes[1]}; training.parameters and front_end of "
+            f"{BUNDLE_FILE} say from {expected[0]} to {expected[1]}; {REMEDY}"
         )
-    except (ValueError, KeyError, TypeError, MetricsError) as error:
-        raise ModelError(f"{folder} cannot be read: {error}; train again with `bonafide train`") from error
+    try:
+        statistics = _statistics(network)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{folder / NETWORK_FILE}: the network has no layer that normalises; {REMEDY}") from error
+    for key, values in statistics.items():
+        if values != front_end[key]:
+            raise wrong(folder, f"front_end.{key}", "the network normalises with other values")
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise ModelError(f"{folder / NETWORK_FILE}: the network has weights that are not finite; {REMEDY}")
+
+
+def _check_development(folder: Path, bundle: Bundle) -> None:
+    """Makes sure that threshold and counts are those of the development scores."""
+    table, counts = bundle.development, bundle.calibrated_on
+    for name, scores in (("bonafide", table.bonafide), ("spoof", table.spoof)):
+        if counts[f"dev_{name}"] + counts[f"held_out_{name}"] != len(scores):
+            raise wrong(folder, "calibrated_on", f"{DEV_SCORES_FILE} has {len(scores)} {name} trials")
+    expected = eer_of_curve(table.curve).threshold
+    if bundle.threshold != expected:
+        raise wrong(folder, "threshold", f"{bundle.threshold} is not that of {DEV_SCORES_FILE}, {expected}")
+
+
+def _statistics(network: keras.Model) -> dict[str, list[float]]:
+    """Mean and deviation of each bin by which a network normalises its input, in dB."""
+    layer = network.get_layer("normalise")
+    return {
+        "mean_db": [float(value) for value in np.ravel(layer.input_mean)],
+        "deviation_db": [float(value) ** 0.5 for value in np.ravel(layer.input_variance)],
+    }
 
 
 def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
@@ -180,11 +259,8 @@ def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
         try:
             found = sha256_of(folder / name)
         except OSError as error:
-            raise ModelError(
-                f"{folder / name} cannot be read: {error.strerror}; train again with `bonafide train`"
-            ) from None
+            raise ModelError(f"{folder / name} cannot be read: {error.strerror}; {REMEDY}") from None
         if found != expected:
             raise ModelError(
-                f"{folder / name} is not the file that {BUNDLE_FILE} describes (its checksum differs); "
-                "restore it, with `dvc checkout` for one, or train again with `bonafide train`"
+                f"{folder / name} is not the file that {BUNDLE_FILE} describes (its checksum differs); {REMEDY}"
             )

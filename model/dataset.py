@@ -1,24 +1,31 @@
 """The feature store as tf.data: batches of random crops to train on, windows of whole clips to score.
 
-Crops are drawn by `model.sampler`. Windows and whole examples are read as TFRecords in the order of the store. No other
-module imports tensorflow-io, which lets tf.data read `s3://` addresses.
+Crops are drawn by `model.sampler`, windows are cut in the order of the store. Whole examples are read by TensorFlow as TFRecords,
+for other networks. No other module imports tensorflow-io, which lets tf.data read `s3://` addresses.
 """
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_io  # noqa: F401, registers the s3:// file system
 
 from model.params import TrainParams
-from model.sampler import CropSampler
-from model.scoring.windows import clip_windows
+from model.sampler import Batch, CropSampler
+from model.scoring.windows import window_places
+from pipeline.errors import StoreError
 from pipeline.store import FeatureStore
+
+WindowBatch: TypeAlias = tuple[tf.Tensor, tf.Tensor]
+"""Utterance id string [batch], and features float32 [batch, n_frames, bins] in dB."""
 
 CACHED_WINDOWS_BYTES: Final = 2 * 2**30
 """Most memory for the windows of dev, which are scored after every epoch: ASVspoof 2019 LA needs about 1.8 GB."""
@@ -26,9 +33,15 @@ CACHED_WINDOWS_BYTES: Final = 2 * 2**30
 _READERS: Final = 2
 """Batches that are read at once, and that wait for the network."""
 
+_errors: Final[list[StoreError]] = []
+"""What `training_batches` could not read; TensorFlow has no other way for an exception to its caller."""
+
 
 def training_batches(store: FeatureStore, params: TrainParams, start_step: int = 0) -> tf.data.Dataset:
     """Endless batches of random crops of the train split, originals, copies and twins; see `CropSampler`.
+
+    A record is checked when a crop of it is read for the first time. TensorFlow turns the error of a damaged one into its
+    own; `store_errors` gives it back.
 
     Args:
         store: With both classes in train.
@@ -41,16 +54,23 @@ def training_batches(store: FeatureStore, params: TrainParams, start_step: int =
 
     Raises:
         CorpusError: A class is missing.
-        StoreError: The records do not have the sizes that the index states.
+        StoreError: A record is too short for the frames that the index states.
     """
     sampler = CropSampler.of(store, params)
     size, n_bins = params.batch_size, sampler.n_bins
     shapes = ((size, sampler.n_frames, n_bins), (size, n_bins), (size,), (size,))
 
+    def read(step: np.int64) -> Batch:
+        try:
+            return sampler.batch(int(step))
+        except StoreError as error:
+            _errors.append(error)
+            raise
+
     def draw(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # Stateless, so that TensorFlow runs several at once in deterministic mode as well.
         kinds = (tf.float16, tf.float32, tf.float32, tf.float32)
-        batch = tf.numpy_function(sampler.batch, [step], kinds, stateful=False)
+        batch = tf.numpy_function(read, [step], kinds, stateful=False)
         features, gains, labels, weights = (
             tf.ensure_shape(part, shape) for part, shape in zip(batch, shapes, strict=True)
         )
@@ -63,8 +83,24 @@ def training_batches(store: FeatureStore, params: TrainParams, start_step: int =
     )
 
 
-def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: int) -> tf.data.Dataset:
-    """The originals of a split, whole, as batches of windows in the order of the store.
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """Raises the error of a damaged record as it was where `training_batches` read it.
+
+    Raises:
+        StoreError: A record could not be read, or is damaged.
+    """
+    _errors.clear()
+    try:
+        yield
+    except tf.errors.OpError:
+        if _errors:
+            raise _errors[0] from None
+        raise
+
+
+def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: int) -> Iterable[WindowBatch]:
+    """The originals of a split, whole, as batches of windows in the order of the store. Every record is checked.
 
     Args:
         store: The feature store; labels are not needed.
@@ -73,28 +109,31 @@ def scoring_batches(store: FeatureStore, split: str, n_frames: int, batch_size: 
         batch_size: Windows at once.
 
     Returns:
-        A dataset of (utterance id string [batch], features float32 [batch, n_frames, bins] in dB). A clip fills one or
-        more windows in a row, see `clip_windows`.
+        Pairs of (utterance id string [batch], features float32 [batch, n_frames, bins] in dB), each time it is iterated. A
+        clip fills one or more windows in a row, see `clip_windows`. Iterating raises `StoreError` at a damaged record.
     """
-    n_bins = store.features.n_bins
-    paths = _record_files(store, store.shards(split))
+    return _ScoringBatches(store, split, n_frames, batch_size)
 
-    def parse(record: tf.Tensor) -> dict[str, tf.Tensor]:
-        return parse_record(record, n_bins)
 
-    def cut(example: dict[str, tf.Tensor]) -> tf.data.Dataset:
-        windows = clip_windows(example["features"], n_frames)
-        owners = tf.repeat(example["utterance_id"], tf.shape(windows)[0])
-        return tf.data.Dataset.from_tensor_slices((owners, windows))
+class _ScoringBatches:
+    def __init__(self, store: FeatureStore, split: str, n_frames: int, batch_size: int) -> None:
+        self._store = store.select(split=split, copy=0)
+        self._n_frames = n_frames
+        self._size = batch_size
 
-    return (
-        tf.data.TFRecordDataset(paths)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .filter(lambda example: example["copy"] == 0)
-        .flat_map(cut)
-        .batch(batch_size)
-        .prefetch(2)
-    )
+    def __iter__(self) -> Iterator[WindowBatch]:
+        owners: list[bytes] = []
+        windows: list[npt.NDArray[np.float16]] = []
+        for example in self._store:
+            features = example.features
+            for places in window_places(len(features), self._n_frames):
+                owners.append(example.utterance_id.encode())
+                windows.append(features[places])
+                if len(owners) == self._size:
+                    yield tf.constant(owners), tf.cast(np.stack(windows), tf.float32)
+                    owners, windows = [], []
+        if owners:
+            yield tf.constant(owners), tf.cast(np.stack(windows), tf.float32)
 
 
 class CachedWindows:
@@ -120,9 +159,9 @@ class CachedWindows:
         lengths = store.select(split=split, copy=0).index["n_frames"].to_numpy()
         n_windows = int((-(-lengths // n_frames)).sum())
         self.fits = n_windows * n_frames * store.features.n_bins * tf.float16.size <= most_bytes
-        self._kept: list[tuple[tf.Tensor, tf.Tensor]] = []
+        self._kept: list[WindowBatch] = []
 
-    def __iter__(self) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    def __iter__(self) -> Iterator[WindowBatch]:
         if not self.fits:
             yield from self._batches
             return

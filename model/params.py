@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.corpus.params import DataParams
 from pipeline.parameter_file import ParameterFile, read_params
-from pipeline.section import Probability, Section, ordered
+from pipeline.section import Probability, Section, Seed, ordered
 
 # The names of the registries `NETWORKS` and `POOLINGS` of `model.networks` and `LOSSES` of `model.training.losses`. They are
 # here because checking params.yaml must not load TensorFlow.
@@ -60,33 +60,33 @@ class TrainParams(Section):
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)]
     pooling: PoolingName
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
-    l2: float = Field(ge=0.0)
+    l2: float = Field(ge=0.0, le=1000.0)
     loss: LossName
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)]
-    focal_gamma: float = Field(ge=0.0)
-    one_class_alpha: float = Field(gt=0.0)
+    focal_gamma: float = Field(ge=0.0, le=100.0)
+    one_class_alpha: float = Field(gt=0.0, le=10000.0)
     one_class_margins: Annotated[tuple[Cosine, Cosine], AfterValidator(ordered)]
-    seed: int = Field(ge=0)
-    steps: int = Field(ge=1)
-    steps_per_epoch: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
+    seed: Seed
+    steps: int = Field(ge=1, le=10**9)
+    steps_per_epoch: int = Field(ge=1, le=10**9)
+    batch_size: int = Field(ge=1, le=65536)
     learning_rate: float = Field(gt=0.0, le=1.0)
     schedule: Literal["cosine", "constant"]
     warmup: float = Field(ge=0.0, lt=1.0)
     clip_norm: float = Field(ge=0.0, le=1e6)
     weight_average: float = Field(ge=0.0, lt=1.0)
     keep: Literal["last", "best"]
-    patience: Annotated[int, Field(ge=1)] | None
-    crop_s: float = Field(gt=0.0)
+    patience: Annotated[int, Field(ge=1, le=10**9)] | None
+    crop_s: float = Field(gt=0.0, le=600.0)
     class_balance: Literal["sample", "weight", "none"]
     twin_share: Probability
     gain_db: float = Field(ge=0.0, le=60.0)
-    freq_mask: int = Field(ge=0)
-    time_mask: int = Field(ge=0)
+    freq_mask: int = Field(ge=0, le=65536)
+    time_mask: int = Field(ge=0, le=10**6)
     mixed_precision: Literal["auto"] | bool
-    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+    devices: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)]
     jit_compile: bool
-    steps_per_execution: int = Field(ge=1)
+    steps_per_execution: int = Field(ge=1, le=10**9)
     deterministic: bool
 
     @property
@@ -132,13 +132,13 @@ class EvaluateParams(Section):
         robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
 
-    batch_size: int = Field(ge=1)
-    intervals: int = Field(ge=0)
+    batch_size: int = Field(ge=1, le=65536)
+    intervals: int = Field(ge=0, le=10**6)
     interval_clusters: Literal["none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
-    robustness_clips: Literal[0] | Annotated[int, Field(ge=10)]
+    robustness_clips: Literal[0] | Annotated[int, Field(ge=10, le=10**7)]
     asv_scores: AsvScoresParams
 
 
@@ -152,9 +152,9 @@ class CrossvalParams(Section):
         seed: Of that dealing.
     """
 
-    folds: int = Field(ge=0)
+    folds: int = Field(ge=0, le=100)
     leave_out: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None
-    seed: int = Field(ge=0)
+    seed: Seed
 
     @model_validator(mode="after")
     def _consistent(self) -> "CrossvalParams":

@@ -4,16 +4,15 @@ Validated once, at the edge. An unknown key, a wrong type or a value out of rang
 value and what is allowed.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import Tag, ValidationError
 
 from pipeline.errors import ParamsError
 from pipeline.section import Section
+from pipeline.yaml_file import read_yaml
 
 
 class ParameterFile(Section):
@@ -47,23 +46,12 @@ def read_params(path: Path, model: type[AnyParams]) -> AnyParams:
             every such key is listed.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = read_yaml(path)
     except FileNotFoundError:
         raise ParamsError(
             f"{path}: no such parameter file; run in the project's folder or name one with --params"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParamsError(f"{path}: cannot be read as YAML: {error}") from error
     return parse_params(content, str(path), model)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML reads `1e-05`, which is how `dvc exp run -S` writes small rates, as text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
-)
 
 
 def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:

@@ -1,7 +1,7 @@
 """What sections of params.yaml are made of: a strict, frozen model, the choice by `kind`, and keys and ranges in common use."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
@@ -19,13 +19,19 @@ def ordered(value: tuple[float, float]) -> tuple[float, float]:
 
 Decibels = Annotated[float, Field(ge=-20, le=100)]
 DecibelRange = Annotated[tuple[Decibels, Decibels], AfterValidator(ordered)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Numpy and Keras take seeds of 32 bits."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class Section(BaseModel):
-    """One section of params.yaml; an unknown key or a value of another type is an error."""
+MAX_DURATION_S: Final = 300.0
+"""Default of `features.max_duration_s`. Stores and models made before that key have it, so it never changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+class Section(BaseModel):
+    """One section of params.yaml; an unknown key, a value of another type, NaN or infinity is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ClipParams(Section):
@@ -34,12 +40,14 @@ class ClipParams(Section):
     Attributes:
         sample_rate: Hz; clips of other rates are resampled.
         min_duration_s: Shorter clips are rejected, in seconds.
-        silence_db: Clips whose peak stays below this level are rejected, in dB relative to full scale.
+        max_duration_s: Longer clips are rejected before they are decoded as a whole, in seconds; it bounds the memory of a clip.
+        silence_db: Clips whose peak about the mean stays below this level are rejected, in dB relative to full scale.
         max_reject_fraction: The stage fails above this share of rejects, in [0, 1].
     """
 
     sample_rate: int = Field(ge=4000, le=192000)
-    min_duration_s: float = Field(ge=0.0)
+    min_duration_s: float = Field(ge=0.0, le=60.0)
+    max_duration_s: float = Field(default=MAX_DURATION_S, ge=1.0, le=86400.0)
     silence_db: float = Field(ge=-200.0, le=0.0)
     max_reject_fraction: Probability
 

@@ -18,20 +18,23 @@ from tests.support.imports import REPOSITORY, imports, modules, project_imports,
 PIPELINE = {
     "errors": "",
     "files": "",
+    "interrupts": "",
     "section": "",
     "machine": "",
+    "text": "",
     "tables": "",
-    "parameter_file": "errors section",
+    "yaml_file": "errors text",
+    "parameter_file": "errors section yaml_file",
     "audio": "errors section",
-    "corpus": "audio errors files parameter_file section tables",
+    "corpus": "audio errors files parameter_file section tables text",
     "frontends": "audio parameter_file section",
     "augmentation": "audio section",
     "storage": "errors",
-    "store": "audio corpus errors files frontends section storage tables",
+    "store": "audio corpus errors files frontends section storage tables text",
     "params": "augmentation corpus frontends parameter_file store",
-    "runners": "errors",
-    "job": "audio augmentation corpus errors frontends params runners storage store",
-    "cli": "augmentation corpus errors files frontends job machine params runners store",
+    "runners": "errors files interrupts",
+    "job": "audio augmentation corpus errors files frontends params runners storage store",
+    "cli": "augmentation corpus errors files frontends job machine params runners store text",
 }
 # The same for the model: what is imported from it, and what from the pipeline.
 MODEL = {
@@ -41,11 +44,15 @@ MODEL = {
     "registry": ("", "errors"),
     "params": ("", "corpus parameter_file section"),
     "keras_archive": ("", "files"),
-    "bundle": ("artifacts errors keras_archive metrics params", "errors files frontends store"),
+    "bundle_file": ("artifacts errors", ""),
     "twins": ("", "errors"),
     "sampler": ("params twins", "corpus errors frontends store"),
+    "bundle": (
+        "artifacts bundle_file errors keras_archive metrics params sampler",
+        "errors files frontends parameter_file section storage store",
+    ),
     "scoring": ("bundle errors metrics", "audio corpus errors frontends store"),
-    "dataset": ("params sampler scoring", "store"),
+    "dataset": ("params sampler scoring", "errors store"),
     "networks": ("params registry", "store"),
     "training": (
         "artifacts bundle dataset errors metrics networks params registry sampler scoring",
@@ -53,14 +60,17 @@ MODEL = {
     ),
     "evaluation": (
         "artifacts bundle dataset errors metrics params scoring",
-        "audio augmentation corpus errors files frontends section store",
+        "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle keras_archive scoring", "files frontends"),
     "report": (
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",
     ),
-    "cli": ("artifacts bundle evaluation export metrics params report scoring training", "cli corpus store"),
+    "cli": (
+        "artifacts bundle evaluation export metrics params report scoring training",
+        "cli corpus storage store text",
+    ),
 }
 ARROWS = {
     f"pipeline.{name}": {f"pipeline.{other}" for other in others.split()} for name, others in PIPELINE.items()

@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 PARTS = {
     "bonafide.py": ("dependencies",),
-    "pipeline": ("dependencies", "s3"),
+    "pipeline": ("dependencies", "s3", "media"),
     "model": ("dependencies", "train"),
     "deploy": ("dependencies",),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),

@@ -89,15 +89,13 @@ def compare(
 
 def _warn_of_origins(a: str, b: str) -> None:
     """Warns where two git revisions come from different machines or code; a score file does not say where it is from."""
-    from rich.markup import escape
-
     from model.cli.origins import differences_of_origin
-    from pipeline.cli.console import console
+    from pipeline.cli.console import warn
 
     if Path(a).is_file() or Path(b).is_file():
         return
     for sentence in differences_of_origin(a, b):
-        console.print(f"[yellow]warning: {escape(sentence)}[/yellow]", soft_wrap=True)
+        warn(sentence)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The command `bonafide crossval`: how a recipe does on attacks that were left out of train."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -20,11 +22,13 @@ def crossval(
     store: StoreOption = "data/features",
     output: Annotated[Path, typer.Option("--output", help="Folder for the held-out scores.")] = Path("data/crossval"),
     report: Annotated[Path, typer.Option("--report", help="Folder for metrics.json.")] = Path("reports/crossval"),
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Leave attacks out of train in turn and measure the EER on them: chooses a recipe without a look at eval.
 
     Each fold of `crossval` in params.yaml trains a network without some attacks of train, which then scores the dev clips of
-    these attacks and the bona fide clips of dev. `bonafide train --crossval` calibrates on these scores, too.
+    these attacks and the bona fide clips of dev. `bonafide train --crossval` calibrates on these scores, too. Interrupted, it
+    goes on like a training.
     """
     from model.params import load_params
     from pipeline.cli.console import console, progress_bar, results
@@ -32,8 +36,8 @@ def crossval(
     loaded = load_params(params)
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Folds", total=None, note="loading TensorFlow")
+        from model.bundle import work_folder
         from model.training.crossval import cross_validate, write_crossval
-        from pipeline.store import FeatureStore
 
         def progress_of(fold: int, attacks: "Sequence[str]") -> "Progressed":
             def progressed(steps: int, total_steps: int, latest: "Epoch | None") -> None:
@@ -42,8 +46,11 @@ def crossval(
 
             return progressed
 
-        result = cross_validate(FeatureStore.open(store), loaded.train, loaded.crossval, progress_of)
+        checkpoints = work_folder(output)
+        with opened_store(store, verify) as opened:
+            result = cross_validate(opened, loaded.train, loaded.crossval, progress_of, checkpoints, console.print)
         write_crossval(result, output, report)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     if result.metrics["folds"]:
         results().print(_table(result.metrics))
     else:

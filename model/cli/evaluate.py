@@ -7,6 +7,7 @@ import typer
 
 from model.artifacts import EVALUATED_SPLITS
 from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def evaluate(
             "--audit/--no-audit", help="Score eval again with the silence cut off, and louder, coded, in noise."
         ),
     ] = True,
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Score dev and eval with the trained model; write score files, metrics and plots."""
     from model.params import load_params
@@ -44,22 +46,22 @@ def evaluate(
         from model.bundle import load_bundle
         from model.evaluation.evaluate import evaluate as evaluate_model
         from model.scoring.scorer import SCORED_COLUMNS
-        from pipeline.store import FeatureStore
 
         bundle = load_bundle(model)
         bar.update(task, total=len(EVALUATED_SPLITS), note="")
         audit_task = bar.add_task("Shortcut audit", total=None, note="clips", visible=False)
         robustness_task = bar.add_task("Robustness", total=None, note="clips", visible=False)
-        result = evaluate_model(
-            FeatureStore.open(store, SCORED_COLUMNS),
-            bundle,
-            loaded.evaluate,
-            output,
-            _audio(manifest, Path(loaded.data.root)) if audit else None,
-            lambda split: bar.update(task, advance=1, note=f"{split} done"),
-            lambda count: bar.update(audit_task, advance=count, visible=True),
-            lambda count: bar.update(robustness_task, advance=count, visible=True),
-        )
+        with opened_store(store, verify, SCORED_COLUMNS) as opened:
+            result = evaluate_model(
+                opened,
+                bundle,
+                loaded.evaluate,
+                output,
+                _audio(manifest, Path(loaded.data.root)) if audit else None,
+                lambda split: bar.update(task, advance=1, note=f"{split} done"),
+                lambda count: bar.update(audit_task, advance=count, visible=True),
+                lambda count: bar.update(robustness_task, advance=count, visible=True),
+            )
     console.print(_evaluation_table(str(output), result.metrics))
     _print_audit(result.metrics, result.notes)
     if result.robustness is not None:

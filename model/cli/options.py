@@ -47,13 +47,11 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples."
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
     """Shows the project's own warnings as one line on standard error, and hides those of the libraries."""
-    from rich.markup import escape
-
     from model.metrics import InvertedLabelsWarning
-    from pipeline.cli.console import console
+    from pipeline.cli.console import warn
 
     def show(message: Warning | str, *_args: object, **_kwargs: object) -> None:
-        console.print(f"[yellow]warning: {escape(str(message))}[/yellow]", soft_wrap=True)
+        warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

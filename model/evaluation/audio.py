@@ -9,6 +9,7 @@ import pyarrow as pa
 from model.errors import ModelError
 from pipeline.audio import Waveform
 from pipeline.audio.decode import decode
+from pipeline.corpus.audio_files import clip_path
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 
@@ -31,15 +32,15 @@ class Audio:
         The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
         """
         columns = (self.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
-        files = {name: (self.root / path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
+        files = {name: (path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
 
         def read(name: str) -> Waveform:
             if name not in files:
                 raise ModelError(f"{name} is not in the manifest")
             path, sha256 = files[name]
             try:
-                return decode(path, params, sha256).waveform
+                return decode(clip_path(self.root, path), params, sha256).waveform
             except AudioError as error:
-                raise ModelError(f"{name}, {path}: {error}") from None
+                raise ModelError(f"{name}, {self.root / path}: {error}") from None
 
         return read

@@ -4,11 +4,10 @@ Threshold, calibration and abstain band come from dev through the bundle; eval i
 scores joined to labels by utterance id.
 """
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from model.artifacts import (
     BREAKDOWNS_FOLDER,
@@ -40,8 +39,10 @@ from model.metrics import AbstainBand, ScoreTable, abstain_band
 from model.params import EvaluateParams
 from model.scoring.clip_scores import ClipScores
 from model.scoring.scorer import ClipScorer, Trials, labelled_scores, split_trials
-from pipeline.files import write_json
+from pipeline.files import replaced_folder, write_json
 from pipeline.store import FeatureStore
+
+_FILES: Final = (METRICS_FILE, DETAILS_FILE, ROBUSTNESS_FILE, SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER)
 
 
 @dataclass
@@ -77,7 +78,7 @@ def evaluate(
         store: A feature store of the bundle's front end.
         bundle: The model.
         params: Batch size, intervals, prior, abstain band.
-        output: Folder to write to; the scores and plots of an earlier evaluation are removed.
+        output: Folder to write to. An earlier evaluation stays until this one is whole, then goes.
         audio: The clips, for the shortcut audit and the robustness table of eval; None leaves out both.
         scored: Told each split once its clips are scored.
         audited: Told how many more clips the audit has scored.
@@ -86,12 +87,28 @@ def evaluate(
     Raises:
         ModelError: The store has another front end, or neither dev nor eval clips.
         MetricsError: A labelled split lacks a class.
+        OSError: The folder holds files that are not an evaluation's, or another process writes it.
 
     Warns:
         InvertedLabelsWarning: An EER is above 50 %.
     """
     trials = _trials(bundle, store)
-    _remove_earlier(output)
+    with replaced_folder(output, _FILES) as folder:
+        return _evaluate(store, bundle, params, trials, folder, audio, scored, audited, degraded)
+
+
+def _evaluate(
+    store: FeatureStore,
+    bundle: Bundle,
+    params: EvaluateParams,
+    trials: Mapping[str, Trials],
+    output: Path,
+    audio: Audio | None,
+    scored: Callable[[str], None],
+    audited: Callable[[int], None],
+    degraded: Callable[[int], None],
+) -> EvaluationResult:
+    """As `evaluate`, to an empty folder."""
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, params.abstain_error_rate)
     scorer = ClipScorer(bundle.network)
     trained = trained_attacks(store)
@@ -136,14 +153,6 @@ def _write_metrics(output: Path, metrics: Mapping[str, Any]) -> None:
     """Writes details.json with all metrics, and metrics.json with the few that DVC tracks."""
     write_json(output / DETAILS_FILE, metrics)
     write_json(output / METRICS_FILE, tracked(metrics))
-
-
-def _remove_earlier(output: Path) -> None:
-    """Removes an earlier evaluation; its metrics first, so that an interrupted run leaves none of other scores."""
-    for file in (METRICS_FILE, DETAILS_FILE, ROBUSTNESS_FILE):
-        (output / file).unlink(missing_ok=True)
-    for folder in (SCORES_FOLDER, PLOTS_FOLDER, BREAKDOWNS_FOLDER):
-        shutil.rmtree(output / folder, ignore_errors=True)
 
 
 def _calibrated(bundle: Bundle, logits: Mapping[str, float]) -> ClipScores:

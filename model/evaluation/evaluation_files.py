@@ -30,6 +30,7 @@ from pipeline.files import atomic_write, write_json
 from pipeline.store import Example, FeatureStore
 from pipeline.store.figures import new_figure, save_png
 from pipeline.store.plots import draw_spectrogram, label_bins
+from pipeline.text import csv_cell, printable
 
 _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
@@ -65,7 +66,7 @@ def write_breakdowns(
             interval = part.eer_interval or (None, None)
             rates = (part.eer, *interval, part.miss, part.false_alarm)
             shown = ("" if rate is None else round(rate, _BREAKDOWN_DIGITS) for rate in rates)
-            writer.writerow([part.name, part.n_bonafide, part.n_spoof, *shown])
+            writer.writerow([csv_cell(part.name), part.n_bonafide, part.n_spoof, *shown])
         atomic_write(folder / breakdown_file(split, name), text.getvalue())
 
 
@@ -108,7 +109,7 @@ def draw_examples(store: FeatureStore, target: Path) -> None:
         for axis, example in zip(row, examples, strict=False):
             image = draw_spectrogram(axis, example, store.features, vmin=store.features.floor_db, vmax=loudest)
             attack = f", {example.attack_id}" if example.attack_id else ""
-            axis.set_title(f"{label_name(label)}{attack}: {example.utterance_id}", fontsize=9)
+            axis.set_title(printable(f"{label_name(label)}{attack}: {example.utterance_id}"), fontsize=9)
         label_bins(row[0], store.features)
     if any(shown.values()):
         figure.colorbar(image, ax=axes, label="dB", shrink=0.8)

@@ -16,9 +16,10 @@ import pyarrow as pa
 from model.artifacts import DISTRIBUTIONS_FILE, DISTRIBUTIONS_PICTURE, VALIDATION_FILE
 from model.evaluation.data_validation import shortcuts_of
 from pipeline.corpus.schema import SPLITS
-from pipeline.files import atomic_write, write_json
+from pipeline.files import atomic_write, replaced_folder, write_json
 from pipeline.store.describe import CLASSES, MEASURES, measured
 from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
+from pipeline.text import csv_cell
 
 _DIGITS: Final = 6
 
@@ -42,10 +43,19 @@ def write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> No
     DVC shows every number of a metrics file in a column of its own, so the distributions have a file beside it.
 
     Args:
-        folder: Such as reports/data; made if need be.
+        folder: Such as reports/data. An earlier report stays until this one is whole, then goes.
         report: Made by `validate` from this index.
         index: Table with the columns of `INDEX_SCHEMA`.
+
+    Raises:
+        OSError: The folder holds files that are not a report's, or another process writes it.
     """
+    with replaced_folder(folder, (VALIDATION_FILE, DISTRIBUTIONS_FILE, "plots")) as new:
+        _write_report(new, report, index)
+
+
+def _write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> None:
+    """As `write_report`, to an empty folder."""
     splits = {name: part for name, part in report.items() if name in SPLITS}
     distributions = {name: part["measures"] for name, part in splits.items()}
     counts = {name: {key: value for key, value in part.items() if key != "measures"} for name, part in splits.items()}
@@ -89,7 +99,7 @@ def _csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heading)
-    writer.writerows(rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 

@@ -12,7 +12,7 @@ from model.artifacts import EXPORT_FILE, SERVING_FILE
 from model.bundle import Bundle
 from model.export.serving import serving_model
 from model.keras_archive import save_normalised
-from pipeline.files import sha256_of, write_json
+from pipeline.files import replaced_folder, sha256_of, write_json
 
 _VERSIONED: Final = ("keras", "numpy", "tensorflow")
 _KERAS_NOTE: Final = "Keras archive; import model.export.serving, then keras.saving.load_model"
@@ -34,9 +34,17 @@ def export(bundle: Bundle, output: Path) -> ExportResult:
 
     Args:
         bundle: The trained model.
-        output: Folder to write to. `export.json` is removed first and written last: an export that has it is complete.
+        output: Folder to write to. An earlier export stays until this one is whole, then goes.
+
+    Raises:
+        OSError: The folder holds files that are not an export's, or another process writes it.
     """
-    (output / EXPORT_FILE).unlink(missing_ok=True)
+    with replaced_folder(output, (EXPORT_FILE, SERVING_FILE)) as folder:
+        return _export(bundle, folder)
+
+
+def _export(bundle: Bundle, output: Path) -> ExportResult:
+    """As `export`, to an empty folder."""
     save_normalised(serving_model(bundle), output / SERVING_FILE)
     formats = {SERVING_FILE: _KERAS_NOTE}
     description = {

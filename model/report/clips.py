@@ -18,7 +18,8 @@ from model.bundle import Bundle
 from model.metrics import ScoreTable, probability
 from model.report.gradcam import grad_cam
 from model.report.pictures import data_uri, evidence_picture, png_uri, spectrogram_picture
-from pipeline.audio.decode import decode_bytes
+from pipeline.audio.decode import decode_bytes, read_clip
+from pipeline.corpus.audio_files import clip_path
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
@@ -154,8 +155,8 @@ def clip_audio(
     if audio is None or utterance_id not in audio.paths:
         return None, "no audio: the corpus was not available when this page was made"
     try:
-        data = (audio.root / audio.paths[utterance_id]).read_bytes()
-    except OSError:
+        data = read_clip(clip_path(audio.root, audio.paths[utterance_id]), params)
+    except AudioError:
         return None, "no audio: its file was not available when this page was made"
     if hashlib.sha256(data).hexdigest() != sha256:
         return None, "no audio: its file has changed since it was scored"

@@ -19,11 +19,14 @@ from model.errors import ModelError
 from model.metrics import abstain_band, probability
 from model.scoring.scorer import ClipScorer
 from pipeline.audio.decode import decode
+from pipeline.audio.files import AUDIO_SUFFIXES
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.errors import AudioError
 from pipeline.frontends import make_front_end
 
-AUDIO_SUFFIXES: Final = (".flac", ".wav")
+LONGEST_S: Final = 1200.0
+"""Longest file that is scored, in seconds, unless the model was trained with a higher limit: a scored clip has no copies, so
+it needs less memory than a clip of train."""
 _VERDICTS: Final = {BONA_FIDE: label_name(BONA_FIDE), SPOOF: label_name(SPOOF), -1: "uncertain"}
 
 
@@ -69,6 +72,8 @@ def score_files(
     """
     scorer = ClipScorer(bundle.network)
     front_end = make_front_end(bundle.features)
+    longest_s = max(LONGEST_S, bundle.features.max_duration_s)
+    params = bundle.features.model_copy(update={"max_duration_s": longest_s})
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
     asked: deque[tuple[Path, str | None]] = deque()  # files that were read and not yielded, each with its problem
 
@@ -76,7 +81,7 @@ def score_files(
         for path in paths:
             try:
                 # float16, as in the feature store: a file gets the same score here and in the evaluation.
-                features = front_end(decode(path, bundle.features).waveform).astype(np.float16)
+                features = front_end(decode(path, params).waveform).astype(np.float16)
             except AudioError as error:
                 asked.append((path, str(error)))
             else:
@@ -99,24 +104,54 @@ def score_files(
     yield from unscored()
 
 
-def find_files(arguments: Sequence[str]) -> list[Path]:
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files that the arguments of the command name.
+
+    Attributes:
+        paths: Each file once.
+        hidden: Dot files in the folders, which are left out.
+        others: Files in the folders whose names do not end as those of audio files, which are left out.
+    """
+
+    paths: list[Path]
+    hidden: int
+    others: int
+
+    def left_out(self) -> str | None:
+        """A sentence about the files that were left out; None without any."""
+        parts = [
+            f"{count:,} {name}{'s' if count != 1 else ''}"
+            for count, name in ((self.hidden, "dot file"), (self.others, "file without the ending of an audio file"))
+            if count
+        ]
+        return f"left out in the folders: {', '.join(parts)}; name a file to score it" if parts else None
+
+
+def find_files(arguments: Sequence[str]) -> FoundFiles:
     """The files that the arguments name: files, folders and glob patterns.
 
     Args:
-        arguments: A folder stands for its FLAC and WAV files at any depth.
+        arguments: A folder stands for its audio files at any depth, by the endings of their names. Files and folders whose
+            names begin with a dot are left out: macOS puts a `._x.flac` that is no audio beside each `x.flac`.
 
     Returns:
-        Each file once, in the order of the arguments, sorted within a folder or pattern. A named file that does not
-        exist is kept, so that it is reported like any other file that cannot be scored.
+        The files in the order of the arguments, sorted within a folder or pattern. A named file that does not exist is kept,
+        so that it is reported like any other file that cannot be scored.
 
     Raises:
         ModelError: A folder or a pattern holds no audio file.
     """
     found: dict[Path, None] = {}
+    hidden = others = 0
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+            every = sorted(file for file in path.rglob("*") if file.is_file())
+            shown = [file for file in every if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+            files = [file for file in shown if file.suffix.lower() in AUDIO_SUFFIXES]
+            hidden += len(every) - len(shown)
+            others += len(shown) - len(files)
             kind = "folder"
         elif glob.has_magic(argument) and not path.exists():
             names = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path.glob takes no absolute pattern
@@ -125,6 +160,6 @@ def find_files(arguments: Sequence[str]) -> list[Path]:
         else:
             files, kind = [path], "file"
         if not files:
-            raise ModelError(f"{argument}: the {kind} holds no {' or '.join(AUDIO_SUFFIXES)} file")
+            raise ModelError(f"{argument}: the {kind} holds no audio file ({' '.join(sorted(AUDIO_SUFFIXES))})")
         found |= dict.fromkeys(files)
-    return list(found)
+    return FoundFiles(list(found), hidden, others)

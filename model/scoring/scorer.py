@@ -31,7 +31,7 @@ _TRIAL_COLUMNS: Final = (
     "peak_db",
     "band_edge_hz",
 )
-SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "shard", "offset", "length")
+SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "n_frames", "shard", "offset", "length")
 """The columns of the index that scoring and evaluation need; the others are half of its memory."""
 
 

@@ -1,5 +1,7 @@
 """Windows of a clip: the parts of fixed length that the network scores."""
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -17,6 +19,14 @@ def clip_windows(features: tf.Tensor, n_frames: int) -> tf.Tensor:
     count = -(-length // n_frames)
     starts = tf.range(count) * tf.maximum(length - n_frames, 0) // tf.maximum(count - 1, 1)
     return take_frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
+
+
+def window_places(length: int, n_frames: int) -> npt.NDArray[np.int64]:
+    """The frames of each window that `clip_windows` gives, of a clip of this length: int64 [windows, n_frames]."""
+    count = -(-length // n_frames)
+    starts = np.arange(count) * max(length - n_frames, 0) // max(count - 1, 1)
+    places: npt.NDArray[np.int64] = (starts[:, np.newaxis] + np.arange(n_frames)) % length
+    return places
 
 
 def take_frames(features: tf.Tensor, places: tf.Tensor, n_frames: int) -> tf.Tensor:

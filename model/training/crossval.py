@@ -5,6 +5,7 @@ of these attacks and the bona fide clips of dev. Copy-synthesis twins are made o
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from model.training.callbacks import Progressed
 from model.training.held_out import SCHEMA, HeldOutTrials, write_held_out
 from model.training.train import fit_network
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
-from pipeline.files import write_json
+from pipeline.files import temporary_folder, write_json
 from pipeline.store import FeatureStore
 
 
@@ -49,14 +50,20 @@ def cross_validate(
     params: TrainParams,
     crossval: CrossvalParams,
     progress_of: Callable[[int, Sequence[str]], Progressed] = lambda fold, attacks: lambda *_args: None,
+    checkpoints: Path | None = None,
+    notified: Callable[[str], None] = lambda message: None,
 ) -> CrossvalResult:
     """Trains a network for each fold and scores what was left out of it.
+
+    An interrupted cross-validation goes on from its checkpoints as a training does; whole folds are not trained again.
 
     Args:
         store: The feature store, with both classes in train and dev.
         params: Network and training, of every fold.
         crossval: The folds.
         progress_of: Told the number of each fold from 1 and its attacks; gives what is called after every step.
+        checkpoints: Folder for the checkpoints of the folds; None keeps none.
+        notified: Takes a sentence about a checkpoint that is used or discarded.
 
     Raises:
         ModelError: `leave_out` names attacks that cannot be left out, or a training diverged.
@@ -68,17 +75,36 @@ def cross_validate(
     if not found and crossval.folds:
         note = "no leave-attacks-out: train and dev have fewer than two attacks in common"
     rows: list[dict[str, Any]] = []
-    for number, attacks in enumerate(found, 1):
-        scorer = ClipScorer(fit_network(without_attacks(store, attacks), params, progress_of(number, attacks)))
-        logits = scorer.logits(scoring_batches(store, "dev", scorer.n_frames, params.batch_size))
-        columns = ("utterance_id", "speaker_id", "attack_id", "label")
-        rows += [
-            {"fold": number, "logit": logits[trial["utterance_id"]], **{name: trial[name] for name in columns}}
-            for trial in split_trials(store, "dev")
-            if trial["label"] == BONA_FIDE or trial["attack_id"] in attacks
-        ]
+    with temporary_folder() if checkpoints is None else nullcontext(checkpoints) as folder:
+        for number, attacks in enumerate(found, 1):
+
+            def notified_of_fold(message: str, number: int = number) -> None:
+                notified(f"Fold {number}: {message}")
+
+            network = fit_network(
+                without_attacks(store, attacks),
+                params,
+                folder / str(number),
+                {"the attacks left out": list(attacks)},
+                progress_of(number, attacks),
+                notified_of_fold,
+            )
+            rows += _held_out_rows(store, ClipScorer(network), params, number, attacks)
     trials = HeldOutTrials(pa.Table.from_pylist(rows, schema=SCHEMA), store.config_fingerprint)
     return CrossvalResult(trials, _metrics({fold: trials.table(fold) for fold in trials.folds}, found), note)
+
+
+def _held_out_rows(
+    store: FeatureStore, scorer: ClipScorer, params: TrainParams, fold: int, attacks: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows of `SCHEMA` of one fold."""
+    logits = scorer.logits(scoring_batches(store, "dev", scorer.n_frames, params.batch_size))
+    columns = ("utterance_id", "speaker_id", "attack_id", "label")
+    return [
+        {"fold": fold, "logit": logits[trial["utterance_id"]], **{name: trial[name] for name in columns}}
+        for trial in split_trials(store, "dev")
+        if trial["label"] == BONA_FIDE or trial["attack_id"] in attacks
+    ]
 
 
 def write_crossval(result: CrossvalResult, output: Path, report: Path) -> None:

@@ -7,15 +7,16 @@ deterministic kernels, and nothing written tells the time.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, Final
 
 import keras
 import tensorflow as tf
 from dvclive import Live
 
 from model.artifacts import MACHINE_FILE, NETWORK_PICTURE
-from model.bundle import Bundle, require_bundle_folder, save_bundle
-from model.dataset import scoring_batches, training_batches
+from model.bundle import Bundle, one_training, require_bundle_folder, save_bundle
+from model.dataset import scoring_batches, store_errors, training_batches
 from model.metrics import dev_threshold
 from model.networks import build_network
 from model.params import TrainParams
@@ -42,7 +43,10 @@ from model.training.machine import write_machine
 from model.training.network_plot import draw_network
 from model.training.optimizer import make_optimizer
 from pipeline.errors import ParamsError
+from pipeline.files import replaced_folder
 from pipeline.store import FeatureStore
+
+_REPORT_FILES: Final = ("metrics.json", "plots", NETWORK_PICTURE, MACHINE_FILE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ def train(
         store: The feature store, with both classes in train and dev.
         params: Network and training.
         output: Folder of the bundle.
-        report: Folder for the curves (dvclive) and the picture of the network.
+        report: Folder for the curves (dvclive) and the picture of the network. Both folders keep what an earlier training
+            wrote until this one is whole.
         progressed: Called after every step.
         notified: Takes a sentence about a checkpoint that is used or discarded.
         held_out: Trials of attacks that were left out of train, for the calibration; None calibrates on dev alone.
@@ -99,6 +104,8 @@ def train(
         CorpusError: Train or dev lacks a class.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
+        OSError: The folder of the curves holds other files, or another process writes it.
+        StoreError: A record is damaged, or another example's; or another process trains this bundle.
 
     Warns:
         InvertedLabelsWarning: The EER on dev is above 50 %.
@@ -106,24 +113,38 @@ def train(
     if held_out is not None:
         held_out.require_store(store)
     require_bundle_folder(output)
-    _prepare(store, params)
-    checkpoint = Checkpoint(output, describe_origin(store, params))
-    network, epoch, epochs = _fitted(store, params, report, checkpoint, progressed, notified)
-    bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
-    save_bundle(bundle, output)
-    checkpoint.remove()
-    write_machine(report / MACHINE_FILE)
-    picture = draw_network(network, report / NETWORK_PICTURE)
+    with one_training(output):
+        _prepare(store, params)
+        checkpoint = Checkpoint(output, describe_origin(store, params))
+        with replaced_folder(report, _REPORT_FILES) as curves:
+            network, epoch, epochs = _fitted(store, params, curves, checkpoint, progressed, notified)
+            bundle = calibrated_bundle(network, store, params, epoch.number, held_out)
+            write_machine(curves / MACHINE_FILE)
+            drawn = draw_network(network, curves / NETWORK_PICTURE) is not None
+            save_bundle(bundle, output)
+        # Not before: a training that is killed between model and curves writes both again.
+        checkpoint.remove()
+    picture = report / NETWORK_PICTURE if drawn else None
     return TrainingResult(epoch, epochs, bundle.threshold, picture, bundle.calibrated_on)
 
 
-def fit_network(store: FeatureStore, params: TrainParams, progressed: Progressed = _ignore) -> keras.Model:
-    """Trains a network and keeps no file of it.
+def fit_network(
+    store: FeatureStore,
+    params: TrainParams,
+    folder: Path,
+    origin: Mapping[str, Any] = MappingProxyType({}),
+    progressed: Progressed = _ignore,
+    notified: Callable[[str], None] = _say_nothing,
+) -> keras.Model:
+    """Trains a network and keeps no file of it but its last checkpoint, from which the next call goes on.
 
     Args:
         store: The feature store or a selection of it, with both classes in train and dev.
         params: Network and training.
+        folder: For the checkpoint and the curves.
+        origin: What the training is made of beside `describe_origin`, such as the selection of the store.
         progressed: Called after every step.
+        notified: Takes a sentence about a checkpoint that is used or discarded.
 
     Raises:
         CorpusError: Train or dev lacks a class.
@@ -131,9 +152,8 @@ def fit_network(store: FeatureStore, params: TrainParams, progressed: Progressed
         ModelError: The training diverged.
     """
     _prepare(store, params)
-    with TemporaryDirectory() as folder:
-        checkpoint = Checkpoint(Path(folder) / "model", describe_origin(store, params))
-        return _fitted(store, params, Path(folder) / "report", checkpoint, progressed, _say_nothing)[0]
+    checkpoint = Checkpoint(folder / "model", {**describe_origin(store, params), **origin})
+    return _fitted(store, params, folder / "report", checkpoint, progressed, notified)[0]
 
 
 def _prepare(store: FeatureStore, params: TrainParams) -> None:
@@ -170,14 +190,15 @@ def _fitted(
             logging.on_train_begin()
         else:
             epochs, steps = params.steps // params.steps_per_epoch, params.steps_per_epoch
-            network.fit(
-                training_batches(store, params, done * steps),
-                initial_epoch=done,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
-            )
+            with store_errors():
+                network.fit(
+                    training_batches(store, params, done * steps),
+                    initial_epoch=done,
+                    epochs=epochs,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    callbacks=StepsWithoutLogs(callbacks, add_history=True, model=network, epochs=epochs, steps=steps),
+                )
         best = {f"dev_{name}": value for name, value in kept.epoch.dev.as_dict().items()}
         live.summary["kept"] = {"epoch": kept.epoch.number, **best}
     scored.set_weights(kept.weights)

@@ -6,36 +6,25 @@ finite, not silent, long enough and within [-1, 1]. Any other file raises `Audio
 """
 
 import hashlib
-import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 
 from pipeline.audio import Waveform
-from pipeline.audio.containers import (
-    HEAD_BYTES,
-    flac_length,
-    has_flac_length,
-    is_flac,
-    is_flac_header_cut,
-    refuse_cut_riff,
-    without_flac_length,
-)
+from pipeline.audio.containers import HEAD_BYTES, find_audio, is_flac, require_whole
 from pipeline.audio.files import open_audio, read_audio
-from pipeline.audio.kernels import mean_of_channels, peak
+from pipeline.audio.flac_stream import FlacStream
+from pipeline.audio.kernels import largest_deviation, mean_of_channels, peak
 from pipeline.audio.level import amplitude_db, limit_peak
+from pipeline.audio.limits import most_bytes, require_not_longer
+from pipeline.audio.streams import SoundFileStream, Stream, open_stream
 from pipeline.errors import AudioError
-from pipeline.section import ClipParams
-
-_LOWEST_RATE = 1_000
-_HIGHEST_RATE = 1_000_000
-_UNKNOWN_LENGTH = 1 << 62
-_BLOCK_VALUES = 1 << 22
+from pipeline.section import MAX_DURATION_S, ClipParams
 
 
 class DecodeParams(Protocol):
@@ -50,8 +39,12 @@ class DecodeParams(Protocol):
         """Shorter clips are refused, in seconds."""
 
     @property
+    def max_duration_s(self) -> float:
+        """Longer clips are refused, in seconds."""
+
+    @property
     def silence_db(self) -> float:
-        """Clips whose peak stays below this level are refused, in dB relative to full scale."""
+        """Clips whose peak about the mean stays below this level are refused, in dB relative to full scale."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +56,14 @@ class AudioHeader:
         channels: Number of channels.
         n_samples: Samples per channel.
         duration_s: Seconds.
+        decoder: Which decoder reads the file, one of `pipeline.corpus.schema.DECODERS`.
     """
 
     sample_rate: int
     channels: int
     n_samples: int
     duration_s: float
+    decoder: str
 
 
 @dataclass(frozen=True)
@@ -79,35 +74,50 @@ class Decoded:
         waveform: float32 [samples], in [-1, 1], mono, at the front end's sample rate.
         source_duration_s: Duration of the file's audio in seconds, before resampling.
         sha256: Of the file's bytes, hexadecimal.
+        decoder: Which decoder read the file, one of `pipeline.corpus.schema.DECODERS`.
     """
 
     waveform: Waveform
     source_duration_s: float
     sha256: str
+    decoder: str
 
 
-def inspect_header(path: Path) -> AudioHeader:
+def inspect_header(path: Path, max_duration_s: float = MAX_DURATION_S) -> AudioHeader:
     """Reads the header of an audio file.
 
-    A FLAC stream whose header does not state its length is decoded to count the samples.
+    Where the start of a file does not tell its length, the whole file is read, and decoded if need be, to count the samples.
+
+    Args:
+        path: Of the file.
+        max_duration_s: Longer clips are refused, in seconds.
 
     Raises:
-        AudioError: `missing`, `unreadable`, `truncated`, `empty` or `unsupported_format`, as for `decode`. Defects that only
-            decoding finds are left to `decode`.
+        AudioError: `missing`, `unreadable`, `truncated`, `empty`, `too_long`, `unsupported_format` or `duration_mismatch`, as
+            for `decode`. Defects that only decoding finds are left to `decode`.
     """
     with open_audio(path) as (file, size):
-        if size == 0:
-            raise AudioError("empty", "the file has no bytes")
         head = file.read(HEAD_BYTES)
-        file.seek(0)
-        refuse_cut_riff(head, size)
-        with _open(file, head) as sound:
-            rate, channels, n_samples = sound.samplerate, sound.channels, sound.frames
-    if n_samples >= _UNKNOWN_LENGTH:
-        n_samples = len(_read_samples(read_audio(path))[0])
+        audio = find_audio(head, size)
+        stream: Stream
+        if is_flac(head):
+            stream = FlacStream(head)
+            stream.require_first_frame(size)
+        elif audio is not None and audio.declared and not audio.is_mpeg:
+            require_whole(audio, size)
+            file.seek(0)
+            stream = SoundFileStream(file)
+        else:
+            stream = open_stream(head if len(head) == size else read_audio(path, most_bytes(max_duration_s)))
+        rate, channels, n_samples, decoder = stream.sample_rate, stream.channels, stream.stated, stream.decoder
+    require_not_longer(n_samples, rate, channels, max_duration_s)
+    if n_samples == 0:
+        stream = open_stream(read_audio(path, most_bytes(max_duration_s)))
+        n_samples = sum(map(len, _blocks(stream, max_duration_s)))
+        decoder = stream.decoder
     if n_samples == 0:
         raise AudioError("empty", "the file holds no samples")
-    return AudioHeader(rate, channels, n_samples, n_samples / rate)
+    return AudioHeader(rate, channels, n_samples, n_samples / rate, decoder)
 
 
 def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
@@ -117,7 +127,7 @@ def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -
     threads. A clip that leaves [-1, 1], as float files and resampled clips can, is scaled down to a peak of 1.
 
     Args:
-        path: FLAC, WAV or another format that libsndfile decodes.
+        path: FLAC, WAV or another format of `pipeline.audio.streams`.
         params: Sample rate, shortest duration and silence level.
         expected_sha256: Of the file's bytes, in hexadecimal, as in the manifest; None to skip the check.
 
@@ -125,17 +135,23 @@ def decode(path: Path, params: ClipParams, expected_sha256: str | None = None) -
         AudioError: With reason
             `missing`: no such file, or a symbolic link to nothing;
             `unreadable`: the operating system refuses, the path is no regular file, or the stream is damaged;
-            `truncated`: the bytes end before the audio does; damage in the last 8 KiB looks the same;
+            `truncated`: the bytes end before the audio does;
             `empty`: no bytes or no samples;
             `too_short`: below `params.min_duration_s`;
+            `too_long`: above `params.max_duration_s`, or more bytes, or more values of all channels, than 48 kHz stereo has;
             `not_finite`: NaN or infinity among the samples;
-            `silent`: no sample of the downmix reaches `params.silence_db`;
-            `unsupported_format`: not a format that libsndfile knows (for example text renamed .flac), a codec that it lacks, or
-            a sample rate outside 1 kHz to 1 MHz;
+            `silent`: no sample of the downmix is `params.silence_db` away from its mean;
+            `unsupported_format`: not audio (for example text renamed .flac), a format whose length cannot be checked, a
+            codec that is not installed, or a sample rate outside 1 kHz to 1 MHz;
             `duration_mismatch`: a complete stream with more or fewer samples than its header states;
             `changed`: the bytes are not those that the manifest describes.
     """
-    return decode_bytes(read_audio(path), params, expected_sha256)
+    return decode_bytes(read_clip(path, params), params, expected_sha256)
+
+
+def read_clip(path: Path, params: ClipParams) -> bytes:
+    """All bytes of an audio file; a file that is too large for the longest duration is `too_long`, as for `decode`."""
+    return read_audio(path, most_bytes(params.max_duration_s))
 
 
 def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = None) -> Decoded:
@@ -145,7 +161,8 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
         raise AudioError(
             "changed", f"sha256 is {sha256}, the manifest has {expected_sha256}; run `bonafide manifest` again"
         )
-    samples, rate = _read_samples(data)
+    stream = open_stream(data)
+    samples, rate = _read_samples(stream, params.max_duration_s), stream.sample_rate
     if len(samples) == 0:
         raise AudioError("empty", "the file holds no samples")
     loudest = peak(samples.reshape(-1))
@@ -162,83 +179,32 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
         mono = np.empty(len(samples), np.float32)
         mean_of_channels(samples, mono)
         loudest = peak(mono)
-    loudest_db = amplitude_db(loudest)
-    if loudest_db < params.silence_db:
-        raise AudioError("silent", f"peak {loudest_db:.1f} dB, at least {params.silence_db:g} dB are needed")
+    deviation_db = amplitude_db(largest_deviation(mono))
+    if deviation_db < params.silence_db:
+        text = f"peak {deviation_db:.1f} dB about the mean, at least {params.silence_db:g} dB are needed"
+        raise AudioError("silent", text)
     if rate != params.sample_rate:
         mono = soxr.resample(mono, rate, params.sample_rate, quality="VHQ")
         if len(mono) == 0:
             raise AudioError("too_short", f"no sample is left at {params.sample_rate} Hz")
         mono = np.ascontiguousarray(mono, dtype=np.float32)
         loudest = peak(mono)
-    return Decoded(limit_peak(mono, loudest), duration_s, sha256)
+    return Decoded(limit_peak(mono, loudest), duration_s, sha256, stream.decoder)
 
 
-class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is only read forwards.
-
-    soundfile seeks after every read of a seekable file. Where a stream ends before its stated length, that seek fails and
-    hides the number of samples read.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open(file: BinaryIO, head: bytes) -> _ForwardSoundFile:
-    try:
-        sound = _ForwardSoundFile(file)
-    except soundfile.LibsndfileError as error:
-        if is_flac(head):
-            if is_flac_header_cut(head):
-                raise AudioError("truncated", "the file ends within the FLAC header") from None
-            raise AudioError("unreadable", f"damaged FLAC header: {error.error_string}") from None
-        raise AudioError("unsupported_format", f"not a sound file that can be decoded: {error.error_string}") from None
-    if not _LOWEST_RATE <= sound.samplerate <= _HIGHEST_RATE:
-        raise AudioError("unsupported_format", f"a sample rate of {sound.samplerate} Hz")
-    return sound
-
-
-def _read_samples(data: bytes) -> tuple[npt.NDArray[np.float32], int]:
-    """Decodes all samples, float32 [samples, channels], and the sample rate."""
-    if not data:
-        raise AudioError("empty", "the file has no bytes")
-    refuse_cut_riff(data, len(data))
-    states_flac_length = has_flac_length(data)
-    file = io.BytesIO(without_flac_length(data) if states_flac_length else data)
-    with _open(file, data) as sound:
-        stated = flac_length(data) if states_flac_length else int(sound.frames)
-        block_length = max(1, _BLOCK_VALUES // sound.channels)
-        blocks: list[npt.NDArray[np.float32]] = []
-        n_samples = 0
-        try:
-            while stated == 0 or n_samples < stated:
-                wanted = min(block_length, stated - n_samples) if stated else block_length
-                block = sound.read(wanted, dtype="float32", always_2d=True)
-                blocks.append(block)
-                n_samples += len(block)
-                if len(block) < wanted:
-                    break
-        except soundfile.LibsndfileError as error:
-            if file.tell() < len(data):
-                raise AudioError("unreadable", f"damaged stream: {error.error_string}") from None
-            raise AudioError("truncated", f"the file ends within the audio: {error.error_string}") from None
-        if n_samples < stated:
-            if n_samples == 0:
-                raise AudioError("truncated", f"none of the {stated} samples that the header states")
-            raise AudioError("duration_mismatch", f"{n_samples} samples, the header states {stated}")
-        if states_flac_length and stated and _has_more(sound):
-            raise AudioError("duration_mismatch", f"more samples than the {stated} that the header states")
-        rate = int(sound.samplerate)
-        channels = int(sound.channels)
+def _read_samples(stream: Stream, max_duration_s: float) -> npt.NDArray[np.float32]:
+    """Decodes all samples, float32 [samples, channels]."""
+    blocks = list(_blocks(stream, max_duration_s))
     if len(blocks) == 1:
-        return blocks[0], rate
-    return np.concatenate(blocks) if blocks else np.zeros((0, channels), np.float32), rate
+        return blocks[0]
+    return np.concatenate(blocks) if blocks else np.zeros((0, stream.channels), np.float32)
 
 
-def _has_more(sound: _ForwardSoundFile) -> bool:
-    try:
-        return len(sound.read(1, dtype="float32", always_2d=True)) > 0
-    except soundfile.LibsndfileError:
-        # Bytes after the audio that are no audio: tags of other formats are common there, and harmless.
-        return False
+def _blocks(stream: Stream, max_duration_s: float) -> Iterator[npt.NDArray[np.float32]]:
+    """The blocks of a stream; stops at the limit of its duration, stated or decoded."""
+    require_not_longer(stream.stated, stream.sample_rate, stream.channels, max_duration_s)
+    n_samples = 0
+    for block in stream.blocks():
+        n_samples += len(block)
+        require_not_longer(n_samples, stream.sample_rate, stream.channels, max_duration_s)
+        yield block

@@ -9,6 +9,12 @@ from typing import BinaryIO, Final
 
 from pipeline.errors import AudioError
 
+AUDIO_SUFFIXES: Final = frozenset(
+    {".flac", ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph"}
+    | {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".mka"}
+)
+"""Endings of the names of audio files that can be decoded, in lower case. What a file holds decides; names only find it."""
+
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -36,16 +42,33 @@ def open_audio(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise AudioError("unreadable", error.strerror or type(error).__name__) from None
 
 
-def read_audio(path: Path) -> bytes:
-    """All bytes of an audio file; raises as `open_audio` does."""
-    with open_audio(path) as (file, _):
-        return file.read()
+def read_audio(path: Path, most_bytes: int) -> bytes:
+    """All bytes of an audio file.
+
+    Args:
+        path: Of the file.
+        most_bytes: A larger file is refused before it is read.
+
+    Raises:
+        AudioError: As for `open_audio`, or `too_long`.
+    """
+    with open_audio(path) as (file, size):
+        _require_not_larger(size, most_bytes)
+        # No more than its size: some special files never end.
+        return file.read(size)
 
 
-def audio_sha256(path: Path) -> str:
-    """SHA-256 of an audio file, hexadecimal, read block by block; raises as `open_audio` does."""
+def audio_sha256(path: Path, most_bytes: int) -> str:
+    """SHA-256 of an audio file, hexadecimal, read block by block; raises as `read_audio` does."""
     digest = hashlib.sha256()
-    with open_audio(path) as (file, _):
-        while block := file.read(_BLOCK_BYTES):
+    with open_audio(path) as (file, size):
+        _require_not_larger(size, most_bytes)
+        while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
             digest.update(block)
+            size -= len(block)
     return digest.hexdigest()
+
+
+def _require_not_larger(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise AudioError("too_long", f"the file has {size:,} bytes, at most {most_bytes:,} are read")

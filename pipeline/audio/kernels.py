@@ -72,8 +72,8 @@ def decibels(power: Any, floor_db: float) -> Any:
 
 
 @compiled
-def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
-    """Sums of squares of adjacent cells, one for each value of `out` (float64); the last cell extends to the end."""
+def cell_energies(waveform: Any, mean: float, cell_length: int, out: Any) -> None:
+    """Sums of squares about `mean` of adjacent cells, one for each value of `out` (float64); the last extends to the end."""
     n_cells = len(out)
     # Eight cells at once: the sums of one cell depend on each other, those of eight fill a vector unit. The last one, which
     # may be longer, is left to the loop below.
@@ -84,14 +84,14 @@ def cell_energies(waveform: Any, cell_length: int, out: Any) -> None:
         totals[:] = 0.0
         for i in range(cell_length):
             for cell in range(8):
-                value: Any = np.float64(cells[cell, i])
+                value: Any = np.float64(cells[cell, i]) - mean
                 totals[cell] += value * value
         out[first : first + 8] = totals
     for number in range(n_abreast, n_cells):
         end = len(waveform) if number == n_cells - 1 else (number + 1) * cell_length
         energy: Any = 0.0
         for sample in waveform[number * cell_length : end]:
-            value = np.float64(sample)
+            value = np.float64(sample) - mean
             energy += value * value
         out[number] = energy
 
@@ -135,6 +135,40 @@ def percentile(values: Any, percent: float) -> Any:
     step = ordered[above] - ordered[below]
     # Two forms, so that the result is exact at both ends.
     return ordered[below] + step * weight if weight < 0.5 else ordered[above] - step * (1.0 - weight)
+
+
+@compiled
+def mean(samples: Any) -> Any:
+    """The mean of at least one sample, in float64: the constant offset of a waveform."""
+    # Eight sums at once fill a vector unit; their order is the same with and without one.
+    totals = np.zeros(8)
+    whole = len(samples) // 8 * 8
+    for i in range(0, whole, 8):
+        for lane in range(8):
+            totals[lane] += np.float64(samples[i + lane])
+    for i in range(whole, len(samples)):
+        totals[i - whole] += np.float64(samples[i])
+    result: Any = 0.0
+    for value in totals:
+        result += value
+    return result / len(samples)
+
+
+@compiled
+def largest_deviation(samples: Any) -> Any:
+    """The largest distance of contiguous finite float32 samples, at least one, from their mean.
+
+    As integers, the bits of floats are in the order of the numbers once those of negative ones are reversed.
+    """
+    bits = samples.view(np.int32)
+    lowest, highest = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
+    for i in range(len(bits)):
+        ordered = bits[i] ^ ((bits[i] >> np.int32(31)) & np.int32(0x7FFFFFFF))
+        lowest, highest = min(lowest, ordered), max(highest, ordered)
+    low = np.int32(lowest ^ ((lowest >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
+    high = np.int32(highest ^ ((highest >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
+    offset = mean(samples)
+    return max(np.float64(high) - offset, offset - np.float64(low))
 
 
 @compiled

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.audio import Waveform
 from pipeline.audio.fourier import plan
 from pipeline.audio.frame_spectra import add_energy
-from pipeline.audio.kernels import cell_energies, frame_levels, peak, percentile, total
+from pipeline.audio.kernels import cell_energies, frame_levels, mean, peak, percentile, total
 from pipeline.audio.level import LOWEST_DB, amplitude_db, power_db
 from pipeline.audio.windows import hann
 
@@ -30,7 +30,7 @@ class Measures:
     Attributes:
         leading_silence_s: Seconds before the first audible frame.
         trailing_silence_s: Seconds after the last audible frame.
-        level_db: RMS in dB relative to full scale, at least -200.
+        level_db: RMS about the mean in dB relative to full scale, at least -200.
         peak_db: Largest absolute sample in dB relative to full scale, at least -200.
         band_edge_hz: Frequency below which 99.9 % of the energy lies.
     """
@@ -45,10 +45,11 @@ class Measures:
 def measure(waveform: Waveform, sample_rate: int) -> Measures:
     """Measures silence, level and bandwidth of a clip.
 
-    Silence follows from the level of frames in dB relative to full scale (mean square), 25 ms long, every 10 ms, and one
-    more that ends with the clip. A frame is audible if its level is above -60 dB and less than 40 dB below the 95th
-    percentile of all frames. Leading silence ends where the first audible frame begins; trailing silence begins where the
-    last one ends. In a clip without an audible frame both last as long as the clip.
+    Silence and level are measured about the mean of the clip, so a constant offset is no sound. Silence follows from the level
+    of frames in dB relative to full scale (mean square), 25 ms long, every 10 ms, and one more that ends with the clip. A
+    frame is audible if its level is above -60 dB and less than 40 dB below the 95th percentile of all frames. Leading silence
+    ends where the first audible frame begins; trailing silence begins where the last one ends. In a clip without an audible
+    frame both last as long as the clip.
 
     The band edge comes from the average power spectrum of adjacent Hann frames of about 32 ms (the next power of two in
     samples), without the two lowest bins, which hold a constant offset. It is the upper edge of the bin at which the running
@@ -75,10 +76,10 @@ def trim_silence(waveform: Waveform, sample_rate: int) -> Waveform:
 
 
 def _silences(waveform: Waveform, sample_rate: int) -> tuple[int, int, float]:
-    """Leading and trailing silence in samples, and the mean square of the whole clip."""
+    """Leading and trailing silence in samples, and the mean square of the whole clip about its mean."""
     cell = max(1, round(_CELL_S * sample_rate))
     energies = np.zeros(max(1, len(waveform) // cell))
-    cell_energies(waveform, cell, energies)
+    cell_energies(waveform, mean(waveform), cell, energies)
     frame_cells = min(_FRAME_CELLS, len(energies))
     firsts = np.arange(0, len(energies) - frame_cells + 1, _HOP_CELLS)
     if firsts[-1] != len(energies) - frame_cells:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.audio.compiled import compiled
+from pipeline.audio.kernels import mean
 
 # Pairs of normal values computed together; their scratch arrays stay in the processor's first cache.
 _PAIRS = 256
@@ -116,6 +117,25 @@ def mean_power(values: Any) -> float:
             totals[lane] += value * value
     for i in range(whole, len(values)):
         value = np.float64(values[i])
+        totals[i - whole] += value * value
+    total = 0.0
+    for lane in range(8):
+        total += totals[lane]
+    return float(total / len(values))
+
+
+@compiled
+def power_about_mean(values: Any) -> float:
+    """Mean square of at least one value about the mean: what can be heard of a waveform with a constant offset."""
+    totals = np.zeros(8)
+    whole = len(values) // 8 * 8
+    offset = mean(values)
+    for i in range(0, whole, 8):
+        for lane in range(8):
+            value: Any = np.float64(values[i + lane]) - offset
+            totals[lane] += value * value
+    for i in range(whole, len(values)):
+        value = np.float64(values[i]) - offset
         totals[i - whole] += value * value
     total = 0.0
     for lane in range(8):

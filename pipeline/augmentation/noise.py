@@ -32,7 +32,7 @@ class NoiseValues:
 
     Attributes:
         kind: What is added.
-        snr_db: Mean power of the whole clip over that of the noise, in dB.
+        snr_db: Mean power of the whole clip about its mean over that of the noise, in dB.
         seed: Of the generator that makes the noise, or that cuts the voices of the babble.
         babble: Utterance ids of the babble's voices; empty for other kinds.
         wanted: The kind that was drawn; differs from `kind` where too few clips for a babble were available.
@@ -152,17 +152,17 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
     Args:
         waveform: float32 [samples].
         noise: Floats [samples], of any level.
-        snr_db: Mean power of `waveform` over that of the noise added, in dB.
+        snr_db: Mean power of `waveform` about its mean over that of the noise added, in dB.
 
     Returns:
         float32 [samples], which may leave [-1, 1].
     """
-    from pipeline.augmentation.kernels import add_scaled, mean_power
+    from pipeline.augmentation.kernels import add_scaled, power_about_mean
 
-    noise_power = mean_power(noise)
+    noise_power = power_about_mean(noise)
     if noise_power == 0.0:
         return waveform
-    gain = math.sqrt(mean_power(waveform) / noise_power) * exact_power(10, -snr_db / 20.0)
+    gain = math.sqrt(power_about_mean(waveform) / noise_power) * exact_power(10, -snr_db / 20.0)
     result = np.empty(len(waveform), np.float32)
     add_scaled(waveform, noise, gain, result)
     return result
@@ -170,11 +170,11 @@ def add_noise(waveform: Waveform, noise: npt.NDArray[np.floating[Any]], snr_db: 
 
 def mix_voices(voices: Sequence[Waveform], n_samples: int, generator: np.random.Generator) -> npt.NDArray[np.float32]:
     """Sums clips at equal power, each repeated from a random sample on; float32 [n_samples]."""
-    from pipeline.augmentation.kernels import add_repeated, mean_power
+    from pipeline.augmentation.kernels import add_repeated, power_about_mean
 
     mix = np.zeros(n_samples, np.float32)
     for voice, start in zip(voices, generator.random(len(voices)), strict=True):
-        power = mean_power(voice)
+        power = power_about_mean(voice)
         if power > 0.0:
             add_repeated(voice, int(start * len(voice)), 1.0 / math.sqrt(power), mix)
     return mix

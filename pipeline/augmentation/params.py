@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from pipeline.augmentation.copy_synthesis.params import CopySynthesisParams
-from pipeline.section import DecibelRange, Probability, Section, ordered
+from pipeline.section import DecibelRange, Probability, Section, Seed, ordered
 
 Semitones = Annotated[float, Field(ge=-24, le=24)]
 Rate = Annotated[float, Field(ge=0.25, le=4.0)]
@@ -129,7 +129,7 @@ class AugmentParams(Section):
     """
 
     copies: int = Field(ge=0, le=100)
-    seed: int = Field(ge=0)
+    seed: Seed
     pitch_shift: PitchShiftParams
     time_stretch: TimeStretchParams
     room: RoomParams

@@ -1,4 +1,7 @@
-"""Output of the commands for people: tables, progress bars, sizes. Messages go to standard error, results to standard output."""
+"""Output of the commands for people: tables, progress bars, sizes. Messages go to standard error, results to standard output.
+
+Text is never markup: names from a corpus print as they are, without their control characters. Colours are styles.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +12,29 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+from rich.text import Text
+from typing_extensions import override
 
-console = Console(stderr=True, highlight=False)
+from pipeline.text import printable
+
+
+class _PlainConsole(Console):
+    """A console that prints every string as it is: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    @override
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+console = _PlainConsole(stderr=True)
+
+
+def warn(text: str) -> None:
+    """Prints a warning to standard error."""
+    console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
 
 @contextmanager
@@ -18,11 +42,11 @@ def progress_bar(unit: str) -> Iterator[Progress]:
     """A bar with counts, the rate in `unit` per second and the time left."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         TextColumn(unit),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, refresh_per_second=4, expand=True) as progress:
@@ -30,12 +54,18 @@ def progress_bar(unit: str) -> Iterator[Progress]:
 
 
 def table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table whose first column is left-aligned and whose others are right-aligned."""
+    """A table whose first column is left-aligned and whose others are right-aligned.
+
+    Args:
+        title: Above the table.
+        headings: Of the columns.
+        rows: Cells are printed as `str` gives them, or as they are if they are rich `Text`.
+    """
     result = Table(title=title, title_justify="left", title_style="bold")
     for number, heading in enumerate(headings):
         result.add_column(heading, justify="right" if number else "left", overflow="fold")
     for row in rows:
-        result.add_row(*(str(cell) for cell in row))
+        result.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in row))
     return result
 
 
@@ -55,15 +85,10 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
-def results(*, markup: bool = False) -> Console:
-    """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal.
-
-    Args:
-        markup: Whether text in square brackets is markup. Without it, brackets are printed as they are, which names that come
-            from data need.
-    """
-    output = Console(highlight=False, markup=markup)
-    return output if output.is_terminal else Console(highlight=False, markup=markup, width=100)
+def results() -> Console:
+    """The console for what a command was asked for: standard output, 100 columns wide if that is not a terminal."""
+    output = _PlainConsole()
+    return output if output.is_terminal else _PlainConsole(width=100)
 
 
 def print_json(value: Any) -> None:

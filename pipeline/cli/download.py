@@ -22,7 +22,9 @@ def download(
     corpus: Annotated[CorpusName, typer.Argument(help="Which corpus.")],
     to: Annotated[Path, typer.Option("--to", help="Folder for the archive and the corpus.")] = Path("data/raw"),
     url: Annotated[str | None, typer.Option("--url", help="Another address of the same archive.")] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", help="Expected digest of the archive.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Expected digest of the archive, in place of the published MD5.")
+    ] = None,
     keep_zip: Annotated[bool, typer.Option("--keep-zip", help="Keep the archive after unpacking.")] = False,
 ) -> None:
     """Fetch a public corpus: resume, verify, unpack. ASVspoof 2019 LA is 7.6 GB, and as much again unpacked.
@@ -35,21 +37,27 @@ def download(
 
     source = CORPORA[corpus.value]
     folder, archive = to / source.folder, to / source.archive
+    # Who names a digest may mean another archive, such as a part of the corpus.
+    digests = {"md5": source.md5} if sha256 is None else {"sha256": sha256}
     if folder.exists():
         console.print(f"{folder} is there already; remove it to fetch it anew", soft_wrap=True)
+        if archive.exists() and not keep_zip:
+            # Kept by --keep-zip, or by a run that was killed after it had unpacked.
+            console.print(f"{archive} is not needed any more", soft_wrap=True)
     else:
         if not archive.exists():
             with _bar(f"Fetching {source.archive}") as report:
-                fetch(url or source.url, archive, sha256, report)
-        elif sha256 is not None:
-            check_digest(archive, "sha256", sha256)
+                fetch(url or source.url, archive, source.max_archive_bytes, digests, report)
+        else:
+            for algorithm, digest in digests.items():
+                check_digest(archive, algorithm, digest)
         with _bar("Unpacking") as report:
             unpack(archive, to, source.folder, source.max_bytes, report)
         if keep_zip:
             console.print(f"{archive}: {size(archive.stat().st_size)} kept", soft_wrap=True)
         else:
             archive.unlink()
-    hint = f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run [bold]dvc repro[/bold]"
+    hint = f"To use it, set in params.yaml\n\n  data:\n    root: {folder}\n\nand run dvc repro"
     console.print(hint, soft_wrap=True)
 
 

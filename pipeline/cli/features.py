@@ -136,6 +136,12 @@ def _print_result(output: str, result: "FeaturesResult") -> None:
     if result.rejects.num_rows:
         rows = [(reason, label, count) for (reason, label), count in sorted(count_rejects(result.rejects).items())]
         console.print(table("Rejects", ("reason", "class", "utterances"), rows))
+    beyond = sum(counts["beyond_range"] for counts in result.info["splits"].values())
+    if beyond:
+        console.print(
+            f"{beyond:,} FLAC clips have samples one step above full scale, which libFLAC and soundfile refuse; "
+            "they were read (index: decoder)"
+        )
     console.print(f"{result.kept} shards kept, {result.redone} redone in {duration(result.seconds)}")
     console.print(f"sha256 of the store: {result.info['sha256']}", soft_wrap=True)
     if result.counts.workers:

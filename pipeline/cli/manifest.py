@@ -23,16 +23,18 @@ def manifest(
     ] = False,
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
-    from pipeline.cli.console import console, progress_bar, table
+    from pipeline.cli.console import console, progress_bar, table, warn
+    from pipeline.corpus.audio_files import audio_root, linked_folders
     from pipeline.corpus.manifest import count_utterances, manifest_batches, require_both_classes, write_manifest
-    from pipeline.corpus.params import load_data_params
+    from pipeline.corpus.params import load_corpus_params
     from pipeline.corpus.protocol import read_corpus
     from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
-    data = load_data_params(params)
+    loaded = load_corpus_params(params)
+    data = loaded.data
     corpus = Path(root or data.root)
     if protocol_only:
-        utterances = read_corpus(corpus)
+        utterances = read_corpus(corpus, data.link_targets, warn)
         require_both_classes(utterances)
         counts = count_utterances(utterances)
         names = [label_name(label) for label in (BONA_FIDE, SPOOF, None)]
@@ -46,13 +48,25 @@ def manifest(
     with progress_bar("files") as bar:
         task = bar.add_task("Inspecting", total=None, note="")
         batches = manifest_batches(
-            corpus, data.limit, lambda done, total: bar.update(task, completed=done, total=total)
+            corpus,
+            data.limit,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            link_targets=data.link_targets,
+            max_duration_s=loaded.features.max_duration_s,
+            on_warning=warn,
         )
         write_manifest(summary.counting(batches), output)
     console.print(summary.table(f"{output}: {summary.utterances:,} utterances of {corpus}"))
+    for folder in linked_folders(audio_root(corpus), summary.folders):
+        console.print(
+            f"{folder} is a link to a folder. DVC does not look behind it, so `dvc repro` does not notice "
+            "changed files there: link each file instead (cp -rs), or set data.root to the folder itself",
+            style="yellow",
+            soft_wrap=True,
+        )
     if summary.problems:
         console.print(
-            f"[yellow]{summary.problems:,} files cannot be used; the features stage lists them as rejects[/yellow]"
+            f"{summary.problems:,} files cannot be used; the features stage lists them as rejects", style="yellow"
         )
 
 
@@ -62,12 +76,14 @@ class _Summary:
     Attributes:
         utterances: Number of rows.
         problems: Rows whose file cannot be used.
+        folders: Folders of the audio files, relative to the corpus.
     """
 
     def __init__(self) -> None:
         from pipeline.corpus.schema import SPLITS
 
         self.utterances = self.problems = 0
+        self.folders: set[str] = set()
         self._labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
         self._speakers: dict[str, set[str | None]] = {split: set() for split in SPLITS}
         self._seconds = dict.fromkeys(SPLITS, 0.0)
@@ -77,6 +93,7 @@ class _Summary:
         for batch in batches:
             self.utterances += batch.num_rows
             self.problems += batch.num_rows - batch["problem"].null_count
+            self.folders.update(path.rpartition("/")[0] for path in batch["path"].to_pylist())
             columns = (batch[name].to_pylist() for name in ("split", "label", "speaker_id", "duration_s"))
             for split, label, speaker, duration in zip(*columns, strict=True):
                 self._labels[split][label] += 1

@@ -228,7 +228,8 @@ def _warn_of_idle_cores(sizing: _Sizing) -> None:
     # Every busy shard needs a clip.
     remedies = f"{remedy} or use fewer cores" if sizing.clips >= 2 * sizing.cores else "use fewer cores"
     console.print(
-        f"[yellow]{busy_shards:,} shards for {sizing.cores:,} cores: the last wave leaves cores idle; {remedies}[/yellow]"
+        f"{busy_shards:,} shards for {sizing.cores:,} cores: the last wave leaves cores idle; {remedies}",
+        style="yellow",
     )
 
 

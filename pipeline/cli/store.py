@@ -258,12 +258,19 @@ def _absence(store: "FeatureStore", utterance_id: str, copy: int) -> str:
 def _write_csv(selection: "FeatureStore", target: Path) -> None:
     import io
 
+    import pyarrow as pa
     import pyarrow.csv
 
     from pipeline.files import atomic_write
+    from pipeline.text import csv_cell
 
+    index = selection.index
+    for place, field in enumerate(index.schema):
+        if pa.types.is_string(field.type):
+            cells = pa.array(map(csv_cell, index[field.name].to_pylist()), pa.string())
+            index = index.set_column(place, field, cells)
     sink = io.BytesIO()
-    pyarrow.csv.write_csv(selection.index, sink)
+    pyarrow.csv.write_csv(index, sink)
     if str(target) == "-":
         typer.echo(sink.getvalue().decode(), nl=False)
     else:

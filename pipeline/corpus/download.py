@@ -22,6 +22,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from typing_extensions import override
+
 from pipeline.corpus.archive import ByteProgress, check_digest
 from pipeline.corpus.disk import disk_errors, require_space
 from pipeline.errors import DownloadError
@@ -29,6 +31,7 @@ from pipeline.files import write_json
 
 _BLOCK: Final = 1 << 20
 _TIMEOUT_S: Final = 60.0
+_SCHEMES: Final = ("http", "https")
 _DIGEST_NAMES: Final = {"sha-256": "sha256", "md5": "md5"}
 
 
@@ -60,7 +63,8 @@ class _StaleError(Exception):
 def fetch(
     url: str,
     target: Path,
-    sha256: str | None = None,
+    max_bytes: int,
+    digests: Mapping[str, str] | None = None,
     on_progress: ByteProgress = lambda done, total: None,
     retry_waits_s: tuple[float, ...] = (1, 2, 4, 8, 16),
 ) -> None:
@@ -72,26 +76,29 @@ def fetch(
     Args:
         url: An http or https address; proxies come from the environment as usual.
         target: The file to write; must not exist yet.
-        sha256: Expected digest in hexadecimal. A digest that the server announces is checked in any case.
+        max_bytes: A longer file is refused, as soon as the server states its length or has sent more.
+        digests: Expected digests in hexadecimal by algorithm ("sha256", "md5"). Those that the server announces are checked
+            in any case.
         on_progress: Called with the bytes fetched so far and in all.
         retry_waits_s: Pauses before further attempts, in seconds.
 
     Raises:
-        DownloadError: There is no connection, the server refuses or sends something else than a ZIP archive, a digest differs,
-            or the disk is full.
+        DownloadError: There is no connection, the server refuses, redirects to something else than http or https, states a
+            length that is no number, or sends something else than a ZIP archive or more than `max_bytes`; a digest differs; or
+            the disk is full.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
         raise DownloadError(f"{url}: not an http or https address")
     part = target.with_name(target.name + ".partial")
     note = target.with_name(target.name + ".partial.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     with disk_errors(part), part.open("ab") as file:
         _lock(file, part)
-        digests = _transfer_with_retries(url, file, note, on_progress, retry_waits_s)
+        announced = _transfer_with_retries(url, file, note, max_bytes, on_progress, retry_waits_s)
         file.flush()
         os.fsync(file.fileno())
         try:
-            for algorithm, digest in (dict(digests) | ({"sha256": sha256} if sha256 else {})).items():
+            for algorithm, digest in {**announced, **(digests or {})}.items():
                 check_digest(part, algorithm, digest)
         except DownloadError:
             # Another run could only fail on these bytes again.
@@ -102,7 +109,7 @@ def fetch(
 
 
 def _transfer_with_retries(
-    url: str, file: BinaryIO, note: Path, on_progress: ByteProgress, retry_waits_s: tuple[float, ...]
+    url: str, file: BinaryIO, note: Path, max_bytes: int, on_progress: ByteProgress, retry_waits_s: tuple[float, ...]
 ) -> Mapping[str, str]:
     """Makes requests until the file is whole; returns the digests that the server announced."""
     started_at = file.tell()
@@ -113,7 +120,7 @@ def _transfer_with_retries(
             _empty(file)
             origin = Origin(url)
         try:
-            return _transfer(url, file, note, origin, on_progress).digests
+            return _transfer(url, file, note, max_bytes, origin, on_progress).digests
         except _StaleError:
             _empty(file)
         except _BrokenError as error:
@@ -125,7 +132,7 @@ def _transfer_with_retries(
             time.sleep(retry_waits_s[failures])
 
 
-def _transfer(url: str, file: BinaryIO, note: Path, known: Origin, on_progress: ByteProgress) -> Origin:
+def _transfer(url: str, file: BinaryIO, note: Path, max_bytes: int, known: Origin, on_progress: ByteProgress) -> Origin:
     """Makes one request and appends its content; returns once the file is whole."""
     start = file.tell()
     if start and start == known.total:
@@ -146,10 +153,11 @@ def _transfer(url: str, file: BinaryIO, note: Path, known: Origin, on_progress: 
                 start = 0
                 origin = _origin(url, response.headers)
                 write_json(note, asdict(origin))
+            _require_length(url, origin.total, max_bytes)
             if origin.total is not None:
                 # Compressed audio hardly shrinks: the unpacked files take about as much room again.
                 require_space(note.parent, 2 * origin.total - start, "the archive and its unpacked files")
-            _append(response, file, start, origin, on_progress)
+            _append(response, file, start, origin, max_bytes, on_progress)
             return origin
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:
@@ -162,9 +170,27 @@ def _transfer(url: str, file: BinaryIO, note: Path, known: Origin, on_progress: 
         ) from error
 
 
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https; urllib also knows ftp."""
+
+    @override
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        place = headers.get("Location") or headers.get("URI") or ""
+        target = urllib.parse.urljoin(req.full_url, place)
+        if urllib.parse.urlsplit(target).scheme not in _SCHEMES:
+            raise DownloadError(
+                f"{req.full_url}: the server redirects to {target!r}, which is not an http or https address; do not trust it"
+            )
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
 def _open(request: urllib.request.Request) -> Any:
     try:
-        return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        return urllib.request.build_opener(_WebRedirects).open(request, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError:
         raise
     except (OSError, http.client.HTTPException) as error:
@@ -172,7 +198,9 @@ def _open(request: urllib.request.Request) -> Any:
         raise _BrokenError(f"no connection ({reason}); check the network and, behind a proxy, HTTPS_PROXY") from error
 
 
-def _append(response: Any, file: BinaryIO, done: int, origin: Origin, on_progress: ByteProgress) -> None:
+def _append(
+    response: Any, file: BinaryIO, done: int, origin: Origin, max_bytes: int, on_progress: ByteProgress
+) -> None:
     on_progress(done, origin.total)
     while True:
         try:
@@ -188,6 +216,9 @@ def _append(response: Any, file: BinaryIO, done: int, origin: Origin, on_progres
                 f"{origin.url}: the server sent {kind}, not a ZIP archive; open the address in a browser to see what it "
                 "says, or name another one with --url"
             )
+        if done + len(block) > max_bytes:
+            _empty(file)
+            _require_length(origin.url, done + len(block), max_bytes)
         file.write(block)
         done += len(block)
         on_progress(done, origin.total)
@@ -211,7 +242,19 @@ def _goes_on(headers: Message, start: int, known: Origin) -> bool:
 
 def _origin(url: str, headers: Message) -> Origin:
     length = headers.get("Content-Length")
+    if length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
+        raise DownloadError(
+            f"{url}: the server states a Content-Length that is no number of bytes, {length[:40]!r}; name another address with "
+            "--url"
+        )
     return Origin(url, _validator(headers), int(length) if length else None, _announced_digests(headers))
+
+
+def _require_length(url: str, length: int | None, max_bytes: int) -> None:
+    if length is not None and length > max_bytes:
+        raise DownloadError(
+            f"{url}: the file has {length:,} bytes or more, this archive {max_bytes:,} at most; name another address with --url"
+        )
 
 
 def _validator(headers: Message) -> str | None:

@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 
 from pipeline.audio.decode import inspect_header
 from pipeline.audio.files import audio_sha256
-from pipeline.corpus.audio_files import audio_root
+from pipeline.audio.limits import most_bytes
+from pipeline.corpus.audio_files import LinkPolicy, audio_root, clip_path
 from pipeline.corpus.protocol import read_corpus
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import AudioError, CorpusError, ProtocolError
 from pipeline.files import atomic_path
+from pipeline.section import MAX_DURATION_S
 from pipeline.tables import gathered
 
 _AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
@@ -38,7 +40,13 @@ def build_manifest(root: Path, limit: int | None = None) -> pa.Table:
 
 
 def manifest_batches(
-    root: Path, limit: int | None = None, on_progress: Callable[[int, int], None] = lambda done, total: None
+    root: Path,
+    limit: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    link_targets: Sequence[str] = (),
+    max_duration_s: float = MAX_DURATION_S,
+    on_warning: Callable[[str], None] = lambda text: None,
 ) -> Iterator[pa.RecordBatch]:
     """Parses the protocols, finds the audio files and reads their headers.
 
@@ -46,6 +54,9 @@ def manifest_batches(
         root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table.
         limit: At most this many utterances per split, stratified by attack; None for all.
         on_progress: Called with the number of files read so far and in all.
+        link_targets: Folders outside the corpus that its symbolic links may lead to.
+        max_duration_s: The problem of a longer clip is `too_long`, in seconds.
+        on_warning: Called with what is suspicious in the protocols.
 
     Yields:
         Batches with the columns of `MANIFEST_SCHEMA`, together sorted by (split, utterance_id).
@@ -54,18 +65,19 @@ def manifest_batches(
         CorpusError: The corpus is missing, has no audio at all, or train or dev holds one class only.
         ProtocolError: The protocols are malformed or contradict themselves.
     """
-    utterances = read_corpus(root).sorted()
+    utterances = read_corpus(root, link_targets, on_warning).sorted()
     require_both_classes(utterances)
     if limit is not None:
         utterances = Utterances(stratified_subset(utterances, limit))
     base = audio_root(root)
+    row_of = partial(_row, base, LinkPolicy(base, link_targets), max_duration_s)
     waiting = iter(utterances)
     done = found = 0
     expected = ""
     # Hashing and reading release the interpreter lock; batches bound the number of waiting futures and of rows as objects.
     with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
         while taken := list(islice(waiting, _BATCH)):
-            batch = pa.RecordBatch.from_pylist(list(pool.map(partial(_row, base), taken)), MANIFEST_SCHEMA)
+            batch = pa.RecordBatch.from_pylist(list(pool.map(row_of, taken)), MANIFEST_SCHEMA)
             expected = expected or batch["path"][0].as_py()
             done += batch.num_rows
             found += batch.num_rows - batch["sha256"].null_count
@@ -164,8 +176,8 @@ def stratified_subset(utterances: Sequence[Utterance], limit: int) -> list[Utter
     return [utterance for utterance in utterances if utterance.utterance_id in kept]
 
 
-def _row(base: Path, utterance: Utterance) -> dict[str, Any]:
-    path, sha256, error = _first_present(base, _candidates(utterance))
+def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Utterance) -> dict[str, Any]:
+    path, sha256, error = _first_present(base, links, max_duration_s, _candidates(utterance))
     row: dict[str, Any] = {
         "split": utterance.split,
         "utterance_id": utterance.utterance_id,
@@ -178,7 +190,7 @@ def _row(base: Path, utterance: Utterance) -> dict[str, Any]:
     try:
         if error is not None:
             raise error
-        header = inspect_header(base / path)
+        header = inspect_header(base / path, max_duration_s)
     except AudioError as problem:
         return row | {"problem": str(problem)}
     return row | {
@@ -186,6 +198,7 @@ def _row(base: Path, utterance: Utterance) -> dict[str, Any]:
         "channels": header.channels,
         "n_samples": header.n_samples,
         "duration_s": header.duration_s,
+        "decoder": header.decoder,
     }
 
 
@@ -199,14 +212,18 @@ def _candidates(utterance: Utterance) -> list[str]:
     ]
 
 
-def _first_present(base: Path, candidates: Sequence[str]) -> tuple[str, str | None, AudioError | None]:
+def _first_present(
+    base: Path, links: LinkPolicy, max_duration_s: float, candidates: Sequence[str]
+) -> tuple[str, str | None, AudioError | None]:
     """Path and SHA-256 of the first candidate that exists, or the error of reading it; the first one where none exists."""
     missing = None
     for path in candidates:
         try:
-            return path, audio_sha256(base / path), None
+            found = clip_path(base, path)
+            links.require(found)
+            return path, audio_sha256(found, most_bytes(max_duration_s)), None
         except AudioError as error:
-            if os.path.lexists(base / path):
+            if error.reason != "missing" or os.path.lexists(base / path):
                 return path, None, error
             missing = missing or error
     return candidates[0], None, missing

@@ -1,12 +1,12 @@
-"""The section `data` of params.yaml."""
+"""What the manifest stage reads of params.yaml: the section `data`, and the longest duration of a clip."""
 
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pipeline.parameter_file import ParameterFile, read_params
-from pipeline.section import Section
+from pipeline.section import MAX_DURATION_S, Section
 
 
 class DataParams(Section):
@@ -15,16 +15,33 @@ class DataParams(Section):
     Attributes:
         root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table of another layout.
         limit: At most this many utterances per split, stratified by attack; None for all.
+        link_targets: Folders outside `root` that symbolic links in it may lead to.
     """
 
     root: str = Field(min_length=1)
     limit: Annotated[int, Field(ge=1)] | None = None
+    link_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
 
-class _Corpus(ParameterFile):
+class ClipLimits(Section):
+    """What the section `features` says of clips before they are decoded; its other keys belong to the front end.
+
+    Attributes:
+        max_duration_s: Longer clips are refused, in seconds.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    max_duration_s: float = Field(default=MAX_DURATION_S, ge=1.0, le=86400.0)
+
+
+class CorpusParams(ParameterFile):
+    """Which corpus, and the limit of its clips."""
+
     data: DataParams
+    features: ClipLimits = ClipLimits()
 
 
-def load_data_params(path: Path) -> DataParams:
-    """Reads a parameter file and checks this section; raises what `read_params` does."""
-    return read_params(path, _Corpus).data
+def load_corpus_params(path: Path) -> CorpusParams:
+    """Reads a parameter file and checks these keys; raises what `read_params` does."""
+    return read_params(path, CorpusParams)

@@ -6,16 +6,18 @@ all can be repaired at once. CRLF, tabs, trailing blanks and a byte order mark a
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import pyarrow.parquet as pq
 
+from pipeline.corpus.audio_files import LinkPolicy, is_below
+from pipeline.corpus.findings import Finding, contradictions, listed, shown, similar_ids
 from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError, ProtocolError
+from pipeline.text import control_character
 
 PROTOCOL_FOLDER: Final = "ASVspoof2019_LA_cm_protocols"
 PROTOCOL_FILES: Final = {
@@ -34,24 +36,23 @@ _TABLE_LABELS: Final = {
     **dict.fromkeys(("1", "1.0"), BONA_FIDE),
     **dict.fromkeys(("0", "0.0"), SPOOF),
 }
-_SHOWN_FINDINGS: Final = 20
 _ROWS_AT_ONCE: Final = 4096
+_LONGEST_LINE: Final = 1 << 16
+# A path below a root; file names have at most 255 bytes.
+_LONGEST_FIELD: Final = 1024
+_SHOWN_CHARACTERS: Final = 60
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong in a protocol: where ("file:line") and what, with the fix."""
-
-    where: str
-    text: str
-
-
-def read_corpus(root: Path) -> Utterances:
+def read_corpus(
+    root: Path, link_targets: Sequence[str] = (), on_warning: Callable[[str], None] = lambda text: None
+) -> Utterances:
     """Reads the three protocols of a corpus folder, or a CSV or Parquet table, and checks them against one another.
 
     Args:
         root: Folder in the ASVspoof 2019 LA layout, or a table with the columns path, split, label and, if known,
             utterance_id, speaker_id and attack_id.
+        link_targets: Folders outside a corpus folder that its symbolic links may lead to.
+        on_warning: Called with ids that differ only in case or in the form of their Unicode characters.
 
     Raises:
         CorpusError: The folder, the table or a protocol file is missing.
@@ -60,12 +61,17 @@ def read_corpus(root: Path) -> Utterances:
     findings: list[Finding] = []
     if root.is_dir():
         utterances = Utterances()
+        links = LinkPolicy(root, link_targets)
         for split in SPLITS:
             path = root / PROTOCOL_FOLDER / PROTOCOL_FILES[split]
             if not path.is_file():
                 raise CorpusError(
                     f"{path}: no such protocol file; data.root must be a folder in the ASVspoof 2019 LA layout, "
                     "or a CSV or Parquet table (docs/corpora.md shows both)"
+                )
+            if not links.allows(path):
+                raise CorpusError(
+                    f"{path}: a link that leaves the corpus; to follow it, add its folder to data.link_targets"
                 )
             utterances += parse_protocol(path, split, findings)
     elif root.is_file():
@@ -74,10 +80,15 @@ def read_corpus(root: Path) -> Utterances:
         raise CorpusError(f"{root}: no such corpus; set data.root in params.yaml to the folder that holds it")
     findings += contradictions(utterances)
     if findings:
-        raise ProtocolError(_listed(findings))
+        raise ProtocolError(listed(findings))
     for split in SPLITS:
         if not any(utterance.split == split for utterance in utterances):
             raise ProtocolError(f"{root}: the {split} split has no utterances; every split needs some")
+    if similar := similar_ids(utterances):
+        on_warning(
+            f"{len(similar)} ids differ from another one only in case or in the form of their Unicode characters, which some "
+            f"file systems take for the same\n{shown(similar)}"
+        )
     return utterances
 
 
@@ -87,34 +98,45 @@ def parse_protocol(path: Path, split: str, findings: list[Finding]) -> Utterance
     A line is `speaker utterance - attack label`, with `-` for the attack of bona fide speech. A file of bare utterance ids,
     or of labels `-`, is an unlabelled set of trials, allowed for eval only.
     """
-    widths = {len(fields) for _, fields in _protocol_lines(path)}
+    widths = {len(line.split()) for _, line in _protocol_lines(path)}
     if not widths:
         raise ProtocolError(f"{path}: the protocol is empty; it needs a line for every utterance of the {split} split")
     return Utterances(_utterances_of_protocol(path, split, widths == {1}, findings))
 
 
-def _protocol_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and fields of every line that is not blank."""
+def _protocol_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of every line that is not blank."""
     try:
         with path.open(encoding="utf-8-sig") as file:
-            lines = itertools.chain.from_iterable(line.splitlines() for line in file)
-            for number, line in enumerate(lines, start=1):
-                if fields := line.split():
-                    yield number, fields
+            for number, line in enumerate(_lines(file, path), start=1):
+                if line := line.strip():
+                    yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
 def _utterances_of_protocol(path: Path, split: str, bare: bool, findings: list[Finding]) -> Iterator[Utterance]:
-    for number, fields in _protocol_lines(path):
+    for number, line in _protocol_lines(path):
         where = f"{path}:{number}"
+        if sign := control_character(line.replace("\t", " ")):
+            findings.append(Finding(where, f"the control character {sign}; remove it"))
+            continue
+        fields = line.split()
         if bare:
             fields = [NO_VALUE, fields[0], NO_VALUE, NO_VALUE, NO_VALUE]
         if len(fields) != 5:
             text = f"expected 5 fields `speaker utterance - attack label`, found {len(fields)}: {' '.join(fields)!r}"
             findings.append(Finding(where, text))
             continue
+        if problem := next(filter(None, map(_field_problem, fields)), None):
+            findings.append(Finding(where, f"a field {problem}"))
+            continue
         speaker, utterance_id, _, attack, label = fields
+        if not is_below(utterance_id) or "/" in utterance_id:
+            findings.append(
+                Finding(where, f"utterance {utterance_id!r} is no file name; it would lead out of its folder")
+            )
+            continue
         if label not in _LABELS:
             text = f"unknown label {label!r} of {utterance_id}; write bonafide or spoof"
             findings.append(Finding(where, text))
@@ -147,6 +169,9 @@ def _utterances_of_table(path: Path, findings: list[Finding]) -> Iterator[Uttera
             raise ProtocolError(
                 f"{path}: column {absent[0]!r} is missing; needed are path, split and label, found {', '.join(values)}"
             )
+        if wrong := next(filter(_field_problem, values.values()), None):
+            findings.append(Finding(where, f"the value {wrong[:_SHOWN_CHARACTERS]!r} {_field_problem(wrong)}"))
+            continue
         audio, split, label = values["path"], values["split"], values["label"].lower()
         if split not in SPLITS:
             findings.append(Finding(where, f"unknown split {split!r}; write train, dev or eval"))
@@ -154,7 +179,7 @@ def _utterances_of_table(path: Path, findings: list[Finding]) -> Iterator[Uttera
         if label not in _TABLE_LABELS:
             findings.append(Finding(where, f"unknown label {label!r}; write bonafide or spoof"))
             continue
-        if not audio or PurePosixPath(audio).is_absolute() or ".." in PurePosixPath(audio).parts:
+        if not is_below(audio):
             findings.append(
                 Finding(where, f"path {audio!r} must be relative to the folder of the table and stay in it")
             )
@@ -175,35 +200,6 @@ def _utterances_of_table(path: Path, findings: list[Finding]) -> Iterator[Uttera
             yield utterance
 
 
-def contradictions(utterances: Utterances) -> list[Finding]:
-    """Finds duplicate utterance ids, ids in two splits and speakers in two splits."""
-    findings = []
-    repeated = utterances.repeated_ids()
-    first: dict[str, Utterance] = {}
-    home: dict[str, Utterance] = {}
-    reported: set[tuple[str, str]] = set()
-    for utterance in utterances:
-        earlier = (
-            first.setdefault(utterance.utterance_id, utterance) if utterance.utterance_id in repeated else utterance
-        )
-        if earlier is not utterance:
-            what = "is listed twice" if earlier.split == utterance.split else f"is in {earlier.split} too"
-            text = f"utterance {utterance.utterance_id} {what} (first at {earlier.where}); remove one of the lines"
-            findings.append(Finding(utterance.where, text))
-            continue
-        if utterance.speaker_id is None:
-            continue
-        resident = home.setdefault(utterance.speaker_id, utterance)
-        if resident.split != utterance.split and (utterance.speaker_id, utterance.split) not in reported:
-            reported.add((utterance.speaker_id, utterance.split))
-            text = (
-                f"speaker {utterance.speaker_id} of {utterance.split} is in {resident.split} too (first at "
-                f"{resident.where}); a speaker belongs to one split, or scores measure the voice"
-            )
-            findings.append(Finding(utterance.where, text))
-    return findings
-
-
 def _is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
     """Whether label, attack and split are consistent; if not, adds to `findings`."""
     name = utterance.utterance_id
@@ -221,6 +217,12 @@ def _is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
     return False
 
 
+def _field_problem(value: str) -> str | None:
+    if control_character(value):
+        return "has a control character; remove it"
+    return f"has more than {_LONGEST_FIELD} characters" if len(value) > _LONGEST_FIELD else None
+
+
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
@@ -230,19 +232,23 @@ def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield f"{path}:row {number}", row
             return
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in (reader := csv.DictReader(file)):
+            for row in (reader := csv.DictReader(_lines(file, path))):
                 yield f"{path}:{reader.line_num}", row
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise ProtocolError(f"{path}: cannot be read as a CSV or Parquet table: {error}") from error
 
 
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a file, none of which may be longer than any protocol's: a file without ends of lines may be endless."""
+    number = 0
+    while line := file.readline(_LONGEST_LINE):
+        number += 1
+        if len(line) == _LONGEST_LINE:
+            raise ProtocolError(
+                f"{path}:{number}: the line has {_LONGEST_LINE:,} characters or more; is this a protocol?"
+            )
+        yield line
+
+
 def _value(field: str) -> str | None:
     return None if field in (NO_VALUE, "") else field
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    shown = "\n".join(f"  {finding.where}: {finding.text}" for finding in findings[:_SHOWN_FINDINGS])
-    rest = len(findings) - _SHOWN_FINDINGS
-    return f"the protocols have {len(findings)} error{'s' * (len(findings) > 1)}\n{shown}" + (
-        f"\n  … and {rest} more" if rest > 0 else ""
-    )

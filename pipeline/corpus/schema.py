@@ -22,12 +22,17 @@ REJECT_REASONS: Final = (
     "truncated",
     "empty",
     "too_short",
+    "too_long",
     "not_finite",
     "silent",
     "unsupported_format",
     "duration_mismatch",
     "changed",
 )
+
+DECODERS: Final = ("flac", "flac_beyond_range", "libsndfile", "ffmpeg")
+"""What reads an audio file: the decoder of this package, which reads FLAC; the same, of a stream that libFLAC refuses since
+samples are one step above full scale; libsndfile; FFmpeg, through `av`."""
 
 MANIFEST_SCHEMA: Final = pa.schema(
     [
@@ -41,11 +46,13 @@ MANIFEST_SCHEMA: Final = pa.schema(
         pa.field("channels", pa.int64()),
         pa.field("n_samples", pa.int64()),
         pa.field("duration_s", pa.float64()),
+        pa.field("decoder", pa.string()),
         pa.field("sha256", pa.string()),
         pa.field("problem", pa.string()),
     ]
 )
-"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. The fields read from the file
+"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. `decoder`: one of
+`DECODERS`, by the header; samples above full scale are found by decoding only. The fields read from the file
 are null and `problem` is "reason: detail" where the file cannot be used."""
 
 

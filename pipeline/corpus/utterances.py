@@ -1,5 +1,6 @@
 """The utterances of a protocol, as objects for people and as columns for millions of them."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -88,10 +89,26 @@ class Utterances(Sequence[Utterance]):
 
     def repeated_ids(self) -> set[str]:
         """Utterance ids that occur more than once."""
-        # Sorting needs a fraction of the memory of a hash table.
-        ids = self._table["utterance_id"].combine_chunks()
-        ordered = ids.take(pc.sort_indices(ids))
-        return set(ordered[1:].filter(pc.equal(ordered[1:], ordered[:-1])).to_pylist())
+        return _repeated(self._table["utterance_id"].combine_chunks())
+
+    def repeated_folded_ids(self) -> set[str]:
+        """What `fold` gives for more than one utterance."""
+        ids = self._table["utterance_id"]
+        if pc.all(pc.string_is_ascii(ids)).as_py():
+            return _repeated(pc.ascii_lower(ids).combine_chunks())
+        folded = (pa.array(map(fold, chunk.to_pylist()), pa.string()) for chunk in ids.chunks)
+        return _repeated(pa.chunked_array(folded, pa.string()).combine_chunks())
+
+
+def _repeated(names: pa.StringArray) -> set[str]:
+    # Sorting needs a fraction of the memory of a hash table.
+    ordered = names.take(pc.sort_indices(names))
+    return set(ordered[1:].filter(pc.equal(ordered[1:], ordered[:-1])).to_pylist())
+
+
+def fold(utterance_id: str) -> str:
+    """What is left of an id without its case and the form of its Unicode characters."""
+    return unicodedata.normalize("NFC", utterance_id).lower()
 
 
 def _to_batch(utterances: Sequence[Utterance]) -> pa.RecordBatch:

@@ -15,7 +15,7 @@ from pipeline.audio import Waveform
 from pipeline.section import ClipParams
 
 # Keys that decide which clips are refused, not what a spectrogram looks like.
-_REFUSAL_KEYS: Final = {"min_duration_s", "silence_db", "max_reject_fraction"}
+_REFUSAL_KEYS: Final = {"min_duration_s", "max_duration_s", "silence_db", "max_reject_fraction"}
 
 
 class FrontEndParams(ClipParams):

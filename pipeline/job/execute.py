@@ -11,11 +11,12 @@ import apache_beam as beam
 from pipeline.job.counters import Counts
 from pipeline.job.limits import require_space
 from pipeline.job.plan import RunPlan
-from pipeline.job.progress import Progress, ProgressReporter, shards_in_flight
+from pipeline.job.progress import Progress, ProgressReporter, work_in_flight
 from pipeline.job.worker import WriteShard
 from pipeline.job.worker_check import check_workers
 from pipeline.job.worklist import ShardTask, worklist
 from pipeline.runners import run
+from pipeline.runners.options import is_local
 
 
 def write_pending(
@@ -38,16 +39,24 @@ def write_pending(
         RunnerError: The runner cannot run the job, or lost a worker.
     """
     require_space(plan.storage, plan.pending_bytes)
-    work = WriteShard(str(root), plan.address, plan.config, plan.params.features, plan.params.augment)
+    params = plan.params
+    # A local worker that runs out of memory is killed without a word.
+    marks_clips = is_local(flags)
+    work = WriteShard(str(root), plan.address, plan.config, params.features, params.augment, marks_clips=marks_clips)
     with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
         check_workers(flags, root, plan.address, plan.params.features.kind)
         with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:
-            run.run(
-                lambda pipeline: _build(pipeline, tasks, work),
-                flags,
-                lambda: shards_in_flight(plan.storage),
-                reporter.take_metrics,
-            )
+            try:
+                run.run(
+                    lambda pipeline: _build(pipeline, tasks, work),
+                    flags,
+                    lambda: work_in_flight(plan.storage, plan.address),
+                    reporter.take_metrics,
+                )
+            except KeyboardInterrupt:
+                if is_local(flags):  # on a cluster, workers may still be writing
+                    plan.storage.remove_leftovers()
+                raise
     # A killed worker leaves an unfinished file, also if the runner then repeated its work.
     plan.storage.remove_leftovers()
     return reporter.counts

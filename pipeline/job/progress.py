@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import StoreError
+from pipeline.job.clip_marks import clips_in_flight
 from pipeline.job.counters import Counts, read_counts
 from pipeline.storage import Storage
 from pipeline.store.schema import INDEX_FOLDER, index_path
@@ -79,7 +80,8 @@ class ProgressReporter:
         return Counts(shards=len(parts), clips=sum(self._clips[name] for name in parts))
 
 
-def shards_in_flight(storage: Storage) -> list[str]:
-    """Names of the shards that have files open under temporary names; none on an object store."""
-    names = (name.rpartition("/")[2].lstrip(".").partition(".")[0] for name in storage.leftovers())
-    return sorted(set(names))
+def work_in_flight(storage: Storage, url: str) -> list[str]:
+    """Names of the shards that have files open under temporary names, each with the clip in hand; none on an object store."""
+    names = {name.rpartition("/")[2].lstrip(".").partition(".")[0] for name in storage.leftovers()}
+    clips = clips_in_flight(url)
+    return [f"{name} at {clips[name]}" if name in clips else name for name in sorted(names | clips.keys())]

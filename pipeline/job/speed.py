@@ -3,12 +3,12 @@
 import hashlib
 import itertools
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ import soundfile
 from pipeline.audio.measures import Measures
 from pipeline.augmentation.params import AugmentParams
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS
+from pipeline.files import temporary_folder
 from pipeline.frontends import FeatureParams
 from pipeline.job.capacity import Rates
 from pipeline.job.synthetic_clips import FEWEST_CLIPS, write_clips
@@ -26,6 +27,7 @@ from pipeline.job.worker import Extractor
 from pipeline.job.worklist import worklist
 from pipeline.params import Params
 from pipeline.runners.beam_log import hush_beam
+from pipeline.runners.parent_watchdog import end_with
 from pipeline.storage import LocalStorage, Storage
 from pipeline.store.close import close_store
 from pipeline.store.lineage import Config
@@ -65,12 +67,12 @@ def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
     augmented = original.model_copy(update={"copies": min(max(1, params.augment.copies), _MOST_COPIES)})
     resynthesised = params.augment.model_copy(update={"copies": min(params.augment.copies, 1)})
     n_twins = (1 + resynthesised.copies) * resynthesised.copy_synthesis.copies
-    with TemporaryDirectory(prefix="bonafide-plan-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         sources = write_clips(folder, min(mean_s, _LONGEST_CLIP_S), params.features.sample_rate)
         audio_s = sum(soundfile.info(folder / source.path).duration for source in sources)
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=spawn, initializer=hush_beam) as fresh:
+        with ProcessPoolExecutor(1, mp_context=spawn, initializer=end_with, initargs=(os.getpid(),)) as fresh:
+            fresh.submit(hush_beam).result()
             start_s, worker_bytes = fresh.submit(_start, folder, sources, params.features, original).result()
         storage = LocalStorage(str(folder / "store"))
         for augment in (augmented, resynthesised):  # compiles and warms up
@@ -206,4 +208,4 @@ def _examples(shard: Shard, features: FeatureParams, augment: AugmentParams) -> 
     measures = Measures(0.0, 0.0, 0.0, 0.0, 0.0)
     for source in shard.sources:
         for copy in range(_examples_per_clip(augment)):
-            yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures)
+            yield StoredExample(source, copy, frame, {}, 1.0, 1.0, measures, "flac")

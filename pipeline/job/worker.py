@@ -14,12 +14,13 @@ from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, Recipe
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
 from pipeline.augmentation.params import AugmentParams
+from pipeline.corpus.audio_files import clip_path
 from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
+from pipeline.job.clip_marks import ClipMark
 from pipeline.job.counters import count_shard, count_work
 from pipeline.job.worklist import ShardTask, Worklist
-from pipeline.runners.parent_watchdog import ParentWatchdog
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.resume import rejects_if_committed
@@ -28,9 +29,19 @@ from pipeline.store.writer import Reject, StoredExample, Twin, write_shard
 
 
 class Extractor:
-    """Turns the utterances of a shard into examples and rejects. Made once per worker."""
+    """Turns the utterances of a shard into examples and rejects. Made once per worker.
 
-    def __init__(self, root: Path, features: FeatureParams, augment: AugmentParams) -> None:
+    Args:
+        root: Folder of the audio.
+        features: Parameters of the front end.
+        augment: Parameters of the augmentation.
+        mark: Told of every clip before it is worked on.
+    """
+
+    def __init__(
+        self, root: Path, features: FeatureParams, augment: AugmentParams, mark: ClipMark | None = None
+    ) -> None:
+        self._mark = mark or ClipMark(None)
         self._root = root
         self._features = features
         self._augment = augment
@@ -49,8 +60,9 @@ class Extractor:
                 reason, _, detail = source.problem.partition(": ")
                 yield Reject(source, reason, detail)
                 continue
+            self._mark.set(shard.name, source.utterance_id)
             try:
-                clip = decode(self._root / source.path, self._features, source.sha256)
+                clip = decode(clip_path(self._root, source.path), self._features, source.sha256)
             except AudioError as error:
                 yield Reject(source, error.reason, error.detail)
                 continue
@@ -61,6 +73,7 @@ class Extractor:
                 usable.append(source)
         waveforms = {utterance_id: clip.waveform for utterance_id, clip in decoded.items()}
         for source in usable:
+            self._mark.set(shard.name, source.utterance_id)
             clip = decoded[source.utterance_id]
             has_twins = twins(shard.split, source.label, n_copies, n_twins) > 0
             for copy in range(n_copies + 1):
@@ -70,6 +83,7 @@ class Extractor:
                     yield self._example(source, copy, clip, waveform, recipe.to_dict())
                 if has_twins:
                     yield from self._twins(source, copy, clip, recipe, waveforms)
+        self._mark.clear()
 
     def _twins(
         self, source: Source, copy: int, clip: Decoded, recipe: Recipe, waveforms: Mapping[str, Waveform]
@@ -108,6 +122,7 @@ class Extractor:
             duration_s=len(waveform) / rate,
             source_duration_s=clip.source_duration_s,
             measures=measure(waveform, rate),
+            decoder=clip.decoder,
             twin=twin,
         )
 
@@ -115,19 +130,28 @@ class Extractor:
 class WriteShard(beam.DoFn):  # type: ignore[misc]
     """Processes a `ShardTask`: extracts and commits the shard. Emits the shard's name."""
 
-    def __init__(self, root: str, output: str, config: Config, features: FeatureParams, augment: AugmentParams) -> None:
+    def __init__(
+        self,
+        root: str,
+        output: str,
+        config: Config,
+        features: FeatureParams,
+        augment: AugmentParams,
+        *,
+        marks_clips: bool = False,
+    ) -> None:
+        self._marks_clips = marks_clips
         self._root = root
         self._output = output
         self._config = config
         self._features = features
         self._augment = augment
-        self._watchdog = ParentWatchdog.of_this_process()
 
     def setup(self) -> None:
-        self._watchdog.start()
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
-        self._extract = Extractor(Path(self._root), self._features, self._augment)
+        mark = ClipMark(self._output if self._marks_clips else None)
+        self._extract = Extractor(Path(self._root), self._features, self._augment, mark)
 
     def process(self, task: ShardTask) -> Iterator[str]:
         shard = self._worklist.read(task)

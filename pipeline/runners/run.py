@@ -3,14 +3,15 @@
 import contextlib
 import logging
 import re
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import errors
 from pipeline.errors import BonafideError, RunnerError
+from pipeline.files import temporary_folder
+from pipeline.interrupts import patience
 from pipeline.runners.local import local_run
 from pipeline.runners.options import is_flink, is_local, parse_options
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 PREFLIGHT_S = 120.0
 """Time limit of a preflight in seconds: the workers of a cluster have to start and to answer within it."""
+
+_LEAVE_S = 5.0
+"""Time for Beam's local runner to end, in seconds: about one on a quiet machine."""
+_CANCEL_S = 60.0
+"""Time for a cluster to cancel a job, in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +48,11 @@ def run(
         RunnerError: The runner cannot run the job, or lost a worker.
         BonafideError: A worker raised it.
     """
-    if is_local(flags):
-        with local_run(parse_options(flags), in_flight):
-            result = _to_end(build, flags, None)
-    else:
-        with _temporary_folder():
+    with _temporary_folder() as folder:
+        if is_local(flags):
+            with local_run(parse_options(flags), in_flight, folder):
+                result = _to_end(build, flags, _local_runner())
+        else:
             result = _to_end(build, flags, _runner(flags, on_metrics))
     on_metrics(result.metrics())
 
@@ -89,15 +95,15 @@ def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
 
 @contextlib.contextmanager
 def interruptible(flags: Sequence[str]) -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C while a job is on a cluster: Kubernetes stops a command with it, and the job must stop too."""
-    if is_local(flags) or threading.current_thread() is not threading.main_thread():
+    """Gives an interrupted command the time to leave Beam, or to cancel its job on a cluster."""
+    with patience(_LEAVE_S if is_local(flags) else _CANCEL_S):
         yield
-        return
-    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+
+
+def _local_runner() -> Any:
+    from pipeline.runners.local_runner import LocalRunner
+
+    return LocalRunner()
 
 
 def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Any:
@@ -110,12 +116,13 @@ def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s
 
 
 @contextlib.contextmanager
-def _temporary_folder() -> Iterator[None]:
-    """Gives the block a temporary folder of its own: Beam's clients of clusters do not remove their jars and folders."""
+def _temporary_folder() -> Iterator[Path]:
+    """Gives the block a temporary folder of its own: Beam does not remove all of its jars and folders."""
     old = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="bonafide-") as tempfile.tempdir:
+    with temporary_folder() as folder:
+        tempfile.tempdir = str(folder)
         try:
-            yield
+            yield folder
         finally:
             tempfile.tempdir = old
 

@@ -29,16 +29,21 @@ _CLOSING_S = 5.0
 _UNWIND_S = 5.0
 """Time for the main thread to leave Beam before the process is ended."""
 
+_WORKER_DIED = signal.SIGUSR1
+"""Takes the main thread out of Beam after a worker's death."""
+_SILENT = logging.CRITICAL + 1
+"""Beam logs a traceback for every connection that the killed workers leave open."""
+
 _CLOSING = "close_all"
 """The function of Beam's runner that stops the workers and waits for them."""
-_WORKER_MODULE = "apache_beam.runners.worker.sdk_worker_main"
+_WORKER_MODULE = "pipeline.runners.local_worker"
 _WORKER_THREAD = "run_worker"
 _READER_THREADS = ("read_grpc_client_inputs", "beam_control_read")
 _READER_LOG = "apache_beam.runners.worker.data_plane"
 _EXIT_STATUS = re.compile(r"Worker subprocess exited with return code (-?\d+)")
 
 
-class _Interrupted(BaseException):
+class _WorkerDied(BaseException):
     """Takes the main thread out of Beam. Not an Exception, so that no handler inside Beam catches it."""
 
 
@@ -60,7 +65,7 @@ def watch_workers(in_flight: Callable[[], list[str]]) -> Iterator[None]:
     watch.start()
     try:
         yield
-    except _Interrupted:
+    except _WorkerDied:
         pass
     finally:
         watch.stop()
@@ -75,6 +80,7 @@ class _WorkerWatchdog:
         self._workers: dict[int, psutil.Process] = {}
         self._statuses: list[int] = []
         self._stopping = False
+        self._interrupted = False
         self._closed = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="worker-watchdog", daemon=True)
@@ -85,14 +91,20 @@ class _WorkerWatchdog:
         self._old_level = self._beam_log.level
         # It would only log that a connection broke, before the worker's exit status is known.
         logging.getLogger(_READER_LOG).disabled = True
-        self._old_handler = signal.signal(signal.SIGINT, self._on_interrupt)
+        self._old_handlers = {
+            signal.SIGINT: signal.signal(signal.SIGINT, self._on_interrupt),
+            _WORKER_DIED: signal.signal(_WORKER_DIED, self._on_worker_death),
+        }
         self._thread.start()
 
     def stop(self) -> None:
         self._closed.set()
         self._wake.set()
         self._thread.join()
-        signal.signal(signal.SIGINT, self._old_handler)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        if self._interrupted:
+            return  # The command ends, and Beam's threads may report the end of their workers even later.
         self._beam_log.setLevel(self._old_level)
         logging.getLogger(_READER_LOG).disabled = False
         threading.excepthook = self._old_hook
@@ -107,19 +119,25 @@ class _WorkerWatchdog:
             self._old_hook(args)
 
     def _on_interrupt(self, number: int, frame: FrameType | None) -> None:
-        # Beam logs a traceback for every connection that the killed workers leave open.
-        self._beam_log.setLevel(logging.CRITICAL)
-        if self.error is not None:
-            raise _Interrupted
-        self._stopping = True
-        self._kill_all()
-        raise KeyboardInterrupt
+        self._beam_log.setLevel(_SILENT)
+        if not self._interrupted:
+            self._interrupted = self._stopping = True
+            self._kill_all()
+            raise KeyboardInterrupt
+
+    def _on_worker_death(self, number: int, frame: FrameType | None) -> None:
+        self._beam_log.setLevel(_SILENT)
+        raise _WorkerDied
 
     def _poll(self) -> None:
         closing_since: float | None = None
         gone_since: float | None = None
         while not self._closed.is_set():
             self._wake.wait(_POLL_S)
+            if self._stopping:  # Beam may have been starting a worker
+                self._kill_all()
+                self._closed.wait(_POLL_S)
+                continue
             now = time.monotonic()
             self._workers.update({worker.pid: worker for worker in _worker_processes()})
             gone = [pid for pid, worker in self._workers.items() if not _runs(worker)]
@@ -129,12 +147,11 @@ class _WorkerWatchdog:
                 # Beam waits forever for a worker that had not connected yet when another one failed.
                 if now - closing_since > _CLOSING_S:
                     self._stopping = True
-                    self._kill_all()
                 self._closed.wait(_POLL_S)
             elif self._statuses or gone:
                 gone_since = gone_since or now
                 grace = _POLL_S if self._statuses else _QUIET_EXIT_S
-                if now - gone_since >= grace and not self._stopping and not self._closed.wait(_POLL_S):
+                if now - gone_since >= grace and not self._closed.wait(_POLL_S):
                     self._end_run(gone)
                     return
 
@@ -150,7 +167,7 @@ class _WorkerWatchdog:
             "If the kernel ended it because memory ran out, use fewer workers (--workers)"
         )
         # A real signal, not interrupt_main: only a signal ends the main thread's wait for a lock.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, _WORKER_DIED)
         if not self._closed.wait(_UNWIND_S):
             sys.stderr.write(f"error: {self.error}\n")
             sys.stderr.flush()
@@ -158,14 +175,12 @@ class _WorkerWatchdog:
 
     def _kill_all(self) -> None:
         """Kills the workers. SIGTERM would let them finish their shares first, which can take hours."""
-        # The known ones too: a worker whose shell died is no longer a child of this process.
         for worker in {*self._workers.values(), *_worker_processes()}:
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
 
 
 def _worker_processes() -> list[psutil.Process]:
-    """The Python processes, not the shells that Beam starts them with."""
     workers = []
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):

@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, ClassVar, TypeAlias
+from typing import Any, BinaryIO, ClassVar, Final, TypeAlias
 
 from pipeline.errors import StoreError
 
@@ -16,6 +16,9 @@ Names: TypeAlias = list[str]
 
 _READ_AHEAD = 16
 """Files that `read_each` requests at once from a remote storage."""
+
+WRITING: Final = "is writing to this store"
+READING: Final = "is reading this store"
 
 
 class Storage(abc.ABC):
@@ -131,11 +134,21 @@ class Storage(abc.ABC):
 
     @abc.abstractmethod
     def lock(self) -> contextlib.AbstractContextManager[None]:
-        """Excludes other writers while the block runs.
+        """Excludes other writers, and readers in `reading`, while the block runs.
 
         Raises:
-            StoreError: Another writer holds the lock; the message names it. Raised at once, without waiting.
+            StoreError: Another process holds the lock; the message names it. Raised at once, without waiting.
         """
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Excludes writers while the block runs, and no other readers.
+
+        A remote storage has no such lock: a reader finds out by the checksums of what it reads.
+
+        Raises:
+            StoreError: A writer holds the lock; the message names it.
+        """
+        return contextlib.nullcontext()
 
 
 def identity() -> str:
@@ -144,8 +157,8 @@ def identity() -> str:
 
 
 def held_message(url: str, holder: str) -> str:
-    """The message that a second writer gets."""
-    return f"{url}: {holder} is writing to this store; wait until it ends, or stop it, and run the command again"
+    """The message of a process that cannot have a lock; `holder` says who has it and what it does."""
+    return f"{url}: {holder}; wait until it ends, or stop it, and run the command again"
 
 
 def too_short(url: str, offset: int, length: int, size: int) -> StoreError:

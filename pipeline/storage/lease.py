@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import held_message, identity
-from pipeline.storage.local import file_lock
+from pipeline.storage.base import WRITING, held_message, identity
+from pipeline.storage.locks import file_lock
 
 LEASE_SECONDS = 60.0
 """Age at which a lock that nobody renewed may be taken over."""
@@ -126,7 +126,7 @@ class _LockObject:
                 if not state.is_expired():
                     holder = state.content.get("holder", "another process")
                     age = f"last renewed {state.age_s:.0f} s ago; the lock is free after {LEASE_SECONDS:.0f} s"
-                    raise StoreError(held_message(self._url, f"{holder} ({age})"))
+                    raise StoreError(held_message(self._url, f"{holder} ({age}) {WRITING}"))
                 if self._put(IfMatch=state.etag):
                     return True
         except _UnsupportedError:

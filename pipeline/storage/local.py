@@ -1,8 +1,6 @@
 """Files in a local or shared folder: written under a temporary name, then renamed. The lock is a `flock` beside the folder."""
 
 import contextlib
-import errno
-import fcntl
 import io
 import os
 import secrets
@@ -14,24 +12,13 @@ from typing import BinaryIO
 
 from typing_extensions import Buffer, override
 
-from pipeline.errors import StoreError
-from pipeline.storage.base import Names, Storage, checked, held_message, identity, too_short
+from pipeline.storage.base import Names, Storage, checked, too_short
+from pipeline.storage.explained import explained
+from pipeline.storage.locks import file_lock, shared_lock
 
 _PARTIAL_SUFFIX = ".partial"
 _OPEN_FILES = 128
 """Files that are kept open between two reads."""
-
-_HINTS = {
-    errno.ENOENT: "there is no such file",
-    errno.ENOSPC: "the disk is full; make room and run the command again, finished shards are kept",
-    errno.EDQUOT: "the disk quota is used up; make room and run the command again, finished shards are kept",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.EACCES: "permission denied; choose a folder that you may write to",
-    errno.EPERM: "permission denied; choose a folder that you may write to",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EISDIR: "there is a folder of that name",
-    errno.EIO: "the device reports an error; check the disk",
-}
 
 
 class LocalStorage(Storage):
@@ -56,13 +43,13 @@ class LocalStorage(Storage):
     @override
     def read(self, name: str) -> bytes:
         path = self.path(name)
-        with _explained("read", path):
+        with explained("read", path):
             return path.read_bytes()
 
     @override
     def read_range(self, name: str, offset: int, length: int) -> bytes:
         descriptor = self._descriptor(name)
-        with _explained("read", self.path(name)):
+        with explained("read", self.path(name)):
             data = os.pread(descriptor.number, length, offset)
             while len(data) < length:  # one call gives at most 2 GiB
                 more = os.pread(descriptor.number, length - len(data), offset + len(data))
@@ -79,7 +66,7 @@ class LocalStorage(Storage):
             try:
                 count = os.preadv(descriptor.number, [buffer[done:]], offset + done)
             except OSError:
-                with _explained("read", self.path(name)):
+                with explained("read", self.path(name)):
                     raise
             if not count:
                 raise too_short(self.url_of(name), offset, len(buffer), offset + done)
@@ -90,13 +77,13 @@ class LocalStorage(Storage):
     def create(self, name: str) -> Iterator[BinaryIO]:
         target = self.path(name)
         partial = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL_SUFFIX}")
-        with _explained("write", target):
+        with explained("write", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             raw = _PartialFile(partial, target)
         try:
             file = io.BufferedWriter(raw, buffer_size=1 << 20)
             yield file
-            with _explained("write", target):
+            with explained("write", target):
                 file.flush()
                 os.fsync(raw.fileno())
                 raw.close()
@@ -115,7 +102,7 @@ class LocalStorage(Storage):
     @override
     def size(self, name: str) -> int:
         path = self.path(name)
-        with _explained("read", path):
+        with explained("read", path):
             return path.stat().st_size
 
     @override
@@ -125,7 +112,7 @@ class LocalStorage(Storage):
     @override
     def delete(self, name: str) -> None:
         path = self.path(name)
-        with _explained("remove", path):
+        with explained("remove", path):
             path.unlink(missing_ok=True)
         self._forget(name)
 
@@ -143,19 +130,28 @@ class LocalStorage(Storage):
     @override
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        # Beside the folder, which DVC tracks. Resolved, so that two paths to one folder share a lock.
-        root = self.root.resolve()
-        path = root.with_name(f".{root.name}.lock")
-        with _explained("lock", path):
+        path = self._lock_path()
+        with explained("lock", path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(path, self.url):
             yield
+
+    @override
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        with shared_lock(self._lock_path(), self.url):
+            yield
+
+    def _lock_path(self) -> Path:
+        # Beside the folder, which DVC tracks. Resolved, so that two paths to one folder share a lock.
+        root = self.root.resolve()
+        return root.with_name(f".{root.name}.lock")
 
     def _walk(self, prefix: str = "") -> Names:
         names: Names = []
         # A prefix such as "index/train" only needs a walk through "index".
         folder = self.root / prefix.rpartition("/")[0]
-        with _explained("list", folder):
+        with explained("list", folder):
             for parent, _, files in os.walk(folder, onerror=_raise_unless_missing):
                 relative = PurePosixPath(Path(parent).relative_to(self.root))
                 names += [str(relative / file) for file in files]
@@ -166,7 +162,7 @@ class LocalStorage(Storage):
             descriptor = self._open_files.get(name)
             if descriptor is None:
                 path = self.path(name)
-                with _explained("read", path):
+                with explained("read", path):
                     descriptor = self._open_files[name] = _Descriptor(path)
                 while len(self._open_files) > _OPEN_FILES:
                     self._open_files.popitem(last=False)
@@ -199,57 +195,8 @@ class _PartialFile(io.FileIO):
         self._target = target
 
     def write(self, data: Buffer, /) -> int:
-        with _explained("write", self._target):
+        with explained("write", self._target):
             return super().write(data)
-
-
-@contextlib.contextmanager
-def file_lock(path: Path, url: str) -> Iterator[None]:
-    """Holds a lock on the file at `path`, which exists only while it is held.
-
-    Raises:
-        StoreError: Another process holds it; the message names that process and `url`, the store that the lock guards.
-    """
-    with _explained("lock", path):
-        handle = _take_lock(path, url)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # while the lock is held, so that no other process's file is removed
-            path.unlink()
-        os.close(handle)
-
-
-def _take_lock(path: Path, url: str) -> int:
-    """Locks the file at `path`, created if missing, and gives its descriptor. The kernel frees the lock of a dead process."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The last holder may have removed the file between open and flock: try again with a new one.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), path.stat()):
-                    os.ftruncate(handle, 0)
-                    os.pwrite(handle, identity().encode(), 0)
-                    return handle
-        except BlockingIOError:
-            holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "another process"
-            os.close(handle)
-            raise StoreError(held_message(url, holder)) from None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _explained(verb: str, path: Path) -> Iterator[None]:
-    """Turns an operating system error into a `StoreError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        hint = _HINTS.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"cannot {verb} {path}: {hint}") from error
 
 
 def _is_partial(name: str) -> bool:

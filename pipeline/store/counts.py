@@ -11,6 +11,9 @@ from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
 _ROWS_AT_ONCE: Final = 4096
 
+COUNTED: Final = ("copy", "label", "duration_s", "decoder")
+"""The columns of the index that are counted."""
+
 
 @dataclass
 class SplitCounts:
@@ -24,6 +27,7 @@ class SplitCounts:
         bona_fide: Originals that are bona fide.
         spoof: Originals that are spoof.
         unlabelled: Originals without a label.
+        beyond_range: Originals of FLAC files with samples one step above full scale, which libFLAC refuses.
         duration_s: Duration of all originals in seconds.
         record_bytes: Size of the TFRecord files.
     """
@@ -35,6 +39,7 @@ class SplitCounts:
     bona_fide: int = 0
     spoof: int = 0
     unlabelled: int = 0
+    beyond_range: int = 0
     duration_s: float = 0.0
     record_bytes: int = 0
 
@@ -42,21 +47,22 @@ class SplitCounts:
         """Adds a shard.
 
         Args:
-            index: Rows of its index part, at least with the columns copy, label and duration_s.
+            index: Rows of its index part, at least with the `COUNTED` columns.
             rejects: Number of its rejects.
             record_bytes: Size of its TFRecord file.
         """
-        columns = (index[name].to_pylist() for name in ("copy", "label", "duration_s"))
-        originals = [(label, duration_s) for copy, label, duration_s in zip(*columns, strict=True) if copy == 0]
+        columns = (index[name].to_pylist() for name in COUNTED)
+        originals = [values for copy, *values in zip(*columns, strict=True) if copy == 0]
         self.shards += 1
         self.utterances += len(originals) + rejects
         self.examples += index.num_rows
         self.rejects += rejects
         self.record_bytes += record_bytes
-        for label, duration_s in originals:
+        for label, duration_s, decoder in originals:
             self.bona_fide += label == BONA_FIDE
             self.spoof += label == SPOOF
             self.unlabelled += label is None
+            self.beyond_range += decoder == "flac_beyond_range"
             self.duration_s += duration_s
 
     def as_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,6 +15,9 @@ from pipeline.files import atomic_path
 _COLOURS: Final = {"bona_fide": "#0072b2", "spoof": "#d55e00"}
 
 _BINS: Final = 40
+
+# Ids and attacks are data: without this, a dollar sign in them begins a formula, and a wrong formula ends the drawing.
+mpl.rcParams["text.parse_math"] = False
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -16,4 +16,4 @@ class StoreParams(Section):
     """
 
     shards: Literal["auto"] | Annotated[int, Field(ge=1, le=99999)]
-    target_shard_mib: float = Field(gt=0.0)
+    target_shard_mib: float = Field(gt=0.0, le=2.0**20)

@@ -16,7 +16,7 @@ from pipeline.errors import StoreError
 from pipeline.store.digests import canonical_json
 from pipeline.store.schema import METADATA_KEY
 
-_METADATA_FIELDS: Final = frozenset({"shard_fingerprint", "config", "files", "rejects", "frame_sums"})
+_METADATA_TYPES: Final = {"shard_fingerprint": str, "config": dict, "files": dict, "rejects": int, "frame_sums": dict}
 
 
 def encode_part(table: pa.Table) -> bytes:
@@ -34,7 +34,9 @@ def parse_part(data: bytes, where: str, columns: Sequence[str] | None = None) ->
     """
     try:
         # pq.read_table would import pandas.
-        return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+        part = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(columns, use_threads=False)
+        part.validate(full=True)  # such as text that is not UTF-8
+        return part
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{where} is damaged: {error}; run `bonafide store verify`") from error
 
@@ -52,9 +54,34 @@ def metadata_of(index: pa.Table, where: str) -> dict[str, Any]:
     """
     try:
         metadata: dict[str, Any] = json.loads(index.schema.metadata[METADATA_KEY])
-        missing = _METADATA_FIELDS - metadata.keys()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        missing = _METADATA_TYPES.keys() - metadata.keys()
+        wrong = [name for name, kind in _METADATA_TYPES.items() if type(metadata.get(name)) is not kind]
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"{where}: the metadata of its shard cannot be read: {error!r}") from error
     if missing:
         raise StoreError(f"{where}: the metadata of its shard has no {', '.join(sorted(missing))}")
+    if not wrong and not (_are_entries(metadata["files"]) and _are_sums(metadata["frame_sums"])):
+        wrong = ["files or frame_sums"]
+    if wrong:
+        raise StoreError(f"{where}: the metadata of its shard has a {wrong[0]} of another kind than this format's")
     return metadata
+
+
+def _are_entries(files: Mapping[str, Any]) -> bool:
+    return all(
+        isinstance(entry, dict)
+        and entry.keys() == {"size", "sha256"}
+        and type(entry["size"]) is int
+        and type(entry["sha256"]) is str
+        for entry in files.values()
+    )
+
+
+def _are_sums(sums: Mapping[str, Any]) -> bool:
+    lists = [sums.get(name) for name in ("total", "squares")]
+    return (
+        type(sums.get("n_frames")) is int
+        and all(isinstance(values, list) for values in lists)
+        and len({len(values) for values in lists if isinstance(values, list)}) == 1
+        and all(type(value) in (int, float) for values in lists for value in values or ())
+    )

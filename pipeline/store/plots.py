@@ -13,6 +13,7 @@ from pipeline.store.describe import CLASSES, MEASURES
 from pipeline.store.figures import draw_histograms, histogram_edges, new_figure, save_png
 from pipeline.store.reader import FeatureStore
 from pipeline.store.records import Example
+from pipeline.text import printable
 
 _SPLIT_COLOURS: Final = ("#009e73", "#e69f00", "#999999")
 _DRAWN: Final = ("duration_s", "level_db", "leading_silence_s", "trailing_silence_s")
@@ -26,7 +27,7 @@ def plot_example(example: Example, features: FeatureParams, path: Path) -> None:
     image = draw_spectrogram(axis, example, features)
     label_bins(axis, features)
     kind = label_name(example.label) + (f", {example.attack_id}" if example.label == SPOOF else "")
-    axis.set_title(f"{example.utterance_id} ({kind}), copy {example.copy}", fontsize=10)
+    axis.set_title(f"{printable(example.utterance_id)} ({printable(kind)}), copy {example.copy}", fontsize=10)
     figure.colorbar(image, label="dB")
     save_png(figure, path)
 
@@ -87,7 +88,7 @@ def _plot_attacks(axis: Any, originals: pa.Table) -> None:
     left = np.zeros(len(names))
     for split, colour in zip(SPLITS, _SPLIT_COLOURS, strict=True):
         clips = np.array([counts[name][split] for name in names], dtype=float)
-        axis.barh(names, clips, left=left, color=colour, label=split)
+        axis.barh([printable(name) for name in names], clips, left=left, color=colour, label=split)
         left += clips
     axis.invert_yaxis()
     axis.tick_params(axis="y", labelsize=7)

@@ -1,12 +1,11 @@
 """Reading a feature store: open it, select rows of its index, get examples by id or one after the other.
 
-Opening reads store.json and the index, never the records. An example is one ranged read at the offset that its row states.
+Opening reads and checks store.json and the index, never the records. An example is one ranged read at the offset that its row
+states, and is compared with its row.
 Memory grows with the index, not with the records.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,46 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import StoreError
-from pipeline.frontends import FeatureParams, parse_features
+from pipeline.frontends import FeatureParams
 from pipeline.storage import Storage, open_storage
-from pipeline.store.digests import file_entry, own_checksum
+from pipeline.store.agreement import COMPARED, checked_example
+from pipeline.store.damage import damaged
+from pipeline.store.info import read_info, shards_of_info, stored_features
+from pipeline.store.opening import read_all_rejects, read_index
 from pipeline.store.parts import parse_part
-from pipeline.store.records import Example, decode_example, unframe
-from pipeline.store.schema import (
-    FORMAT_VERSION,
-    INDEX_FOLDER,
-    INDEX_SCHEMA,
-    REJECTS_SCHEMA,
-    STORE_FILE,
-    in_order,
-    index_path,
-    records_path,
-    rejects_path,
-    shard_of,
-    shard_split,
-)
+from pipeline.store.records import Example
+from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA, records_path, rejects_path, shard_split
 from pipeline.store.statistics import Statistics
-from pipeline.tables import gathered
 
-# Small parts need as much memory for their bookkeeping as for their rows.
-_PARTS_AT_ONCE: Final = 32
-
-
-class _Places:
-    """The place of each record: row numbers by utterance id and copy, and columns without a Python object per row."""
-
-    def __init__(self, index: pa.Table) -> None:
-        keys = zip(index["utterance_id"].to_pylist(), index["copy"].to_pylist(), strict=True)
-        self.numbers = {key: number for number, key in enumerate(keys)}
-        shards = index["shard"].combine_chunks().dictionary_encode()
-        self._paths = [records_path(shard) for shard in shards.dictionary.to_pylist()]
-        self._shard = shards.indices.to_numpy()
-        self._offset = index["offset"].to_numpy()
-        self._length = index["length"].to_numpy()
-
-    def record(self, number: int) -> tuple[str, int, int]:
-        """Path, offset and length of the record of a row."""
-        return self._paths[self._shard[number]], int(self._offset[number]), int(self._length[number])
+_ROWS_AT_ONCE: Final = 256
+_BYTES_AT_ONCE: Final = 4 << 20
 
 
 class FeatureStore:
@@ -70,7 +42,8 @@ class FeatureStore:
         self.storage = storage
         self.info = info
         self.index = index
-        self._places: _Places | None = None
+        self._numbers: dict[tuple[str, int], int] | None = None
+        self._places: pa.Table | None = None
 
     @classmethod
     def open(cls, url: str | Path, columns: Sequence[str] | None = None) -> "FeatureStore":
@@ -81,11 +54,12 @@ class FeatureStore:
             columns: Columns of the index to read; None for all, which examples and `select` need.
 
         Raises:
-            StoreError: There is no complete store, it has another format version, or its index is damaged.
+            StoreError: There is no complete store, it has another format version, or store.json, the index or the size of a
+                file is wrong; the message names the shard.
         """
         storage = open_storage(url)
         info = read_info(storage)
-        return cls(storage, info, _read_tables(storage, info, index_path, INDEX_SCHEMA, columns))
+        return cls(storage, info, read_index(storage, info, columns))
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -112,11 +86,11 @@ class FeatureStore:
 
     def rejects(self) -> pa.Table:
         """The utterances that could not be used, as a table with the columns of `REJECTS_SCHEMA`."""
-        return _read_tables(self.storage, self.info, rejects_path, REJECTS_SCHEMA)
+        return read_all_rejects(self.storage, self.info)
 
     def shards(self, split: str) -> list[str]:
         """Names of a split's shards, in order."""
-        return [shard for shard in _shards(self.info) if shard_split(shard) == split]
+        return [shard for shard in shards_of_info(self.info) if shard_split(shard) == split]
 
     def records_url(self, shard: str) -> str:
         """Address of a shard's TFRecord file, for readers such as tf.data."""
@@ -169,19 +143,18 @@ class FeatureStore:
         return FeatureStore(self.storage, self.info, index)
 
     def get(self, utterance_id: str, copy: int = 0) -> Example:
-        """Reads one example by its utterance id, with one ranged read, and checks its checksums.
+        """Reads one example by its utterance id, with one ranged read, and checks it against its checksums and its row.
 
         Raises:
             KeyError: The store, or the selection, has no such example.
-            StoreError: The record is damaged.
+            StoreError: The record is damaged, or another example's.
         """
-        places, number = self._find(utterance_id, copy)
-        path, offset, length = places.record(number)
-        record = self.storage.read_range(path, offset, length)
-        try:
-            return decode_example(unframe(record))
-        except StoreError as error:
-            raise StoreError(f"{path}, {utterance_id} copy {copy}: {error}; run `bonafide store verify`") from error
+        number = self._find(utterance_id, copy)
+        if self._places is None:
+            self._places = index_of_records(self.index)
+        row = self._places.slice(number, 1).to_pylist()[0]
+        record = self.storage.read_range(records_path(row["shard"]), row["offset"], row["length"])
+        return self.checked(record, row)
 
     def row(self, utterance_id: str, copy: int = 0) -> dict[str, Any]:
         """The index row of one example.
@@ -189,60 +162,70 @@ class FeatureStore:
         Raises:
             KeyError: The store, or the selection, has no such example.
         """
-        _, number = self._find(utterance_id, copy)
+        number = self._find(utterance_id, copy)
         row: dict[str, Any] = self.index.slice(number, 1).to_pylist()[0]
         return row
 
     def iter(self) -> Iterator[Example]:
-        """Reads every example of the store or the selection, one at a time, in the order of the index."""
-        for utterance_id, copy in zip(
-            self.index["utterance_id"].to_pylist(), self.index["copy"].to_pylist(), strict=True
-        ):
-            yield self.get(utterance_id, copy)
+        """Reads and checks every example of the store or the selection in the order of the index, few at a time.
+
+        Raises:
+            StoreError: A record is damaged, or another example's.
+        """
+        # Of a remote storage, where each request takes time, many records at once.
+        for rows in _runs(self.index, _BYTES_AT_ONCE if self.storage.remote else 0):
+            first, last = rows[0], rows[-1]
+            end = last["offset"] + last["length"]
+            data = self.storage.read_range(records_path(first["shard"]), first["offset"], end - first["offset"])
+            for row in rows:
+                begin = row["offset"] - first["offset"]
+                yield self.checked(data[begin : begin + row["length"]], row)
 
     __iter__ = iter
 
-    def _find(self, utterance_id: str, copy: int) -> tuple[_Places, int]:
-        if self._places is None:
-            self._places = _Places(self.index)
+    def checked(self, record: bytes, row: Mapping[str, Any]) -> Example:
+        """The example of a row, from the bytes of its record.
+
+        Args:
+            record: The whole TFRecord frame.
+            row: Row of the index, with the columns `COMPARED` and shard.
+
+        Raises:
+            StoreError: The record is damaged, or another example's.
+        """
         try:
-            return self._places, self._places.numbers[utterance_id, copy]
+            return checked_example(record, row, self.features.n_bins)
+        except StoreError as error:
+            which = f"{records_path(row['shard'])}, {row['utterance_id']} copy {row['copy']}"
+            raise damaged(self.storage, row["shard"], f"{which}: {error}") from error
+
+    def _find(self, utterance_id: str, copy: int) -> int:
+        if self._numbers is None:
+            keys = zip(self.index["utterance_id"].to_pylist(), self.index["copy"].to_pylist(), strict=True)
+            self._numbers = {key: number for number, key in enumerate(keys)}
+        try:
+            return self._numbers[utterance_id, copy]
         except KeyError:
             raise KeyError(f"{self.storage.url} has no example {utterance_id!r} with copy {copy}") from None
 
 
-def read_info(storage: Storage) -> dict[str, Any]:
-    """Reads store.json.
-
-    Raises:
-        StoreError: It is missing, not JSON, or of another format version.
-    """
-    if not storage.exists(STORE_FILE):
-        raise StoreError(
-            f"{storage.url}: no complete feature store (no {STORE_FILE}); make or finish it with `bonafide features`"
-        )
-    try:
-        info: dict[str, Any] = json.loads(storage.read(STORE_FILE))
-        found, checksum = info["format_version"], info["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: {error}; run `bonafide store verify`") from error
-    if found != FORMAT_VERSION:
-        raise StoreError(
-            f"{storage.url} has format version {found}, this program reads {FORMAT_VERSION}; "
-            "make it again with `bonafide features`"
-        )
-    if own_checksum(info) != checksum:
-        raise StoreError(f"{storage.url}/{STORE_FILE} is damaged: wrong checksum; run `bonafide store verify`")
-    return info
+def index_of_records(index: pa.Table) -> pa.Table:
+    """The columns of an index that reading and checking a record needs."""
+    return index.select([*COMPARED, "shard", "offset", "length"])
 
 
-def stored_features(info: Mapping[str, Any], where: str) -> FeatureParams:
-    """The front end that store.json states; `max_reject_fraction`, which no byte depends on, is 1.
-
-    Raises:
-        ParamsError: It is of a kind, or has a parameter, that this program does not know.
-    """
-    return parse_features({**info["parameters"]["features"], "max_reject_fraction": 1.0}, f"{where}/{STORE_FILE}")
+def _runs(index: pa.Table, most_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows whose records follow one another in a file, of `most_bytes` at most unless one record alone is larger."""
+    run: list[dict[str, Any]] = []
+    for batch in index_of_records(index).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            follows = run and row["shard"] == run[0]["shard"] and row["offset"] == run[-1]["offset"] + run[-1]["length"]
+            if run and not (follows and row["offset"] + row["length"] - run[0]["offset"] <= most_bytes):
+                yield run
+                run = []
+            run.append(row)
+    if run:
+        yield run
 
 
 def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
@@ -252,36 +235,3 @@ def read_rejects(storage: Storage, shards: Iterable[str]) -> pa.Table:
     return pa.concat_tables(
         [pa.Table.from_batches([], REJECTS_SCHEMA), *(parse_part(data, storage.url_of(name)) for name, data in parts)]
     )
-
-
-def _read_tables(
-    storage: Storage,
-    info: dict[str, Any],
-    path_of: Callable[[str], str],
-    schema: pa.Schema,
-    columns: Sequence[str] | None = None,
-) -> pa.Table:
-    """Reads the index or the rejects, or some of their columns, from their parts and checks each against store.json."""
-    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    names = [path_of(shard) for shard in _shards(info)]
-
-    def parts() -> Iterator[pa.Table]:
-        for name, data in zip(names, storage.read_each(names), strict=True):
-            if file_entry(data) != info["files"][name]:
-                raise StoreError(
-                    f"{storage.url_of(name)} has other bytes than {STORE_FILE} states: it is damaged, or a run is writing the "
-                    "store; run `bonafide store verify`"
-                )
-            part = parse_part(data, storage.url_of(name), columns)
-            yield part.select(chosen.names).replace_schema_metadata(None)
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        waiting = parts()
-        while some := list(islice(waiting, _PARTS_AT_ONCE)):
-            yield from pa.concat_tables(some).combine_chunks().to_batches()
-
-    return gathered(batches(), chosen)
-
-
-def _shards(info: dict[str, Any]) -> list[str]:
-    return in_order(shard_of(name) for name in info["files"] if name.startswith(f"{INDEX_FOLDER}/"))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.corpus.schema import SPLITS
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 STORE_FILE: Final = "store.json"
 INDEX_FOLDER: Final = "index"
@@ -36,6 +36,7 @@ INDEX_SCHEMA: Final = pa.schema(
         pa.field("leading_silence_s", pa.float64(), nullable=False),
         pa.field("trailing_silence_s", pa.float64(), nullable=False),
         pa.field("source_duration_s", pa.float64(), nullable=False),
+        pa.field("decoder", pa.string(), nullable=False),
         pa.field("level_db", pa.float64(), nullable=False),
         pa.field("peak_db", pa.float64(), nullable=False),
         pa.field("band_edge_hz", pa.float64(), nullable=False),
@@ -51,6 +52,7 @@ INDEX_SCHEMA: Final = pa.schema(
 `offset` and `length` are those of the whole TFRecord frame in bytes; durations and silences are those of the stored example
 in seconds, `source_duration_s` that of the audio file; `level_db` is the RMS and `peak_db` the largest sample of the
 example in dB relative to full scale; `band_edge_hz` is the frequency below which 99.9 % of the energy lies;
+`decoder` is what read the audio file, one of `DECODERS`;
 `augmentation` is a JSON object with the drawn values, `{}` for an original; `twin_of` is the number of the copy whose twin by
 copy-synthesis a row is, null for every other row. A twin has the label of spoof and an attack that begins with `CS-`."""
 

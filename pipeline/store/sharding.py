@@ -161,7 +161,8 @@ def expected_bytes(manifest: pa.Table, features: FeatureParams, n_copies: int, n
         for split, label, duration in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             if duration is not None:
                 examples = 1 + copies(split, n_copies) + twins(split, label, n_copies, n_twins)
-                total[split] += examples * example_bytes(duration, features)
+                # Longer clips are refused, and a header can state any length.
+                total[split] += examples * example_bytes(min(duration, features.max_duration_s), features)
     return total
 
 

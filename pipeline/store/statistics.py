@@ -82,7 +82,8 @@ class FrameSums:
         frames = max(1, self.n_frames)
         mean = self.total / frames
         # Values are between -200 and 0 dB, so the difference of squares keeps enough digits in float64.
-        deviation = np.sqrt(np.maximum(0.0, self.squares / frames - np.square(mean)))
+        with np.errstate(invalid="ignore", over="ignore"):  # of a damaged store: the result then agrees with no other
+            deviation = np.sqrt(np.maximum(0.0, self.squares / frames - np.square(mean)))
         return Statistics(mean, deviation, self.n_frames)
 
     @staticmethod

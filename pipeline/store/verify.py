@@ -18,6 +18,7 @@ from pipeline.store.checks.manifest import shards_of_manifest
 from pipeline.store.checks.shard import CheckedShard, check_shard
 from pipeline.store.checks.stated import Stated
 from pipeline.store.checks.store_file import check_counts, check_statistics, check_store_file, check_strays
+from pipeline.store.damage import damaged, damaged_store
 from pipeline.store.schema import STORE_FILE, in_order, index_path, is_store_file, shard_of
 
 
@@ -74,6 +75,20 @@ def verify(
         for shard in expected.keys() - set(shards):
             whole.add(STORE_FILE, f"the manifest has utterances of {shard}, the store has no such shard")
     return sorted([*whole, *(finding for result in checked for finding in result.findings)])
+
+
+def require_intact(url: Storage | str | Path) -> None:
+    """Checks a feature store in full.
+
+    Raises:
+        StoreError: There is no store, or something is wrong with it.
+    """
+    findings = verify(url)
+    if findings:
+        storage = url if isinstance(url, Storage) else open_storage(url)
+        more = f", and {len(findings) - 1} more findings" if len(findings) > 1 else ""
+        first = f"{findings[0].file}: {findings[0].text}{more}"
+        raise damaged(storage, findings[0].shard, first) if findings[0].shard else damaged_store(storage, first)
 
 
 def _check_ids(checked: Iterable[CheckedShard], findings: Findings) -> None:

@@ -50,6 +50,7 @@ class StoredExample:
         duration_s: Duration of the example in seconds.
         source_duration_s: Duration of the audio file in seconds.
         measures: Silences, level, peak and band edge of the example.
+        decoder: What read the audio file, one of `pipeline.corpus.schema.DECODERS`.
         twin: What makes it a twin; None for an original or an augmented copy.
     """
 
@@ -60,6 +61,7 @@ class StoredExample:
     duration_s: float
     source_duration_s: float
     measures: Measures
+    decoder: str
     twin: Twin | None = None
 
     @property
@@ -163,6 +165,7 @@ def _index_row(shard: Shard, item: StoredExample, offset: int, length: int) -> d
         "duration_s": item.duration_s,
         **asdict(item.measures),
         "source_duration_s": item.source_duration_s,
+        "decoder": item.decoder,
         "n_frames": item.features.shape[0],
         "shard": shard.name,
         "offset": offset,

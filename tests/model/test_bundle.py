@@ -1,6 +1,9 @@
 import json
+import math
+import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,14 @@ import numpy as np
 import pytest
 
 import model.bundle
-from model.bundle import load_bundle, save_bundle
+from model.bundle import load_bundle, one_training, save_bundle
 from model.errors import ModelError
+from model.params import TrainParams
+from model.training.train import train
+from pipeline.errors import StoreError
+from pipeline.storage.locks import file_lock
 from pipeline.store import FeatureStore
+from tests.support.damages import reseal_bundle
 from tests.support.front_ends import LOG_LINEAR
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
@@ -82,7 +90,7 @@ def test_a_file_that_is_gone_is_refused_by_name(copied: Path) -> None:
         load_bundle(copied)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"bundle_version": 1}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"front_end": 1}'])
 def test_a_damaged_description_is_refused(copied: Path, content: str) -> None:
     (copied / "bundle.json").write_text(content)
 
@@ -105,7 +113,7 @@ def test_a_bundle_that_is_not_written_to_its_end_leaves_the_old_one(
     def interrupted(*_arguments: object) -> None:
         raise KeyboardInterrupt
 
-    newer = replace(load_bundle(trained.model), threshold=3.0)
+    newer = replace(load_bundle(trained.model), epoch=99)
     with monkeypatch.context() as patch:
         patch.setattr(model.bundle, function, interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -113,8 +121,55 @@ def test_a_bundle_that_is_not_written_to_its_end_leaves_the_old_one(
 
     assert files_of(copied) == files_of(trained.model)
     save_bundle(newer, copied)
-    assert load_bundle(copied).threshold == 3.0
+    assert load_bundle(copied).epoch == 99
     assert [path.name for path in copied.parent.iterdir()] == ["model"], "nothing is left beside it"
+
+
+def test_one_process_writes_a_bundle_at_a_time(copied: Path, trained: Trained, train_params: TrainParams) -> None:
+    bundle = load_bundle(trained.model)
+    with (
+        file_lock(copied.with_name(".model.lock"), str(copied), "is writing this model"),
+        pytest.raises(StoreError, match=r"process \d+ on .* is writing this model; wait"),
+    ):
+        save_bundle(bundle, copied)
+    with one_training(copied), pytest.raises(StoreError, match="is training this model"):
+        train(trained.store, train_params, copied, copied.with_name("report"))
+    save_bundle(bundle, copied)
+    assert [path.name for path in copied.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (lambda info: info.update(threshold=math.nan), "threshold"),
+        (lambda info: info.update(threshold="0.5"), "threshold"),
+        (lambda info: info.update(threshold=info["threshold"] + 1), "threshold"),
+        (lambda info: info["calibration"].update(slope=0.0), "calibration.slope"),
+        (lambda info: info["calibration"].update(slope=math.nan), "calibration.slope"),
+        (lambda info: info.pop("sha256"), "sha256"),
+        (lambda info: info["sha256"].pop("model.keras"), "sha256.model.keras"),
+        (lambda info: info.update(surprise=1), "surprise"),
+        (lambda info: info["training"].update(epoch=0), "training.epoch"),
+        (lambda info: info["training"]["parameters"].update(crop_s=9.0), "training.parameters"),
+        (lambda info: info["front_end"]["mean_db"].reverse(), "front_end.mean_db"),
+        (lambda info: info["calibrated_on"].update(dev_spoof=3), "calibrated_on"),
+    ],
+)
+def test_a_forged_value_is_refused_by_its_key(
+    copied: Path, change: Callable[[dict[str, Any]], object], key: str
+) -> None:
+    reseal_bundle(copied, change)
+
+    with pytest.raises(ModelError, match=rf"{re.escape(key)}.*bonafide train"):
+        load_bundle(copied)
+
+
+def test_a_changed_value_without_a_new_checksum_is_refused(copied: Path) -> None:
+    path = copied / "bundle.json"
+    path.write_text(path.read_text().replace('"intercept": ', '"intercept": 1'))
+
+    with pytest.raises(ModelError, match="own_sha256"):
+        load_bundle(copied)
 
 
 def test_a_folder_with_other_files_is_not_replaced(copied: Path) -> None:

@@ -1,11 +1,13 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import atomic_path, atomic_write, write_json
+from pipeline.files import atomic_path, atomic_write, replaced_folder, temporary_folder, write_json
 
 
 def test_text_and_bytes_are_written_to_folders_that_are_made(tmp_path: Path) -> None:
@@ -73,3 +75,73 @@ def test_json_has_no_numbers_that_json_does_not_know(tmp_path: Path, value: floa
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"a": value})
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.files import atomic_path, replaced_folder, temporary_folder
+with temporary_folder() as temporary, atomic_path(Path("file.txt")) as path, replaced_folder(Path("folder"), ["a"]) as new:
+    (temporary / "x").write_text("half")
+    path.write_text("half")
+    (new / "a").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_process_removes_what_a_killed_one_left_and_nothing_that_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path / "tmp")}
+    atomic_write(tmp_path / "file.txt", "old")
+    atomic_write(tmp_path / "folder" / "a", "old")
+    subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment, check=False)
+    assert (tmp_path / "file.txt").read_text() == (tmp_path / "folder" / "a").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list((tmp_path / "tmp").iterdir())) == 1
+
+    with temporary_folder() as first, temporary_folder() as second:
+        assert {first, second} == set((tmp_path / "tmp").iterdir())
+    with atomic_path(tmp_path / "file.txt") as first, atomic_path(tmp_path / "file.txt") as second:
+        assert first.exists()
+        assert second.exists()
+    with replaced_folder(tmp_path / "folder", ["a"]) as new:
+        assert list(new.iterdir()) == []
+        (new / "a").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file.txt", "folder", "tmp"]
+    assert (tmp_path / "folder" / "a").read_text() == "new"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_folder_keeps_its_content_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    atomic_write(target / "a", "old")
+
+    def fail() -> None:
+        with replaced_folder(target, ["a", "b"]) as new:
+            (new / "b").write_text("half")
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        fail()
+    assert [path.name for path in target.iterdir()] == ["a"]
+    with replaced_folder(target, ["a", "b"]) as new:
+        (new / "b").write_text("new")
+        assert (target / "a").read_text() == "old"
+        with (
+            pytest.raises(BlockingIOError, match="another process is writing it"),
+            replaced_folder(target, ["a", "b"]),
+        ):
+            pass
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "folder" / "thesis.tex", "work of years")
+    for target, message in ((tmp_path / "folder", "such as thesis.tex"), (tmp_path / "folder/thesis.tex", "is a file")):
+        with pytest.raises(FileExistsError, match=message), replaced_folder(target, ["a"]):
+            pass
+    assert (tmp_path / "folder" / "thesis.tex").read_text() == "work of years"

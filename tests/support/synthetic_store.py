@@ -110,6 +110,7 @@ def example_of(source: Source, copy: int, n_bins: int) -> StoredExample:
             peak_db=float(draw.uniform(-12, -1)),
             band_edge_hz=float(draw.uniform(3000, 8000)),
         ),
+        decoder="flac",
     )
 
 

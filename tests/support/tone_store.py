@@ -13,8 +13,8 @@ from pipeline.frontends import make_front_end
 from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from pipeline.store.close import close_store
-from pipeline.store.sharding import Shard, copies
-from pipeline.store.writer import StoredExample, write_shard
+from pipeline.store.sharding import Shard, copies, twin_of, twins
+from pipeline.store.writer import StoredExample, Twin, write_shard
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import config_of, example_of, manifest_row, shards_of, small_params
 
@@ -51,12 +51,15 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: ProjectParams) ->
 
     def examples(shard: Shard) -> list[StoredExample]:
         found = []
+        n_copies, n_twins = copies(shard.split, params.augment.copies), params.augment.copy_synthesis.copies
         for source in shard.sources:
-            for copy in range(1 + copies(shard.split, params.augment.copies)):
-                waveform = tone(source.utterance_id, sounds_bona_fide(source.utterance_id), copy)
+            for copy in range(1 + n_copies + twins(shard.split, source.label, n_copies, n_twins)):
+                of = twin_of(copy, n_copies, n_twins)
+                waveform = tone(source.utterance_id, sounds_bona_fide(source.utterance_id), copy if of is None else of)
                 features = front_end(waveform).astype(np.float16)
                 drawn = example_of(source, copy, N_BINS)
-                found.append(replace(drawn, features=features, duration_s=len(waveform) / 16000))
+                twin = None if of is None else Twin(of, "CS-toy")
+                found.append(replace(drawn, features=features, duration_s=len(waveform) / 16000, twin=twin))
         return found
 
     for shard in shards:
@@ -66,20 +69,16 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: ProjectParams) ->
 
 
 def twin_store(store: FeatureStore) -> FeatureStore:
-    """The store with the bona fide copies 1 as twins of the originals; each reads the frames of its original."""
-    rows = store.index.to_pylist()
-    originals = {row["utterance_id"]: row for row in rows if row["copy"] == 0}
-    for row in rows:
-        row["twin_of"] = 0 if row["split"] == "train" and row["label"] == 1 and row["copy"] == 1 else None
-        if row["twin_of"] is not None:
-            places = {key: originals[row["utterance_id"]][key] for key in ("n_frames", "shard", "offset", "length")}
-            row |= {"label": 0, "attack_id": "CS-toy", **places}
-    return FeatureStore(store.storage, store.info, pa.Table.from_pylist(rows, store.index.schema))
+    """A store beside another, with the same clips, and for each bona fide train clip and its copy a twin of the same sound."""
+    folder = Path(f"{store.storage.url}-twins")
+    if folder.exists():
+        return FeatureStore.open(folder)
+    return write_tone_store(folder, tone_manifest(), tone_params(n_twins=1))
 
 
-def tone_params() -> ProjectParams:
+def tone_params(n_twins: int = 0) -> ProjectParams:
     """The project's parameters, scaled down to these tones."""
-    params = small_params(shards=3, n_mels=N_BINS)
+    params = small_params(shards=3, n_mels=N_BINS, n_twins=n_twins)
     train = params.train.model_copy(
         update={
             "steps": 24,

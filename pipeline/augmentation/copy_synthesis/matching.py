@@ -14,7 +14,7 @@ from pipeline.audio.compiled import compiled
 from pipeline.audio.long_fourier import irfft_of_one, padded_length, rfft_of_one
 from pipeline.augmentation.copy_synthesis.base import FloatArray
 from pipeline.augmentation.copy_synthesis.short_time import scaled
-from pipeline.augmentation.kernels import mean_power
+from pipeline.augmentation.kernels import power_about_mean
 
 # Width of the bands in which the long-term spectra are compared.
 _BAND_HZ = 62.5
@@ -50,8 +50,8 @@ def matched(resynthesis: FloatArray, original: Waveform, sample_rate: int, seed:
 
 
 def _level_gain(waveform: FloatArray, original: Waveform) -> float:
-    power = mean_power(waveform)
-    return math.sqrt(mean_power(original) / power) if power > 0.0 else 0.0
+    power = power_about_mean(waveform)
+    return math.sqrt(power_about_mean(original) / power) if power > 0.0 else 0.0
 
 
 def _band_limited(resynthesis: FloatArray, original: Waveform, sample_rate: int, level_gain: float) -> FloatArray:

@@ -1,17 +1,18 @@
 """Checks of a shard's records: every frame and checksum, and every record against its row of the index."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
+from pipeline.store.agreement import disagreements
 from pipeline.store.checks.files import HashedFile, check_file
 from pipeline.store.checks.findings import Findings
 from pipeline.store.checks.stated import Stated
 from pipeline.store.checks.tables import Rows
-from pipeline.store.records import FRAME_BYTES, HEADER_BYTES, Example, decode_example, payload_length, unframe
+from pipeline.store.records import FRAME_BYTES, HEADER_BYTES, decode_example, payload_length, unframe
 from pipeline.store.schema import index_path, records_path, shard_split
 from pipeline.store.statistics import FrameSums
 
@@ -71,7 +72,7 @@ def _check_rows(shard: str, file: HashedFile, rows: Rows, stated: Stated, findin
             findings.add(name, f"{which}: {error}")
             is_intact = False
             continue
-        for text in _disagreements(example, row, stated.n_bins):
+        for text in disagreements(example, row, stated.n_bins):
             findings.add(name, f"{which}: {text}")
         n_bins = example.features.shape[1]
         sums = sums or FrameSums(n_bins)
@@ -98,16 +99,3 @@ def _check_frames(name: str, file: HashedFile, findings: Findings) -> None:
             return
         if not np.isfinite(example.features).all():
             findings.add(name, f"{which}: {example.utterance_id} has values that are not finite")
-
-
-def _disagreements(example: Example, row: Mapping[str, Any], stated_bins: int | None) -> Iterator[str]:
-    for name in ("utterance_id", "speaker_id", "attack_id", "label", "copy"):
-        if getattr(example, name) != row[name]:
-            yield f"{name} is {getattr(example, name)!r}, the index says {row[name]!r}"
-    n_frames, n_bins = example.features.shape
-    if n_frames != row["n_frames"]:
-        yield f"it has {n_frames} frames, the index says {row['n_frames']}"
-    if stated_bins not in (None, n_bins):
-        yield f"it has {n_bins} bins, the store's front end {stated_bins}"
-    if not np.isfinite(example.features).all():
-        yield f"{np.count_nonzero(~np.isfinite(example.features))} values are not finite"

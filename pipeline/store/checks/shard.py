@@ -18,6 +18,7 @@ from pipeline.store.checks.tables import (
     read_metadata,
     read_part,
 )
+from pipeline.store.counts import COUNTED
 from pipeline.store.schema import INDEX_SCHEMA, REJECTS_SCHEMA, index_path, rejects_path
 from pipeline.store.sharding import Shard
 
@@ -81,7 +82,7 @@ def check_shard(storage: Storage, shard: str, stated: Stated, expected: Shard | 
         shard=shard,
         findings=list(findings),
         utterance_ids=sorted({row["utterance_id"] for row in [*(rows or ()), *(rejected or ())]}),
-        index=None if index is None else index.select(["copy", "label", "duration_s"]),
+        index=None if index is None else index.select(COUNTED),
         n_rejects=None if rejected is None else len(rejected),
         record_bytes=record_bytes,
         frame_sums=None if sums is None else sums.as_dict(),

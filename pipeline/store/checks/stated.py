@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.store.reader import stored_features
+from pipeline.store.info import copies_and_twins, stored_features
 from pipeline.store.schema import STORE_FILE
 
 
@@ -31,13 +31,12 @@ class Stated:
         """The statements of a store.json with this content; None for one that cannot be used."""
         if info is None:
             return cls()
-        parameters = info["parameters"]
+        train_copies, train_twins = copies_and_twins(info)
         return cls(
             files=info["files"],
             n_bins=stored_features(info, STORE_FILE).n_bins,
-            train_copies=parameters["augment"]["copies"],
-            # Absent where it has its default.
-            train_twins=parameters["augment"].get("copy_synthesis", {"copies": 0})["copies"],
+            train_copies=train_copies,
+            train_twins=train_twins,
             config_fingerprint=info["config_fingerprint"],
         )
 

@@ -1,6 +1,5 @@
 """Checks of store.json: its own bytes, the files that it names, its counts and its statistics."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from pipeline.storage import Storage
 from pipeline.store.checks.findings import Findings
 from pipeline.store.checks.shard import CheckedShard
 from pipeline.store.counts import SplitCounts
-from pipeline.store.digests import canonical_json, digest, own_checksum
-from pipeline.store.reader import stored_features
+from pipeline.store.digests import canonical_json
+from pipeline.store.info import is_own_fingerprint, parse_info, stored_features
 from pipeline.store.schema import FORMAT_VERSION, STORE_FILE, is_store_file, shard_split
 from pipeline.store.statistics import FrameSums
 
@@ -27,20 +26,18 @@ def check_store_file(storage: Storage, findings: Findings) -> dict[str, Any] | N
         findings.add(STORE_FILE, str(error))
         return None
     try:
-        info = json.loads(data)
+        info = parse_info(data)
         if canonical_json(info) != data:
             raise ValueError("it is not in canonical form")
-        if own_checksum(info) != info["sha256"]:
-            raise ValueError("its own SHA-256 is wrong")
         if info["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {info['format_version']}, this program checks {FORMAT_VERSION}")
         stored_features(info, storage.url)
-    except (ParamsError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (ParamsError, ValueError) as error:
         findings.add(STORE_FILE, f"damaged: {error}")
         return None
-    if digest({**info["parameters"], "versions": info["versions"]}) != info["config_fingerprint"]:
+    if not is_own_fingerprint(info):
         findings.add(STORE_FILE, "config_fingerprint is not that of its parameters and versions")
-    return dict(info)
+    return info
 
 
 def check_strays(present: Iterable[str], leftovers: Iterable[str], named: set[str], findings: Findings) -> None:

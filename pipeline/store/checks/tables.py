@@ -1,5 +1,6 @@
 """Checks of a shard's tables: its parts of the index and of the rejects, alone and against each other."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -70,6 +71,8 @@ def check_rows(shard: str, rows: Rows, stated: Stated, findings: Findings) -> No
             findings.add(name, f"{row['utterance_id']} is said to be in {row['shard']} of {row['split']}")
         elif shard_number(split, row["utterance_id"], count) != number:
             findings.add(name, f"{row['utterance_id']} belongs to another shard")
+        if not (math.isfinite(row["duration_s"]) and row["duration_s"] > 0):
+            findings.add(name, f"{row['utterance_id']} copy {row['copy']} has a duration of {row['duration_s']} s")
     copies = stated.copies(split)
     if copies is not None and stated.train_twins is not None:
         _check_copies(name, split, rows, copies, stated.train_twins, findings)

@@ -32,6 +32,7 @@ def index_row(number: int, label: int | None, copy: int = 0, split: str = "train
         "leading_silence_s": float(draw.uniform(0, 0.5)),
         "trailing_silence_s": float(draw.uniform(0, 0.5)),
         "source_duration_s": 3.0,
+        "decoder": "flac",
         "level_db": float(draw.normal(-25, 4)),
         "peak_db": float(draw.normal(-6, 2)),
         "band_edge_hz": float(draw.normal(6000, 500)),

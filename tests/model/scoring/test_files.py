@@ -33,7 +33,8 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def by_file(output: str) -> dict[str, dict[str, Any]]:
-    return {Path(file["path"]).name: file for file in json.loads(output)}
+    """The records of the JSON on standard output; a note on standard error may follow."""
+    return {Path(file["path"]).name: file for file in json.JSONDecoder().raw_decode(output)[0]}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
@@ -112,7 +113,7 @@ def test_files_get_the_scores_that_the_evaluation_gives_their_clips(
     scorer = ClipScorer(bundle.network)
     logits = scorer.logits(scoring_batches(trained.store, "eval", scorer.n_frames, 8))
 
-    for file in score_files(bundle, find_files([str(recordings)]), 0.5, 0.05, 8):
+    for file in score_files(bundle, find_files([str(recordings)]).paths, 0.5, 0.05, 8):
         expected = float(bundle.calibration.apply(logits[Path(file.path).stem]))
         assert file.score == pytest.approx(expected, abs=1e-5)
 
@@ -128,7 +129,7 @@ def test_probability_is_that_of_the_stated_prior(bundle: Bundle, recordings: Pat
 
 
 def test_the_verdict_follows_the_abstain_band_of_dev(bundle: Bundle, recordings: Path) -> None:
-    paths = find_files([str(recordings)])
+    paths = find_files([str(recordings)]).paths
 
     for rate in (0.0, 0.05, 0.4):
         band = abstain_band(bundle.development.bonafide, bundle.development.spoof, rate)
@@ -143,6 +144,7 @@ def test_it_tells_the_tones_apart(trained: Trained, recordings: Path, run_bonafi
     files = by_file(output)
     assert code == 0
     assert list(files) == ["LA_E_0000003.flac", "LA_E_0000004.wav"], "notes.txt is left out"
+    assert "left out in the folders: 1 file without the ending of an audio file" in output
     assert files["LA_E_0000003.flac"]["verdict"] == "bona fide"
     assert files["LA_E_0000004.wav"]["verdict"] == "spoof"
     assert files["LA_E_0000003.flac"]["score"] > files["LA_E_0000003.flac"]["threshold"]
@@ -171,12 +173,26 @@ def test_the_table_for_people_names_files_and_verdicts(trained: Trained, recordi
     assert "%" in output
 
 
+def test_a_folder_holds_any_format_and_dot_files_are_counted(recordings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    (folder / ".cache").mkdir(parents=True)
+    for name in ("a.ogg", "b.M4A", "c.aiff", "._a.ogg", ".cache/d.flac", "notes.txt"):
+        (folder / name).write_bytes(b"any")
+
+    found = find_files([str(folder)])
+
+    assert [path.name for path in found.paths] == ["a.ogg", "b.M4A", "c.aiff"]
+    assert (found.hidden, found.others) == (2, 1)
+    assert "2 dot files, 1 file without" in str(found.left_out())
+    assert find_files([str(recordings / "more")]).left_out() is None
+
+
 def test_folders_patterns_and_files_can_be_mixed(recordings: Path) -> None:
     found = find_files(
         [str(recordings / "more"), str(recordings / "*.flac"), str(recordings / "**" / "*.wav"), "x.wav"]
     )
 
-    assert [path.name for path in found] == ["LA_E_0000004.wav", "LA_E_0000003.flac", "x.wav"]
+    assert [path.name for path in found.paths] == ["LA_E_0000004.wav", "LA_E_0000003.flac", "x.wav"]
 
 
 @pytest.mark.parametrize("argument", ["", "*.ogg"])

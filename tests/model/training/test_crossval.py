@@ -112,6 +112,46 @@ def test_metrics_are_those_of_the_scores(result: CrossvalResult) -> None:
     assert metrics["mean_eer"] < 0.4, "an unseen attack sounds like the one that was seen"
 
 
+def test_an_interrupted_crossval_goes_on_in_its_fold_and_gives_the_same_scores(
+    tmp_path: Path, result: CrossvalResult, tone_store: FeatureStore, train_params: TrainParams
+) -> None:
+    class StopError(Exception):
+        """Stands for a kill."""
+
+    steps: dict[int, list[int]] = {1: [], 2: []}
+    told: list[str] = []
+
+    def run(last_step: int, params: TrainParams = train_params, attacks: CrossvalParams = TWO_FOLDS) -> CrossvalResult:
+        def progress_of(fold: int, attacks: Sequence[str]) -> Any:
+            def progressed(done: int, total: int, latest: object) -> None:
+                steps[fold].append(done)
+                if (fold, done) == (2, last_step):
+                    raise StopError
+
+            return progressed
+
+        return cross_validate(tone_store, params, attacks, progress_of, tmp_path, told.append)
+
+    with pytest.raises(StopError):
+        run(9)
+    assert (told, steps[1], steps[2]) == ([], list(range(1, 25)), list(range(1, 10)))
+    steps[1].clear()
+    steps[2].clear()
+
+    again = run(0)
+
+    assert told == ["Fold 1: Resuming at step 24 of 24.", "Fold 2: Resuming at step 6 of 24."]
+    assert (steps[1], steps[2]) == ([], list(range(7, 25)))
+    assert again.trials.rows.equals(result.trials.rows)
+    assert again.metrics == result.metrics
+
+    told.clear()
+    with pytest.raises(StopError):
+        run(1, attacks=CrossvalParams(folds=2, leave_out=(("A02",), ("A01",)), seed=1))
+    reason = "The checkpoint of an interrupted training is not used: the attacks left out changed."
+    assert told == [f"Fold 1: {reason}", f"Fold 2: {reason}"]
+
+
 def test_files_are_read_as_they_were_written(tmp_path: Path, result: CrossvalResult) -> None:
     write_crossval(result, tmp_path / "data", tmp_path / "report")
 

@@ -18,6 +18,7 @@ from pipeline.corpus.schema import REJECT_REASONS
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
 from pipeline.params import load_params
+from tests.support.flac_writer import encode
 from tests.support.speech import RATE, noise
 
 
@@ -134,7 +135,7 @@ def test_louder_than_full_scale_is_scaled_down_and_nothing_else_is(params: Featu
         pytest.param(flipped(FLAC, len(FLAC) // 2), "unreadable", id="FLAC damaged inside"),
         pytest.param(with_flac_length(FLAC, RATE + 1), "duration_mismatch", id="header states a sample too many"),
         pytest.param(with_flac_length(FLAC, RATE - 1), "duration_mismatch", id="header states a sample too few"),
-        pytest.param(with_flac_length(FLAC, 0xFFFFFFFF), "duration_mismatch", id="header states three days"),
+        pytest.param(with_flac_length(FLAC, 0xFFFFFFFF), "too_long", id="header states three days"),
         pytest.param(encoded(noise(1)), "too_short", id="one sample"),
         pytest.param(encoded(noise(RATE // 10 - 1)), "too_short", id="a sample too short"),
         pytest.param(encoded(np.zeros(RATE, np.float32)), "silent", id="digital silence"),
@@ -210,3 +211,13 @@ def test_damage_is_refused_or_harmless_but_never_a_crash(data: st.DataObject) ->
     assert reason in REJECT_REASONS
     assert np.isfinite(waveform).all()
     assert np.abs(waveform).max() <= 1.0
+
+
+def test_flac_above_full_scale_is_read_and_its_decoder_told(params: FeatureParams) -> None:
+    samples = (noise() * 32768).round().astype(np.int64)
+    samples[5000] = 32_768
+    decoded = decode_bytes(encode(samples[None]), params)
+    assert decoded.decoder == "flac_beyond_range"
+    assert decoded.waveform.max() == decoded.waveform[5000] == 1.0
+    assert decode_bytes(FLAC, params).decoder == "flac"
+    assert decode_bytes(WAV, params).decoder == "libsndfile"

@@ -59,16 +59,16 @@ def test_percentile_is_numpys(values: list[float], percent: float) -> None:
     assert percentile(np.array(values), percent) == pytest.approx(np.percentile(values, percent), rel=1e-12, abs=1e-12)
 
 
-@given(n_samples=st.integers(1, 3000), cell_length=st.integers(1, 100))
+@given(n_samples=st.integers(1, 3000), cell_length=st.integers(1, 100), offset=st.floats(-0.5, 0.5))
 @settings(max_examples=200, deadline=None)
-def test_cells_hold_the_energy_of_their_samples(n_samples: int, cell_length: int) -> None:
+def test_cells_hold_the_energy_of_their_samples(n_samples: int, cell_length: int, offset: float) -> None:
     waveform = noise(n_samples)
     energies = np.zeros(max(1, n_samples // cell_length))
-    cell_energies(waveform, cell_length, energies)
+    cell_energies(waveform, offset, cell_length, energies)
     ends = [*(cell_length * np.arange(1, len(energies))), n_samples]
     for number, (energy, end) in enumerate(zip(energies, ends, strict=True)):
         assert energy == pytest.approx(
-            math.fsum(float(x) ** 2 for x in waveform[number * cell_length : end]), rel=1e-13
+            math.fsum((float(x) - offset) ** 2 for x in waveform[number * cell_length : end]), rel=1e-13
         )
     assert total(energies) == pytest.approx(math.fsum(energies), rel=1e-13)
 

@@ -50,3 +50,17 @@ def test_measures_are_within_the_clip(n_samples: int, rate: int, zeros: int) -> 
     assert 0.0 <= measures.trailing_silence_s <= duration_s
     assert measures.level_db <= measures.peak_db <= 0.0
     assert 0.0 < measures.band_edge_hz <= rate / 2
+
+
+@pytest.mark.parametrize("offset", [0.003, 0.004, -0.1])
+def test_an_offset_hides_no_silence_and_is_no_level(offset: float) -> None:
+    clip = np.concatenate([1e-4 * noise(RATE // 2), noise(), 1e-4 * noise(RATE // 2, seed=3)]).astype(np.float32)
+    plain, shifted = measure(clip, RATE), measure(clip + np.float32(offset), RATE)
+    assert (shifted.leading_silence_s, shifted.trailing_silence_s) == (
+        plain.leading_silence_s,
+        plain.trailing_silence_s,
+    )
+    assert plain.leading_silence_s == pytest.approx(0.48, abs=0.02)
+    assert shifted.level_db == pytest.approx(plain.level_db, abs=1e-4)
+    constant = measure(np.full(RATE, offset, np.float32), RATE)
+    assert (constant.leading_silence_s, constant.level_db) == (1.0, -200.0)

@@ -178,21 +178,21 @@ def test_debug_shows_the_traceback(workspace: Path) -> None:
 def test_an_error_of_the_program_keeps_its_traceback(
     workspace: Path, run_bonafide: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.corpus.params.load_data_params", lambda path: {}["bug"])
+    monkeypatch.setattr("pipeline.corpus.params.load_corpus_params", lambda path: {}["bug"])
     with pytest.raises(KeyError, match="bug"):
         run_bonafide("manifest")
 
 
-def test_an_interrupt_ends_with_130_and_says_that_work_is_kept(
+def test_an_interrupt_ends_with_130_and_says_what_to_do(
     workspace: Path, run_bonafide: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.corpus.params.load_data_params", interrupt)
+    monkeypatch.setattr("pipeline.corpus.params.load_corpus_params", interrupt)
     code, output = run_bonafide("manifest")
     assert code == 130
-    assert "run the command again to go on" in output
+    assert output == "interrupted: run the command again; earlier results stay until new ones are whole\n"
 
 
 # What the commands do

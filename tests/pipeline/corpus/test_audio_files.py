@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.audio_files import audio_root
+from pipeline.corpus.audio_files import audio_root, linked_folders
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key, label_name
 
 
@@ -21,3 +21,11 @@ def test_audio_lies_in_the_corpus_folder_or_beside_the_table(tmp_path: Path) -> 
 )
 def test_every_class_has_one_name(label: int | None, name: str, key: str) -> None:
     assert (label_name(label), label_key(label)) == (name, key)
+
+
+def test_links_to_folders_on_the_way_to_the_audio_are_named(tmp_path: Path) -> None:
+    (tmp_path / "real" / "flac").mkdir(parents=True)
+    (tmp_path / "corpus" / "dev" / "flac").mkdir(parents=True)
+    (tmp_path / "corpus" / "train").symlink_to(tmp_path / "real")
+    assert linked_folders(tmp_path / "corpus", ["train/flac", "dev/flac", "", "gone"]) == ["train"]
+    assert linked_folders(tmp_path / "corpus", ["dev/flac"]) == []

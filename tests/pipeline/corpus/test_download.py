@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import http.server
 import re
@@ -8,6 +9,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import pytest
 from pipeline.cli.download import CorpusName
 from pipeline.corpus.archive import CORPORA, check_digest
 from pipeline.corpus.disk import require_space
-from pipeline.corpus.download import fetch
+from pipeline.corpus.download import fetch as fetch_archive
 from pipeline.errors import DownloadError
 from tests.support.corpus_zip import ARCHIVE, PROTOCOL, archive_at, noise, tree, zip_of
+
+DIGEST = hashlib.sha256(ARCHIVE).hexdigest()
+fetch = partial(fetch_archive, max_bytes=1 << 30)
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Server:
     etag: str | None = '"one"'
     last_modified: str | None = None
     status: int = 200
+    location: str = ""
     ranges: bool = True
     honours_if_range: bool = True
     cut_after: list[int] = field(default_factory=list)
@@ -47,6 +53,11 @@ def server() -> Iterator[Server]:
         def do_GET(self) -> None:
             asked = dict(self.headers.items())
             state.asked.append(asked)
+            if state.status in (301, 302, 303, 307, 308):
+                self.send_response(state.status)
+                self.send_header("Location", state.location)
+                self.end_headers()
+                return
             if state.status != 200:
                 self.send_error(state.status)
                 return
@@ -65,14 +76,15 @@ def server() -> Iterator[Server]:
             for name, value in (("ETag", state.etag), ("Last-Modified", state.last_modified), *state.headers.items()):
                 if value is not None:
                     self.send_header(name, value)
-            if state.with_length:
+            if state.with_length and "Content-Length" not in state.headers:
                 self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             part = body[start:]
             if state.cut_after:
                 part = part[: state.cut_after.pop(0)]
             state.sent += len(part)
-            self.wfile.write(part)
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(part)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -266,9 +278,9 @@ def test_a_digest_that_the_server_announces_is_checked(server: Server, target: P
 
 def test_a_wrong_sha256_is_refused_and_the_bytes_are_not_used_again(server: Server, target: Path) -> None:
     with pytest.raises(DownloadError, match="its sha256 is"):
-        fetch(server.url, target, sha256="0" * 64)
+        fetch(server.url, target, digests={"sha256": "0" * 64})
     assert not target.exists()
-    fetch(server.url, target, sha256=hashlib.sha256(ARCHIVE).hexdigest().upper())
+    fetch(server.url, target, digests={"sha256": DIGEST.upper()})
     check_digest(target, "sha256", hashlib.sha256(ARCHIVE).hexdigest())
     assert len(server.asked) == 2
 
@@ -296,11 +308,53 @@ def test_a_write_that_fails_names_the_file_and_keeps_what_was_fetched(server: Se
     assert server.sent == len(ARCHIVE) - (2 << 20)
 
 
+@pytest.mark.parametrize("length", ["ten", "-5", "1e9", "0x10", "12 34", "9" * 40])
+def test_a_length_that_is_no_number_is_refused(server: Server, target: Path, length: str) -> None:
+    server.headers["Content-Length"] = length
+    with pytest.raises(DownloadError, match="Content-Length that is no number of bytes"):
+        fetch(server.url, target, retry_waits_s=(0,))
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_a_longer_file_than_the_archive_can_be_is_refused_and_not_kept(
+    server: Server, target: Path, with_length: bool
+) -> None:
+    server.with_length = with_length
+    with pytest.raises(DownloadError, match=r"the file has [\d,]+ bytes or more, this archive 1,000,000 at most"):
+        fetch(server.url, target, max_bytes=1_000_000)
+    assert not target.exists()
+    assert target.with_name("LA.zip.partial").stat().st_size == 0
+    assert not with_length or server.sent <= len(ARCHIVE)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/LA.zip", "data:,PK", "gopher://x/LA.zip"])
+def test_a_redirect_to_anything_but_the_web_is_refused(
+    server: Server, target: Path, status: int, location: str
+) -> None:
+    server.status, server.location = status, location
+    with pytest.raises(DownloadError, match=r"redirects to .* not an http or https address"):
+        fetch(server.url, target)
+    assert not target.exists()
+
+
 # The command
 
 
-def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+def test_an_archive_with_another_digest_than_the_published_one_is_refused(
+    server: Server, tmp_path: Path, run_bonafide: Any
+) -> None:
     code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    assert code == 1
+    assert f"expected {CORPORA['asvspoof2019-la'].md5}" in " ".join(output.split())
+    assert not (tmp_path / "LA").exists()
+
+
+def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
+    code, output = run_bonafide(
+        "download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path, "--sha256", DIGEST
+    )
     assert code == 0, output
     assert f"root: {tmp_path / 'LA'}\n" in output
     assert tree(tmp_path) == sorted([PROTOCOL, "LA/ASVspoof2019_LA_train/flac/LA_T_1.flac"])
@@ -308,7 +362,9 @@ def test_the_command_fetches_unpacks_and_says_what_to_set(server: Server, tmp_pa
 
 def test_a_corpus_that_is_there_is_not_fetched_again(server: Server, tmp_path: Path, run_bonafide: Any) -> None:
     (tmp_path / "LA").mkdir()
-    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    code, output = run_bonafide(
+        "download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path, "--sha256", DIGEST
+    )
     assert code == 0
     assert "is there already; remove it to fetch it anew" in output
     assert server.asked == []
@@ -327,7 +383,9 @@ def test_a_refused_download_ends_with_code_1_and_no_traceback(
     server: Server, tmp_path: Path, run_bonafide: Any
 ) -> None:
     server.status = 404
-    code, output = run_bonafide("download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path)
+    code, output = run_bonafide(
+        "download", "asvspoof2019-la", "--url", server.url, "--to", tmp_path, "--sha256", DIGEST
+    )
     assert code == 1
     assert "error: " in output
     assert "answers 404" in output

@@ -68,6 +68,7 @@ def test_a_row_tells_what_protocol_and_file_say(made: Path) -> None:
         "sample_rate": SAMPLE_RATE,
         "channels": 1,
         "n_samples": 8000,
+        "decoder": "flac",
         "duration_s": 0.5,
         "sha256": hashlib.sha256((made / path).read_bytes()).hexdigest(),
         "problem": None,

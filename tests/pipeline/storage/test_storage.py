@@ -208,6 +208,46 @@ def test_a_second_writer_is_told_who_the_first_is(storage: Storage) -> None:
         pass
 
 
+def test_readers_share_a_store_and_exclude_writers(local: LocalStorage) -> None:
+    local.root.mkdir()
+    with (
+        local.reading(),
+        local.reading(),
+        pytest.raises(StoreError, match=r"process \d+ on .* is reading this store; wait"),
+        local.lock(),
+    ):
+        pytest.fail("a writer beside readers")
+    with local.lock(), pytest.raises(StoreError, match="is writing to this store"), local.reading():
+        pytest.fail("a reader beside a writer")
+    with local.lock():
+        pass
+    assert [path.name for path in local.root.parent.iterdir()] == ["store"], "no lock file is left"
+
+
+def test_the_lock_of_a_killed_reader_does_not_block(local: LocalStorage) -> None:
+    local.root.mkdir()
+    reader = subprocess.Popen(
+        [sys.executable, "-c", HOLDER.replace(".lock()", ".reading()"), local.url, "60", "15"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "held\n"
+    with pytest.raises(StoreError, match=f"process {reader.pid} on .* is reading"), local.lock():
+        pytest.fail("a writer beside a reader")
+    reader.kill()
+    reader.communicate()
+    with local.lock():
+        pass
+
+
+def test_a_reader_needs_no_folder_that_it_may_write_to(tmp_path: Path) -> None:
+    with LocalStorage(str(tmp_path / "missing" / "store")).reading():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_lock_of_a_killed_process_does_not_block(storage: Storage) -> None:
     with holder(storage) as first:
         first.kill()

@@ -64,7 +64,7 @@ def test_a_file_of_another_size_is_an_error(tmp_path: Path, intact: Path) -> Non
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(StoreError, match=r"store\.json states .*bonafide store verify"):
-        FrameReader(opened)
+        FeatureStore.open(store)
 
 
 def test_a_file_cut_later_is_an_error_when_its_frames_are_read(tmp_path: Path, intact: Path) -> None:
@@ -75,6 +75,23 @@ def test_a_file_cut_later_is_an_error_when_its_frames_are_read(tmp_path: Path, i
 
     with pytest.raises(StoreError, match="it was cut"):
         reader.read(0, 0, np.empty((1, reader.n_bins), dtype=np.float16))
+
+
+def test_a_record_is_checked_when_it_is_first_read(tmp_path: Path, intact: Path) -> None:
+    store = shutil.copytree(intact, tmp_path / "store")
+    opened = FeatureStore.open(store)
+    rows = opened.index.slice(0, 2).to_pylist()
+    path = store / records_path(rows[0]["shard"])
+    data = bytearray(path.read_bytes())
+    data[rows[1]["offset"] + rows[1]["length"] - 6] ^= 1
+    path.write_bytes(data)
+    reader = FrameReader(FeatureStore.open(store))
+    out = np.empty((1, reader.n_bins), dtype=np.float16)
+
+    reader.read(0, 0, out)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=rf"shard {rows[0]['shard']} is damaged.*{rows[1]['utterance_id']}"):
+            reader.read(1, 0, out)
 
 
 def test_a_row_with_more_frames_than_its_record_holds_is_an_error(intact: Path) -> None:
