@@ -2,8 +2,8 @@
 
 libFLAC 1.4 and later refuses a stream with a sample one step above full scale, though all its checksums hold: encoders that were
 fed +32768 made many of them. This decoder gives such a sample the value 1, where others let it wrap to -1. Apart from that,
-the samples are those of libFLAC. Every frame must follow the one before, with the right number and checksums. The MD5 of
-STREAMINFO is compared where that leaves a doubt: for samples above full scale, and where the file does not state its length.
+the samples are those of libFLAC. Every frame must follow the one before, with the right number and checksums, and the samples
+must have the MD5 of STREAMINFO where the encoder wrote one.
 """
 
 import hashlib
@@ -91,7 +91,7 @@ class FlacStream:
         """
         size, padded = len(self._data), self._padded()
         state = np.array([self._first_frame(), 0, -1])
-        digest, is_in_doubt = hashlib.md5(usedforsecurity=False), not self.stated
+        digest, has_digest = hashlib.md5(usedforsecurity=False), any(self._md5)
         longest = max(1, _BLOCK_VALUES // self.channels)
         n_samples, code = 0, flac_frames.FULL
         while code == flac_frames.FULL:
@@ -104,13 +104,11 @@ class FlacStream:
             n_samples += state[1]
             block = np.empty((state[1], self.channels), np.float32)
             self._require_range(flac_frames.to_float(integers, self.depth, block))
-            # Of a stream that leaves the range behind its first block, the checksums of the frames must do.
-            is_in_doubt |= self.beyond_range and n_samples == len(block)
-            if is_in_doubt and any(self._md5):
+            if has_digest:
                 digest.update(_packed(integers, self.depth))
             yield block
         self._require_end(code, padded, state, n_samples)
-        if is_in_doubt and any(self._md5) and digest.digest() != self._md5:
+        if has_digest and digest.digest() != self._md5:
             raise AudioError(
                 "unreadable", "damaged stream: the samples do not have the MD5 that the FLAC header states"
             )
@@ -182,6 +180,8 @@ class FlacStream:
 
 def _packed(samples: npt.NDArray[np.int32], depth: int) -> bytes:
     """Samples as the MD5 takes them: interleaved, little-endian, in whole bytes."""
+    if depth == 16:
+        return samples.T.astype("<i2").tobytes()
     width = (depth + 7) // 8
     bytes_of = np.ascontiguousarray(samples.T, "<i4").view(np.uint8).reshape(-1, 4)
     return bytes_of[:, :width].tobytes()

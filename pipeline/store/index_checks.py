@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.errors import StoreError
 from pipeline.storage import Storage
+from pipeline.store.counts import SplitCounts
 from pipeline.store.damage import damaged, damaged_store
 from pipeline.store.digests import digest
 from pipeline.store.info import copies_and_twins, stored_features
@@ -29,6 +31,7 @@ CHECKED: Final = (
     "copy",
     "twin_of",
     "duration_s",
+    "decoder",
     "n_frames",
     "shard",
     "offset",
@@ -36,16 +39,7 @@ CHECKED: Final = (
 )
 """The columns that the checks need."""
 
-_COUNTED: Final = (
-    "utterances",
-    "examples",
-    "rejects",
-    "bona_fide",
-    "spoof",
-    "unlabelled",
-    "duration_s",
-    "record_bytes",
-)
+_COUNTED: Final = tuple(field.name for field in fields(SplitCounts) if field.name != "shards")
 _FIELDS: Final = {field.name: field for field in INDEX_SCHEMA}
 
 Numbers = npt.NDArray[np.int64]
@@ -136,6 +130,8 @@ class IndexChecks:
             found["rejects"] += n_rejects
             for name, label in (("bona_fide", BONA_FIDE), ("spoof", SPOOF), ("unlabelled", -1)):
                 found[name] += int((labels[is_original] == label).sum())
+            beyond = pc.equal(part["decoder"].combine_chunks(), "flac_beyond_range").fill_null(False)
+            found["beyond_range"] += int((is_original & beyond.to_numpy(zero_copy_only=False)).sum())
             found["duration_s"] += float(durations[is_original].sum())
             found["record_bytes"] += self._info["files"][records_path(shard)]["size"]
         return problem

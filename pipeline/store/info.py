@@ -51,6 +51,7 @@ class _Counts(_Part):
     bona_fide: _Count
     spoof: _Count
     unlabelled: _Count
+    beyond_range: _Count
     duration_s: _Finite
     record_bytes: _Count
 

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from model.bundle import Bundle
 
 
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """Networks that a test builds start from the same weights in every run, whatever ran before."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+
+
 @pytest.fixture(scope="session")
 def tone_params() -> ProjectParams:
     return tones.tone_params()

@@ -122,7 +122,7 @@ def test_louder_than_full_scale_is_scaled_down_and_nothing_else_is(params: Featu
         pytest.param(encoded(noise(0), kind="WAV"), "empty", id="no samples"),
         pytest.param(b"This was never a sound.\n" * 50, "unsupported_format", id="text"),
         pytest.param(bytes(5000), "unsupported_format", id="zeros"),
-        pytest.param(b"\0\0\0\x20ftypM4A " + bytes(500), "unsupported_format", id="MP4"),
+        pytest.param(b"\0\0\0\x20ftypM4A " + bytes(500), "unreadable", id="MP4 without audio"),
         pytest.param(WAV[:20] + b"\x21\x43" + WAV[22:], "unsupported_format", id="unknown WAV codec"),
         pytest.param(encoded(noise(), rate=500, kind="WAV"), "unsupported_format", id="absurd sample rate"),
         pytest.param(FLAC[:20], "truncated", id="FLAC cut within its header"),

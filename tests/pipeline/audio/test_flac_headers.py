@@ -1,15 +1,12 @@
 """FLAC headers against the audio behind them, and clips that are too long to decode as a whole."""
 
-import io
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from pipeline.audio.decode import decode, decode_bytes, inspect_header
-from pipeline.audio.flac import SamplesDigest, require_same_header, stream_info
 from pipeline.errors import AudioError
 from tests.support.flac_bytes import constant_flac, with_stream_info
 from tests.support.front_ends import LOG_MEL
@@ -26,27 +23,12 @@ def refusal(data: bytes) -> AudioError:
     return caught.value
 
 
-@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100, 48_000, 96_000, 11_025, 12_345, 12_000, 65_000])
-@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
-def test_a_whole_file_agrees_with_its_header(rate: int, subtype: str) -> None:
-    for samples in (CLIP, np.stack([CLIP, CLIP[::-1], CLIP], axis=1)):
-        data = encoded(samples, subtype=subtype, rate=rate)
-        info = require_same_header(data)
-        assert (info.sample_rate, info.channels) == (rate, samples[0].size)
-        decoded, _ = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
-        digest = SamplesDigest(info)
-        for block in np.array_split(decoded, 3):
-            digest.update(block)
-        digest.require_same()
-        assert info.md5 is not None
-
-
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"rate": 8000}, "states 8000 Hz, the audio has 16000"),
-        ({"channels": 2}, "states 2 channels, the audio has 1"),
-        ({"bits": 24}, "states 24 bits per sample, the audio has 16"),
+        ({"rate": 8000}, "it states 8000 Hz, 1 channels, 16 bits, and the frame"),
+        ({"channels": 2}, "it states 16000 Hz, 2 channels, 16 bits, and the frame"),
+        ({"bits": 24}, "it states 16000 Hz, 1 channels, 24 bits, and the frame"),
     ],
 )
 def test_a_header_that_the_first_frame_contradicts_is_damaged(
@@ -64,9 +46,7 @@ def test_samples_without_the_md5_of_the_header_are_damaged() -> None:
     data = encoded(CLIP)
     changed = data[:30] + bytes([data[30] ^ 1]) + data[31:]
     assert "MD5" in refusal(changed).detail
-    assert stream_info(changed).md5 != stream_info(data).md5
     without = data[:26] + bytes(16) + data[42:]
-    assert stream_info(without).md5 is None
     np.testing.assert_array_equal(decode_bytes(without, LOG_MEL).waveform, decode_bytes(data, LOG_MEL).waveform)
 
 
@@ -89,7 +69,7 @@ def test_the_limit_is_that_of_the_parameters(tmp_path: Path) -> None:
     (tmp_path / "clip.flac").write_bytes(constant_flac(20 * SAMPLE_RATE, 0))
     length = inspect_header(tmp_path / "clip.flac", 30.0).duration_s
     for limit, accepted in ((length, True), (length - 0.001, False)):
-        params = LOG_MEL.model_copy(update={"max_duration_s": limit})
+        params = LOG_MEL.model_copy(update={"max_duration_s": limit, "silence_db": -200.0})
         if accepted:
             assert decode(tmp_path / "clip.flac", params).source_duration_s == length
             assert inspect_header(tmp_path / "clip.flac", limit).duration_s == length
