@@ -136,8 +136,8 @@ def checked(data: bytes) -> bytes:
 def require_whole(audio: AudioBytes, size: int) -> None:
     """Refuses a file with fewer bytes of audio than it declares; raises `truncated`."""
     present = size - audio.begin
-    if audio.declared is not None and present < audio.declared:
-        raise AudioError("truncated", f"{max(0, present)} of {audio.declared} bytes of audio")
+    if present < (audio.declared or 0):
+        raise AudioError("truncated", f"{max(0, present)} of {audio.declared or 'some'} bytes of audio")
 
 
 def _find_sphere(head: bytes) -> AudioBytes | None:
@@ -148,6 +148,8 @@ def _find_sphere(head: bytes) -> AudioBytes | None:
         begin = int(text.splitlines()[1])
         channels = int(fields.get("channel_count", "1"))
         declared = int(fields["sample_count"]) * int(fields["sample_n_bytes"]) * channels
+        if begin < 0 or declared < 0:
+            raise ValueError("a negative size")
     except (IndexError, KeyError, ValueError):
         raise AudioError("truncated", "the file ends within its header, or does not state its length") from None
     return AudioBytes(begin, declared, 0, 0, "little")

@@ -130,8 +130,10 @@ class IndexChecks:
             found["rejects"] += n_rejects
             for name, label in (("bona_fide", BONA_FIDE), ("spoof", SPOOF), ("unlabelled", -1)):
                 found[name] += int((labels[is_original] == label).sum())
-            beyond = pc.equal(part["decoder"].combine_chunks(), "flac_beyond_range").fill_null(False)
-            found["beyond_range"] += int((is_original & beyond.to_numpy(zero_copy_only=False)).sum())
+            decoders = part["decoder"].combine_chunks().dictionary_encode()
+            beyond = [n for n, name in enumerate(decoders.dictionary.to_pylist()) if name == "flac_beyond_range"]
+            is_beyond = np.isin(_numbers(decoders.indices.cast(pa.int64())), beyond)
+            found["beyond_range"] += int((is_original & is_beyond).sum())
             found["duration_s"] += float(durations[is_original].sum())
             found["record_bytes"] += self._info["files"][records_path(shard)]["size"]
         return problem

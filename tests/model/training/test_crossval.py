@@ -30,8 +30,13 @@ NO_FOLDS = CrossvalParams(folds=0, leave_out=None, seed=1)
 
 
 @pytest.fixture(scope="module")
-def result(tone_store: FeatureStore, train_params: TrainParams) -> CrossvalResult:
-    return cross_validate(tone_store, train_params.model_copy(update={"steps": 12}), TWO_FOLDS)
+def short_params(train_params: TrainParams) -> TrainParams:
+    return train_params.model_copy(update={"steps": 12})
+
+
+@pytest.fixture(scope="module")
+def result(tone_store: FeatureStore, short_params: TrainParams) -> CrossvalResult:
+    return cross_validate(tone_store, short_params, TWO_FOLDS)
 
 
 def store_of(folder: Path, params: ProjectParams, attacks: Sequence[str]) -> FeatureStore:
@@ -113,7 +118,7 @@ def test_metrics_are_those_of_the_scores(result: CrossvalResult) -> None:
 
 
 def test_an_interrupted_crossval_goes_on_in_its_fold_and_gives_the_same_scores(
-    tmp_path: Path, result: CrossvalResult, tone_store: FeatureStore, train_params: TrainParams
+    tmp_path: Path, result: CrossvalResult, tone_store: FeatureStore, short_params: TrainParams
 ) -> None:
     class StopError(Exception):
         """Stands for a kill."""
@@ -121,7 +126,7 @@ def test_an_interrupted_crossval_goes_on_in_its_fold_and_gives_the_same_scores(
     steps: dict[int, list[int]] = {1: [], 2: []}
     told: list[str] = []
 
-    def run(last_step: int, params: TrainParams = train_params, attacks: CrossvalParams = TWO_FOLDS) -> CrossvalResult:
+    def run(last_step: int, params: TrainParams = short_params, attacks: CrossvalParams = TWO_FOLDS) -> CrossvalResult:
         def progress_of(fold: int, attacks: Sequence[str]) -> Any:
             def progressed(done: int, total: int, latest: object) -> None:
                 steps[fold].append(done)
@@ -134,14 +139,14 @@ def test_an_interrupted_crossval_goes_on_in_its_fold_and_gives_the_same_scores(
 
     with pytest.raises(StopError):
         run(9)
-    assert (told, steps[1], steps[2]) == ([], list(range(1, 25)), list(range(1, 10)))
+    assert (told, steps[1], steps[2]) == ([], list(range(1, 13)), list(range(1, 10)))
     steps[1].clear()
     steps[2].clear()
 
     again = run(0)
 
-    assert told == ["Fold 1: Resuming at step 24 of 24.", "Fold 2: Resuming at step 6 of 24."]
-    assert (steps[1], steps[2]) == ([], list(range(7, 25)))
+    assert told == ["Fold 1: Resuming at step 12 of 12.", "Fold 2: Resuming at step 6 of 12."]
+    assert (steps[1], steps[2]) == ([], list(range(7, 13)))
     assert again.trials.rows.equals(result.trials.rows)
     assert again.metrics == result.metrics
 
