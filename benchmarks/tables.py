@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.harness import TIMES, more_is_better
@@ -40,7 +41,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         what, peer, ratio, spread, target, met, note = cells(row)
         colour = {True: "green", False: "red", None: "dim"}[row["met"]]
-        name = f"{what}\n[dim]{note}[/dim]" if note else what
+        name = f"{what}\n[dim]{escape(note)}[/dim]" if note else what
         table.add_row(name, peer, f"[bold]{ratio}[/bold]", spread, target, f"[{colour}]{met}[/{colour}]")
     Console(width=WIDTH).print(table)
 

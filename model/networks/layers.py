@@ -71,4 +71,6 @@ def batch_norm(values: keras.KerasTensor, name: str) -> keras.KerasTensor:
     Synchronised: devices that share a batch normalise by the statistics of all of it, as one device does. On one device,
     `model.training.fused_norm` computes the same by one fused operation.
     """
-    return keras.layers.BatchNormalization(momentum=_NORM_MOMENTUM, synchronized=True, name=name)(values)
+    # Keras synchronises replicas on TensorFlow alone; other backends are for `benchmarks/bench_network_steps.py`, on one device.
+    synchronized = keras.backend.backend() == "tensorflow"
+    return keras.layers.BatchNormalization(momentum=_NORM_MOMENTUM, synchronized=synchronized, name=name)(values)

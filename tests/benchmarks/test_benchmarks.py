@@ -51,13 +51,16 @@ def run_small(name: str, folder: Path) -> list[dict[str, Any]]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def test_a_peer_that_is_not_installed_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_peer_that_is_not_installed_is_skipped_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def missing(params: object) -> None:
         raise peers.PeerMissingError("kaldi-native-fbank", "bench")
 
     monkeypatch.setitem(peers.LOG_MELS, "kaldi-native-fbank", missing)
     skipped = [row for row in run_small("front_end", tmp_path) if row["peer"] == "kaldi-native-fbank"]
     assert len(skipped) == 3
+    assert "[bench]" in capsys.readouterr().out
     assert {row["note"] for row in skipped} == {
         'skipped: kaldi-native-fbank is not installed (pip install -e ".[bench]")'
     }
@@ -143,3 +146,15 @@ def test_the_page_has_a_place_for_every_benchmark_and_the_committed_figures(repo
         assert f"<!-- benchmarks: {name} -->" in page
     for row in results["rows"]:
         assert tables.markdown([row]).splitlines()[-1] in page
+
+
+def test_steps_of_every_network_are_timed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from benchmarks import bench_network_steps
+
+    file = tmp_path / "steps.json"
+    monkeypatch.setattr("sys.argv", ["bench", "--batches", "2", "--steps", "2", "--json", str(file)])
+    bench_network_steps.main()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["device"].startswith("TensorFlow")
+    assert [row["network"] for row in found["rows"]] == ["cnn", "lcnn", "resnet"]
+    assert all(0 < low <= middle <= high for low, middle, high in (row["step_ms"] for row in found["rows"]))
