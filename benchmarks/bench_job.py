@@ -10,12 +10,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.clips import FEATURES, Clips, add_options, benchmark_clips
-from benchmarks.harness import REPOSITORY, Row, in_turn, parser, report
+from benchmarks.clips import FEATURES, Clips, add_options, augmentation, benchmark_clips
+from benchmarks.harness import Row, in_turn, parser, report
 from benchmarks.peers import NaiveLoop
 from pipeline.augmentation.augmenter import Augmenter
 from pipeline.job.worker import Extractor
-from pipeline.params import load_params
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.schema import shard_name
@@ -30,7 +29,7 @@ SHARD_CLIPS = 10
 
 def row(clips: Clips, copies: int, passes: int, folder: Path) -> Row:
     """The row for a number of copies."""
-    augment = load_params(REPOSITORY / "params.yaml").augment.model_copy(update={"copies": copies})
+    augment = augmentation(copies)
     sources = clips.sources()
     paths = {source.utterance_id: clips.folder / source.path for source in sources}
     starts = range(0, len(sources), SHARD_CLIPS)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clips import FEATURES, Clips, add_options, benchmark_clips
-from benchmarks.harness import REPOSITORY, Row, cpu_s, parser, report
+from benchmarks.clips import FEATURES, Clips, add_options, augmentation, benchmark_clips
+from benchmarks.harness import Row, cpu_s, parser, report
 from pipeline.audio.decode import decode
 from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter
 from pipeline.frontends import make_front_end
 from pipeline.job.worker import Extractor
-from pipeline.params import load_params
 from pipeline.storage import open_storage
 from pipeline.store.lineage import Config
 from pipeline.store.schema import shard_name
@@ -38,7 +37,7 @@ def apply_all(function: Callable[[Any], Any], items: Sequence[Any]) -> None:
 def shares(clips: Clips, copies: int, passes: int, folder: Path) -> list[Row]:
     """A row per part, in per cent of the whole job's CPU time."""
     rate = FEATURES.sample_rate
-    augment = load_params(REPOSITORY / "params.yaml").augment.model_copy(update={"copies": copies})
+    augment = augmentation(copies)
     shard = Shard(shard_name("train", 0, 1), "train", clips.sources())
     extract, augmenter = Extractor(clips.folder, FEATURES, augment), Augmenter(augment, rate)
     storage, config = open_storage(folder / f"store-{copies}"), Config.current(FEATURES, augment)

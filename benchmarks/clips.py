@@ -18,8 +18,10 @@ import numpy.typing as npt
 import soundfile
 
 from benchmarks.harness import REPOSITORY, Row, parser, report
+from pipeline.augmentation.params import AugmentParams
 from pipeline.frontends.log_mel import LogMelParams
 from pipeline.store.sharding import Source
+from pipeline.yaml_file import read_yaml
 
 SAMPLE_RATE: Final = 16_000
 CLIP_S: Final = 3.1
@@ -44,6 +46,21 @@ def log_mel(n_fft: int, win_length: int, hop_length: int, n_mels: int) -> LogMel
 
 
 FEATURES: Final = log_mel(512, 400, 160, 80)
+
+# What librosa has a peer for: pitch, tempo and noise. Twins and the other kinds have rows of their own.
+_PROBABILITIES: Final = {"pitch_shift": 0.5, "time_stretch": 0.5, "noise": 0.7}
+
+
+def augmentation(copies: int) -> AugmentParams:
+    """Parameters of the augmentation for the benchmarks: copies with pitch shift, time stretch and noise, no twins."""
+    section = read_yaml(REPOSITORY / "params.yaml")["augment"]
+    kinds = {
+        name: {**value, "probability": _PROBABILITIES.get(name, 0.0)}
+        for name, value in section.items()
+        if isinstance(value, dict) and "probability" in value
+    }
+    twins = {**section["copy_synthesis"], "copies": 0}
+    return AugmentParams.model_validate({**section, **kinds, "copies": copies, "copy_synthesis": twins})
 
 
 @dataclass(frozen=True)
