@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ class Project:
                 *(*common, *model, "--evaluation", self.folder / "evaluation", "--output", "index.html"),
                 *("--manifest", "none", "--train-report", self.folder / "curves", "--data-report", "none"),
             ),
-            "download": ("asvspoof2019-la", "--to", "raw", "--url", self.url),
+            "download": ("asvspoof2019-la", "--to", "raw", "--url", self.url, "--sha256", sha256(ARCHIVE).hexdigest()),
         }[command]
 
     def command(self, command: str, folder: Path) -> ConsoleCommand:
