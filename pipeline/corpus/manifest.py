@@ -184,6 +184,7 @@ def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Uttera
         "speaker_id": utterance.speaker_id,
         "attack_id": utterance.attack_id,
         "label": utterance.label,
+        "fields": utterance.fields,
         "path": path,
         "sha256": sha256,
     }
