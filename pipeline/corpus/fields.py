@@ -12,9 +12,35 @@ from typing import Final
 from pipeline.errors import CorpusError
 
 RESERVED: Final = frozenset(
-    "utterance_id split speaker_id attack_id label path fields sample_rate channels n_samples duration_s decoder sha256 "
-    "problem copy twin_of augmentation leading_silence_s trailing_silence_s source_duration_s level_db peak_db band_edge_hz "
-    "n_frames shard offset length".split()
+    [
+        "utterance_id",
+        "split",
+        "speaker_id",
+        "attack_id",
+        "label",
+        "path",
+        "fields",
+        "sample_rate",
+        "channels",
+        "n_samples",
+        "duration_s",
+        "decoder",
+        "sha256",
+        "problem",
+        "copy",
+        "twin_of",
+        "augmentation",
+        "leading_silence_s",
+        "trailing_silence_s",
+        "source_duration_s",
+        "level_db",
+        "peak_db",
+        "band_edge_hz",
+        "n_frames",
+        "shard",
+        "offset",
+        "length",
+    ]
 )
 """Columns of manifest and index. A field of a protocol with such a name gets another one."""
 
