@@ -78,6 +78,15 @@ def test_a_test_set_alone_is_no_corpus_to_train_on(tmp_path: Path, run_bonafide:
         count_classes(store, "train")
 
 
+def test_a_linked_folder_is_told_with_the_cure(tmp_path: Path, run_bonafide: Run) -> None:
+    root = class_folders(tmp_path / "corpus")
+    (root / "fake").rename(root / "generated_audio")
+    (root / "fake").symlink_to("generated_audio")
+    _, printed = store_of(root, tmp_path / "run", run_bonafide)
+    assert "fake is a link to a folder. DVC does not look behind it" in printed
+    assert "link each file instead (cp -rs), or set data.root to the folder itself" in printed
+
+
 def test_one_class_alone_in_eval_is_described_without_a_shortcut(tmp_path: Path, run_bonafide: Run) -> None:
     root = class_folders(tmp_path / "corpus")
     (root / "real").rename(tmp_path / "elsewhere")
