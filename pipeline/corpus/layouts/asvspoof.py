@@ -142,7 +142,9 @@ class Asvspoof5(Layout):
 
     def candidates(self, utterance: Utterance) -> list[str]:
         folders = self._FOLDERS[utterance.split]
-        return audio_candidates((*folders, *(f"{folder}/{folder}" for folder in folders)), utterance.utterance_id)
+        named = audio_candidates((*folders, *(f"{folder}/{folder}" for folder in folders)), utterance.utterance_id)
+        # Some copies have the files without their ending.
+        return [*named, *(f"{folder}/{utterance.utterance_id}" for folder in folders)]
 
     def _protocols(self, root: Path) -> dict[str, Path]:
         found = {
