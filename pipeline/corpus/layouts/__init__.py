@@ -3,16 +3,19 @@
 One module per family; `LAYOUTS` is the registry. Checks that hold for every layout are in `pipeline.corpus.findings`.
 """
 
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from pipeline.corpus.layouts.asvspoof import ASVSPOOF
-from pipeline.corpus.layouts.base import Layout
+from pipeline.corpus.layouts.base import Layout, folders_in
 from pipeline.corpus.layouts.folders import ClassFolders
 from pipeline.corpus.layouts.tables import TABLE_SUFFIXES, InTheWild, Table
 from pipeline.errors import CorpusError
 
 AUTO: Final = "auto"
+
+_MOST_HINTED: Final = 100
 
 LAYOUTS: Final = {layout.name: layout for layout in (*ASVSPOOF, InTheWild(), ClassFolders(), Table())}
 """Every layout by its name in `data.layout`; `auto` takes the one that the corpus has."""
@@ -47,11 +50,10 @@ def layout_of(root: Path, name: str = AUTO) -> Layout:
 
 def _hint(root: Path) -> str:
     """What a folder that has no layout holds instead, as the middle of a sentence."""
-    entries = sorted(root.iterdir())
-    for path in entries:
-        if path.is_dir() and (found := [layout for layout in LAYOUTS.values() if layout.matches(path)]):
+    for path in islice(folders_in(root), _MOST_HINTED):
+        if found := [layout for layout in LAYOUTS.values() if layout.matches(path)]:
             return f", but {path.name} in it is {found[0].title}: set data.root to {path}"
-    tables = [path for path in entries if path.suffix.lower() in TABLE_SUFFIXES]
+    tables = sorted(path for suffix in TABLE_SUFFIXES for path in root.glob(f"*{suffix}"))
     if tables:
         return f"; a table is named by its file, such as data.root: {tables[0]}"
     return (

@@ -10,7 +10,6 @@ from typing import Final
 
 from pipeline.corpus.layouts.base import Layout, Reading, audio_candidates, first_file
 from pipeline.corpus.layouts.lists import ASVSPOOF_5, DF_2021, LA_2019, LA_2021, PA_2019, first_line, parse_protocol
-from pipeline.corpus.schema import SPLITS
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError
 
@@ -79,18 +78,15 @@ class Asvspoof2021(Layout):
         self.audio_hint = f"is data.root the folder above ASVspoof2021_{track}_eval, with the keys beside it?"
         self._columns = columns
         self._folder = f"ASVspoof2021_{track}_eval"
-        keys = [f"{folder}CM/trial_metadata.txt" for folder in (f"keys/{track}/", f"{track}/", "keys/", "")] + [
-            "trial_metadata.txt"
-        ]
-        self._keys = [*keys, *(f"*/{pattern}" for pattern in keys)]
-        trials = f"ASVspoof2021.{track}.cm.eval.trl.txt"
-        self._trials = [trials, f"{self._folder}/{trials}", f"*/{trials}"]
+        self._keys = [f"{folder}CM/trial_metadata.txt" for folder in (f"keys/{track}/", f"{track}/", "keys/", "")]
+        self._keys.append("trial_metadata.txt")
+        self._trials = f"ASVspoof2021.{track}.cm.eval.trl.txt"
 
     def matches(self, root: Path) -> bool:
-        return self._key_file(root) is not None or first_file(root, self._trials) is not None
+        return self._key_file(root) is not None or self._trials_file(root) is not None
 
     def read(self, reading: Reading) -> Utterances:
-        path = self._key_file(reading.root) or first_file(reading.root, self._trials)
+        path = self._key_file(reading.root) or self._trials_file(reading.root)
         if path is None:
             raise CorpusError(
                 f"{reading.root}: no keys of {self.title} in it; unpack {self.title.split()[-1]}-keys-full.tar.gz there, so "
@@ -102,12 +98,13 @@ class Asvspoof2021(Layout):
     def candidates(self, utterance: Utterance) -> list[str]:
         return audio_candidates((f"{self._folder}/flac", "flac"), utterance.utterance_id)
 
+    def _trials_file(self, root: Path) -> Path | None:
+        return first_file(root, [self._trials], [self._trials])
+
     def _key_file(self, root: Path) -> Path | None:
-        for pattern in self._keys:
-            path = first_file(root, [pattern])
-            if path is not None and len(first_line(path)) == len(self._columns):
-                return path
-        return None
+        """The keys, told from those of the other track by their number of fields."""
+        found = (first_file(root, [name], [name]) for name in self._keys)
+        return next((path for path in found if path and len(first_line(path)) == len(self._columns)), None)
 
 
 class Asvspoof5(Layout):
@@ -148,10 +145,8 @@ class Asvspoof5(Layout):
 
     def _protocols(self, root: Path) -> dict[str, Path]:
         found = {
-            split: first_file(
-                root, [self._FILES[split], f"ASVspoof5_protocols/{self._FILES[split]}", f"*/{self._FILES[split]}"]
-            )
-            for split in SPLITS
+            split: first_file(root, [name, f"ASVspoof5_protocols/{name}"], [name])
+            for split, name in self._FILES.items()
         }
         return {split: path for split, path in found.items() if path is not None}
 

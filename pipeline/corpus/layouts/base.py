@@ -1,8 +1,10 @@
 """What a layout is: how a corpus is recognised, where its protocols and its audio are, how its lines become utterances."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -95,10 +97,22 @@ def audio_candidates(folders: Sequence[str], utterance_id: str) -> list[str]:
     return [f"{folder}/{utterance_id}{suffix}".lstrip("/") for suffix in _SUFFIXES for folder in folders]
 
 
-def first_file(root: Path, patterns: Sequence[str]) -> Path | None:
-    """The first file below a folder that one of the patterns matches, in the order of the patterns, then by name."""
-    for pattern in patterns:
-        found = sorted(path for path in root.glob(pattern) if path.is_file())
-        if found:
-            return found[0]
-    return None
+def first_file(root: Path, names: Sequence[str], below: Sequence[str]) -> Path | None:
+    """The first file that a corpus has of some names.
+
+    Args:
+        root: Of the corpus.
+        names: Relative to the corpus.
+        below: Relative to a folder in the corpus, which are looked through in their order.
+    """
+    places = (root / name for name in names)
+    further = (folder / name for folder in folders_in(root) for name in below)
+    return next(filter(Path.is_file, chain(places, further)), None)
+
+
+def folders_in(root: Path) -> Iterator[Path]:
+    """The folders in a folder, sorted by name; none where there is no such folder. Listing them reads no other file's state."""
+    if root.is_dir():
+        with os.scandir(root) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        yield from (root / name for name in names)

@@ -159,6 +159,8 @@ def _require_columns(path: Path) -> None:
     absent = [name for name in _NEEDED if name not in columns]
     if not absent:
         return
+    if len(columns) == 1 and (separator := next((sign for sign in ";\t|" if sign in columns[0]), None)):
+        raise ProtocolError(f"{path}: its columns are separated by {separator!r}; write commas")
     if any(_looks_like(name, [column]) for name in _NEEDED for column in columns):
         shown = ", ".join(columns)[:_SHOWN_CHARACTERS]
         raise ProtocolError(

@@ -389,6 +389,13 @@ def test_a_table_of_other_columns_is_told_which_of_them_look_like_those_needed(t
     assert "column 'key' looks like it: rename it to label" in message
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_table_with_another_separator_is_told(tmp_path: Path, separator: str) -> None:
+    path = write_table(tmp_path / "t.csv")
+    path.write_text(path.read_text().replace(",", separator))
+    assert "its columns are separated by" in refusal(path)
+
+
 def test_a_table_without_a_line_of_names_is_told(tmp_path: Path) -> None:
     path = write_table(tmp_path / "t.csv", [row[:3] for row in ROWS[1:]], ROWS[0][:3])
     assert "the first line holds values (a/one.wav, train, bonafide)" in refusal(path)
