@@ -74,7 +74,7 @@ def test_a_test_set_alone_is_no_corpus_to_train_on(tmp_path: Path, run_bonafide:
         "there is no train and no dev split: features and scores can be made, training needs train and dev" in printed
     )
     assert "this is not In-the-Wild as it is published: eval 6 of 31,779 lines" in printed
-    with pytest.raises(CorpusError, match="has no train split, a test set alone; train on a store"):
+    with pytest.raises(CorpusError, match="has no train split: it can be scored and evaluated; train on"):
         count_classes(store, "train")
 
 

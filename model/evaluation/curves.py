@@ -14,9 +14,6 @@ import numpy.typing as npt
 from model.metrics import ScoreTable, reliability_diagram
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
-PLOTS: Final = ("roc", "precision_recall", "det", "confusion", "score_histogram", "calibration", "per_attack_eer")
-"""The plots of a split, by name."""
-
 _MAX_POINTS: Final = 400
 _HISTOGRAM_BINS: Final = 40
 _DIGITS: Final = 6

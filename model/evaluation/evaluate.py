@@ -28,7 +28,6 @@ from model.evaluation.curves import plots
 from model.evaluation.evaluation_files import (
     draw_examples,
     write_breakdowns,
-    write_missing_plots,
     write_plots,
     write_robustness,
     write_scores,
@@ -136,7 +135,6 @@ def _evaluate(
         write_breakdowns(output, split, table, rows, bundle.threshold, params.intervals)
         write_plots(output, split, plots(table, bundle.threshold, params.prior, figures["per_attack"]))
         result.metrics[split] = figures
-    write_missing_plots(output)
     draw_examples(store, output / EXAMPLES_PICTURE)
     _write_metrics(output, result.metrics)
     return result

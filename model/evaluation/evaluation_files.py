@@ -10,12 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from model.artifacts import (
-    EVALUATED_SPLITS,
     ROBUSTNESS_FILE,
     breakdown_file,
     plot_file,
 )
-from model.evaluation.curves import PLOTS, Record
+from model.evaluation.curves import Record
 from model.evaluation.robustness import Robustness
 from model.evaluation.split_metrics import SEED
 from model.metrics import (
@@ -33,7 +32,6 @@ from pipeline.store.figures import new_figure, save_png
 from pipeline.store.plots import draw_spectrogram, label_bins
 from pipeline.text import csv_cell, printable
 
-_ROBUSTNESS_PLOT: Final = "robustness"
 _BREAKDOWN_DIGITS: Final = 6
 _EXAMPLES_PER_CLASS: Final = 2
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
@@ -78,18 +76,10 @@ def write_plots(folder: Path, split: str, records: Mapping[str, list[Record]]) -
         write_json(folder / plot_file(split, name), of_plot)
 
 
-def write_missing_plots(folder: Path) -> None:
-    """Writes empty data for each plot that a split has none of, since DVC reports a plot without its file as a failure."""
-    for split in EVALUATED_SPLITS:
-        for name in PLOTS if split == "dev" else (*PLOTS, _ROBUSTNESS_PLOT):
-            if not (folder / plot_file(split, name)).exists():
-                write_json(folder / plot_file(split, name), [])
-
-
 def write_robustness(folder: Path, robustness: Robustness) -> dict[str, float]:
     """Writes robustness.json and its EERs as the data of a plot, and gives its scalars for metrics.json."""
     records = [{"condition": row.title, "eer": row.eer} for row in robustness.conditions]
-    write_plots(folder, robustness.split, {_ROBUSTNESS_PLOT: records})
+    write_plots(folder, robustness.split, {"robustness": records})
     write_json(folder / ROBUSTNESS_FILE, robustness.as_dict())
     return robustness.headlines()
 
