@@ -87,6 +87,20 @@ def test_a_linked_folder_is_told_with_the_cure(tmp_path: Path, run_bonafide: Run
     assert "link each file instead (cp -rs), or set data.root to the folder itself" in printed
 
 
+def test_another_corpus_than_that_of_the_parameters_has_a_layout_of_its_own(tmp_path: Path, run_bonafide: Run) -> None:
+    content = project_parameters()
+    content["data"] |= {"root": "elsewhere", "layout": "asvspoof2019_la"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    root = in_the_wild(tmp_path / "itw")
+    given = ("manifest", "--params", tmp_path / "params.yaml", "--root", root, "--protocol-only")
+    for options in ((), ("--layout", "auto"), ("--layout", "in_the_wild")):
+        code, printed = run_bonafide(*given, *options)
+        assert (code, "(data.layout: in_the_wild)" in printed) == (0, True), printed
+    code, printed = run_bonafide(*given, "--layout", "wild")
+    assert code != 0
+    assert "there is no layout 'wild'; known are auto, asvspoof2019_la" in printed
+
+
 def test_one_class_alone_in_eval_is_described_without_a_shortcut(tmp_path: Path, run_bonafide: Run) -> None:
     root = class_folders(tmp_path / "corpus")
     (root / "real").rename(tmp_path / "elsewhere")

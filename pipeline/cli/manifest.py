@@ -20,6 +20,9 @@ from pipeline.cli.options import ParamsOption
 def manifest(
     params: ParamsOption = Path("params.yaml"),
     root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    layout_name: Annotated[
+        str | None, typer.Option("--layout", help="Layout; default: data.layout, or auto for another --root.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", help="Manifest to write.")] = Path("data/manifest.parquet"),
     protocol_only: Annotated[
         bool, typer.Option("--protocol-only", help="Check the protocols and print their counts; needs no audio.")
@@ -28,14 +31,14 @@ def manifest(
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, warn
     from pipeline.corpus.audio_files import audio_root, linked_folders
-    from pipeline.corpus.layouts import layout_of
+    from pipeline.corpus.layouts import AUTO, layout_of
     from pipeline.corpus.manifest import manifest_batches, write_manifest
     from pipeline.corpus.params import load_corpus_params
 
     loaded = load_corpus_params(params)
     data = loaded.data
     corpus = Path(root or data.root)
-    layout = layout_of(corpus, data.layout)
+    layout = layout_of(corpus, layout_name or (AUTO if root is not None else data.layout))
     console.print(f"{corpus}: {layout.title} (data.layout: {layout.name})", soft_wrap=True)
     if protocol_only:
         _check_protocols(corpus, data, layout)

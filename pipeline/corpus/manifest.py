@@ -114,7 +114,8 @@ def _check_equal(
         raise ProtocolError(f"{listed(shared)}\nremove lines, or set data.shared_audio to warn")
     if shared:
         on_warning(
-            f"{len(shared)} files have the same bytes as a file of another split, so what is measured there is too good\n"
+            f"{len(shared)} file{'s have' if len(shared) > 1 else ' has'} the same bytes as a file of another split, so what is "
+            "measured there is too good\n"
             f"{shown(shared)}"
         )
 

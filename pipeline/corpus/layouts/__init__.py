@@ -29,12 +29,14 @@ def layout_of(root: Path, name: str = AUTO) -> Layout:
         name: A name of `LAYOUTS`, or "auto".
 
     Raises:
-        CorpusError: There is no such corpus, it has none of the layouts, or more than one.
+        CorpusError: There is no such corpus or no such layout, or the corpus has none of the layouts, or more than one.
     """
     if not root.exists():
         raise CorpusError(f"{root}: no such corpus; set data.root in params.yaml to the folder that holds it")
-    if name != AUTO:
+    if name in LAYOUTS:
         return LAYOUTS[name]
+    if name != AUTO:
+        raise CorpusError(f"there is no layout {name!r}; known are {', '.join([AUTO, *LAYOUTS])}")
     found = [layout for layout in LAYOUTS.values() if layout.matches(root)]
     if len(found) == 1:
         return found[0]

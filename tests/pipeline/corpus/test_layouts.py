@@ -1,5 +1,6 @@
 """Corpora as they are published: each layout is recognised, and its clips, labels, attacks and other fields are read."""
 
+import random
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -295,6 +296,29 @@ def test_backslashes_in_a_table_are_told(tmp_path: Path) -> None:
         build_manifest(path)
 
 
+@pytest.mark.parametrize("name", CORPORA)
+def test_damaged_protocols_are_read_or_refused_with_a_message(tmp_path: Path, name: str) -> None:
+    root = CORPORA[name](tmp_path / "corpus")
+    protocols = [path for path in tmp_path.rglob("*") if path.suffix in (".txt", ".tsv", ".csv")]
+    draw = random.Random(2019)
+    outcomes: Counter[str] = Counter()
+    for path in protocols:
+        whole = path.read_bytes()
+        for _ in range(60):
+            at = draw.randrange(len(whole))
+            part = draw.choice(
+                (b"", b"\0", b",", b"\n", b'"', b" ", b"\xff", b"../", b"\t\t", draw.randbytes(5), whole[:at])
+            )
+            path.write_bytes(whole[:at] + part + whole[at + draw.choice((0, 1, 5)) :])
+            try:
+                utterances = read_corpus(root)
+                outcomes["read"] += len(utterances) > 0
+            except (CorpusError, ProtocolError) as error:
+                outcomes["refused"] += len(str(error)) < 5000
+        path.write_bytes(whole)
+    assert outcomes.total() == 60 * len(protocols)
+
+
 # Equal bytes
 
 
@@ -321,7 +345,7 @@ def test_equal_bytes_in_two_splits_are_a_warning_or_an_error(tmp_path: Path) -> 
     path = copied(tmp_path, "eval", "bonafide")
     told: list[str] = []
     assert len([row for batch in manifest_batches(path, on_warning=told.append) for row in batch.to_pylist()]) == 19
-    assert told[0].startswith("1 files have the same bytes as a file of another split")
+    assert told[0].startswith("1 file has the same bytes as a file of another split")
     assert f"{path}:2: train/0 of train has the same bytes as copy of eval (at {path}:20)" in told[0]
     with pytest.raises(ProtocolError, match=r"(?s)has the same bytes.*set data\.shared_audio to warn"):
         list(manifest_batches(path, shared_audio="error"))
