@@ -43,11 +43,8 @@ class Table(Layout):
         return root.is_file() and not InTheWild().matches(root)
 
     def read(self, reading: Reading) -> Utterances:
-        if not reading.root.is_file() or reading.root.suffix.lower() not in TABLE_SUFFIXES:
-            raise ProtocolError(
-                f"{reading.root}: a table is a file that ends with .csv or .parquet; of a published corpus, data.root is "
-                "the folder that holds protocols and audio (docs/corpora.md)"
-            )
+        if not reading.root.is_file():
+            raise ProtocolError(f"{reading.root}: a table is a file, and this is none")
         _require_columns(reading.root)
         return read_table(reading, reading.root, dict)
 
@@ -173,6 +170,8 @@ def _require_columns(path: Path) -> None:
         if column not in _COLUMNS and _looks_like(name, [row[column] for row in rows])
     }
     hints = "".join(f"; column {column!r} looks like it: rename it to {name}" for name, column in alike.items())
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        hints += "; of a published corpus, data.root is the folder that holds protocols and audio"
     raise ProtocolError(
         f"{path}: column {absent[0]!r} is missing; needed are path, split and label, found {', '.join(columns)}{hints}"
     )

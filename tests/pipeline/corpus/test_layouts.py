@@ -96,6 +96,12 @@ def test_two_layouts_in_one_folder_are_told_apart_by_name_only(tmp_path: Path) -
     assert "DF_E_2000011" in utterances_of(tmp_path, layout="asvspoof2021_df")
 
 
+def test_a_protocol_file_in_place_of_its_corpus_is_told(tmp_path: Path) -> None:
+    root = asvspoof5(tmp_path)
+    with pytest.raises(ProtocolError, match=r"data\.root is the folder that holds protocols and audio"):
+        read_corpus(root / "ASVspoof5_protocols" / "ASVspoof5.train.tsv")
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_layout_that_the_corpus_has_not_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
