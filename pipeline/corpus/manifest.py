@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.audio.decode import inspect_header
@@ -91,7 +90,7 @@ def manifest_batches(
         while taken := list(islice(waiting, _BATCH)):
             batch = pa.RecordBatch.from_pylist(list(pool.map(row_of, taken)), MANIFEST_SCHEMA)
             expected = expected or batch["path"][0].as_py()
-            equal.add(done, pc.if_else(pc.is_null(batch["problem"]), batch["sha256"], None).to_pylist())
+            equal.add(done, _digests(batch))
             done += batch.num_rows
             found += batch.num_rows - batch["sha256"].null_count
             on_progress(done, len(utterances))
@@ -102,6 +101,12 @@ def manifest_batches(
             f"{root}: not one of the {done} audio files was found, the first expected at {expected}; {hint}"
         )
     _check_equal(equal, utterances, shared_audio, on_warning)
+
+
+def _digests(batch: pa.RecordBatch) -> list[str | None]:
+    """The SHA-256 of the files of a batch; None for those that cannot be used."""
+    columns = (batch[name].to_pylist() for name in ("sha256", "problem"))
+    return [sha256 if problem is None else None for sha256, problem in zip(*columns, strict=True)]
 
 
 def _check_equal(
