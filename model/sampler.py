@@ -72,6 +72,10 @@ def count_classes(store: FeatureStore, split: str) -> dict[int, int]:
     """
     labels = store.select(split=split).index["label"]
     counts = {label: pc.sum(pc.equal(labels, label)).as_py() or 0 for label in _CLASSES}
+    if not len(labels):
+        raise CorpusError(
+            f"{store.storage.url} has no {split} split: it can be scored and evaluated; train on a store that has train and dev"
+        )
     if not all(counts.values()):
         found = f"{counts[BONA_FIDE]:,} bona fide and {counts[SPOOF]:,} spoof"
         raise CorpusError(

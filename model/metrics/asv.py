@@ -5,7 +5,7 @@ plausible but wrong number, so they are checked against the trials of the counte
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,11 +79,16 @@ def asv_error_rates(asv: AsvScores) -> AsvErrorRates:
 def read_asv_scores(path: Path) -> AsvScores:
     """Reads an ASV score file of ASVspoof: `attack_id key score`, or `utterance_id attack_id key score`.
 
+    Those of ASVspoof 2021, `speaker_id trial score`, have their keys in `trial_metadata.txt` in the same folder or the one above,
+    line by line.
+
     Raises:
         MetricsError: A malformed line, a key other than target, nontarget or spoof, no trial of a key, a score that is
-            not finite.
+            not finite, keys of other trials.
     """
     columns = read_fields(path, (3, 4), "`attack_id key score` or `utterance_id attack_id key score`")
+    if len(columns.fields) == 3 and not set(columns.fields[1]) & set(KEYS):
+        columns = replace(columns, fields=[*_keys_of_trials(path, columns.fields[1]), columns.fields[2]])
     *utterance_ids, attack_ids, keys, texts = columns.fields
     unknown = [f"line {columns.lines[i]}: '{key}'" for i, key in enumerate(keys) if key not in KEYS]
     if unknown:
@@ -101,6 +106,31 @@ def read_asv_scores(path: Path) -> AsvScores:
         spoof_utterance_ids=np.array(utterance_ids[0])[spoof] if utterance_ids else None,
         source=str(path),
     )
+
+
+def _keys_of_trials(scores: Path, trials: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The columns utterance, attack and key of the trials of a score file of ASVspoof 2021.
+
+    Args:
+        scores: The score file; the keys are in its folder or the one above.
+        trials: As the score file names them, in its order.
+    """
+    places = (folder / "trial_metadata.txt" for folder in (scores.parent, scores.parent.parent))
+    path = next(filter(Path.is_file, places), None)
+    if path is None:
+        raise MetricsError(
+            f"{scores}: column 2 holds no key (target, nontarget or spoof); of ASVspoof 2021, keep the keys of the trials, "
+            "ASV/trial_metadata.txt, in the folder above"
+        )
+    keys = read_fields(path, (8,), "`speaker trial codec transmission attack key trim subset`")
+    if keys.fields[1] != trials:
+        raise MetricsError(f"{scores}: its trials are not those of {path}, line by line")
+    # The trials are named with their condition, such as LA_E_5013670-alaw-ita_tx; the countermeasure's are not.
+    names = tuple(
+        trial.removesuffix(f"-{codec}-{transmission}")
+        for trial, codec, transmission in zip(*keys.fields[1:4], strict=True)
+    )
+    return [names, keys.fields[4], keys.fields[5]]
 
 
 def refuse_other_corpus(asv: AsvScores, table: ScoreTable, *, stated_same: bool = False) -> None:

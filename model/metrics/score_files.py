@@ -148,6 +148,9 @@ def parse_scores(text: str, source: str) -> ScoreFile:
 
 
 def _score_file(columns: Fields) -> ScoreFile:
+    _refuse_commas(columns)
+    if len(columns.fields) == 2:
+        _refuse_words(columns, columns.fields[1], "a list of files and labels, not one of scores")
     _refuse_duplicates(columns, columns.fields[0])
     scores = columns.numbers(columns.fields[-1])
     attack_ids = labels = None
@@ -157,26 +160,74 @@ def _score_file(columns: Fields) -> ScoreFile:
     return ScoreFile(np.array(columns.fields[0]), scores, attack_ids, labels, columns.source)
 
 
-def read_protocol(path: Path) -> Protocol:
-    """Reads an ASVspoof 2019 protocol: `speaker_id utterance_id - attack_id label`.
+_PROTOCOL_LINES = "`speaker_id utterance_id - attack_id label`, or the keys of ASVspoof 2021 or 5"
+# Columns of attack and label by the number of columns: ASVspoof 2019, 2021 LA, 2021 DF, 5. Speaker and utterance come first.
+_PROTOCOL_COLUMNS = {5: (3, 4), 8: (4, 5), 13: (4, 5), 10: (7, 8)}
+_CLASS_WORDS = frozenset({"bonafide", "bona-fide", "genuine", "real", "human", "spoof", "spoofed", "fake", "deepfake"})
 
-    An unlabelled protocol has "-" as every label, or only `speaker_id utterance_id`, or only the utterance id.
+
+def read_protocol(path: Path) -> Protocol:
+    """Reads a protocol of ASVspoof: `speaker_id utterance_id - attack_id label`, or keys of 2021 LA or DF or of ASVspoof 5.
+
+    An unlabelled protocol has "-" as every label, or only `speaker_id utterance_id`, or only the utterance id. A first line
+    with the names of the columns is left out.
 
     Raises:
-        MetricsError: A malformed line, an unknown label, a duplicate id; the message names the lines.
+        MetricsError: A malformed line, an unknown label, a duplicate id, a list of files and labels; the message names the lines.
     """
-    columns = read_fields(path, (5, 2, 1), "`speaker_id utterance_id - attack_id label`")
-    width, n = len(columns.fields), len(columns.lines)
-    utterance_ids = columns.fields[0] if width == 1 else columns.fields[1]
+    columns = read_fields(path, (*_PROTOCOL_COLUMNS, 2, 1), _PROTOCOL_LINES)
+    width = len(columns.fields)
+    attack, label = _PROTOCOL_COLUMNS.get(width, (0, 0))
+    if label and columns.fields[label][0].lower() in ("key", "label") and len(columns.lines) > 1:
+        columns = Fields(columns.source, columns.lines[1:], [column[1:] for column in columns.fields])
+    if width == 2:
+        what = f"a list of files and labels, not a protocol; give the labels as lines of {_PROTOCOL_LINES}"
+        _refuse_words(columns, columns.fields[1], what)
+    utterance_ids = [name.removesuffix(".flac") for name in columns.fields[0 if width == 1 else 1]]
     _refuse_duplicates(columns, utterance_ids)
-    unknown = np.full(n, NO_VALUE)
+    unknown = np.full(len(columns.lines), NO_VALUE)
     return Protocol(
         utterance_ids=np.array(utterance_ids),
         speaker_ids=unknown if width == 1 else np.array(columns.fields[0]),
-        attack_ids=np.array(columns.fields[3]) if width == 5 else unknown,
-        labels=_labels(columns, columns.fields[4]) if width == 5 else None,
+        attack_ids=np.array([_attack(name) for name in columns.fields[attack]]) if label else unknown,
+        labels=_labels(columns, columns.fields[label]) if label else None,
         source=str(path),
     )
+
+
+def _attack(name: str) -> str:
+    """An attack; the keys of ASVspoof 2021 and 5 have "bonafide" where there is none."""
+    return NO_VALUE if name == LABEL_NAMES[1] else name
+
+
+def _refuse_words(columns: Fields, texts: Sequence[str], what: str) -> None:
+    """Refuses a column of words for the classes where something else is expected."""
+    words = dict.fromkeys(texts)
+    if all(word.lower() in _CLASS_WORDS for word in words):
+        raise MetricsError(f"{columns.source}: column 2 holds {'/'.join(words)}: this looks like {what}")
+
+
+def _refuse_commas(columns: Fields) -> None:
+    """Refuses lines whose fields end with commas, such as those of a log, before their first field is taken for an id."""
+    if not all(name.endswith(",") for name in columns.fields[0]):
+        return
+    line = " ".join(column[0] for column in columns.fields)
+    is_id = [len({*column}) == len(column) and not _is_number(column[0].strip(",")) for column in columns.fields]
+    advice = (
+        f"; awk -F', *' '{{print ${is_id.index(True) + 1}, ${len(is_id)}}}' makes lines of id and score of it"
+        if True in is_id
+        else ""
+    )
+    raise MetricsError(
+        f"{columns.source}: its fields end with commas ({line}): this looks like a log or CSV, not {_SCORE_LINES}{advice}"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _labels(columns: Fields, names: Sequence[str]) -> LabelArray | None:

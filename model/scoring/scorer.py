@@ -14,6 +14,7 @@ import tensorflow as tf
 from model.metrics import ScoreTable, score_table
 from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
+from pipeline.corpus.fields import unpack_fields
 from pipeline.store import FeatureStore
 from pipeline.store.schema import INDEX_SCHEMA
 
@@ -24,6 +25,7 @@ _TRIAL_COLUMNS: Final = (
     "speaker_id",
     "attack_id",
     "label",
+    "fields",
     "duration_s",
     "leading_silence_s",
     "trailing_silence_s",
@@ -122,6 +124,8 @@ class ClipScorer:
 class Trials(Sequence[Mapping[str, Any]]):
     """Index rows as a sequence of mappings, which exist only while they are used.
 
+    A mapping has the columns of a trial by their names and, in place of `fields`, each of the protocol's other fields by its own.
+
     Args:
         index: Table with the columns of a trial.
         rows: Row numbers, in the order of the trials.
@@ -150,7 +154,7 @@ class Trials(Sequence[Mapping[str, Any]]):
     def __getitem__(self, index: int | slice) -> Mapping[str, Any] | list[Mapping[str, Any]]:
         rows = range(len(self))[index]
         chosen = self._rows.take([rows] if isinstance(rows, int) else list(rows))
-        taken = self._index.take(chosen).to_pylist()
+        taken = _with_fields(self._index.take(chosen))
         return taken[0] if isinstance(rows, int) else taken
 
     def labelled(self) -> "Trials":
@@ -158,8 +162,13 @@ class Trials(Sequence[Mapping[str, Any]]):
         return Trials(self._index, self._rows.filter(pc.is_valid(self._index["label"].take(self._rows))))
 
     def strings(self, name: str) -> npt.NDArray[np.str_]:
-        """A column of strings: str [n], "-" where there is none."""
-        column = pc.fill_null(self._index[name].take(self._rows), "-")
+        """A column of strings, or one of the protocol's other fields: str [n], "-" where there is none."""
+        if name in self._index.column_names:
+            column = self._index[name].take(self._rows)
+        else:
+            packed = self._index["fields"].take(self._rows)
+            column = pa.array([unpack_fields(fields.as_py()).get(name) for fields in packed], pa.string())
+        column = pc.fill_null(column, "-")
         width = pc.max(pc.utf8_length(column)).as_py() or 1
         values = (value.as_py() for value in column)
         # Without a Python object per trial.
@@ -172,7 +181,13 @@ class Trials(Sequence[Mapping[str, Any]]):
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for at in range(0, len(self), _TRIALS_AT_ONCE):
-            yield from self._index.take(self._rows.slice(at, _TRIALS_AT_ONCE)).to_pylist()
+            yield from _with_fields(self._index.take(self._rows.slice(at, _TRIALS_AT_ONCE)))
+
+
+def _with_fields(rows: pa.Table) -> list[Mapping[str, Any]]:
+    """Index rows as mappings, with the other fields of the protocol by their names."""
+    columns, packed = rows.drop_columns(["fields"]).to_pylist(), rows["fields"].to_pylist()
+    return [{**unpack_fields(fields), **row} for fields, row in zip(packed, columns, strict=True)]
 
 
 def split_trials(store: FeatureStore, split: str) -> Trials:

@@ -1,7 +1,7 @@
 """The command `bonafide manifest`: parse and check a corpus, find its audio and read the headers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,38 +11,37 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
+    from pipeline.corpus.layouts.base import Layout
+    from pipeline.corpus.params import DataParams
+
 from pipeline.cli.options import ParamsOption
 
 
 def manifest(
     params: ParamsOption = Path("params.yaml"),
     root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    layout_name: Annotated[
+        str | None, typer.Option("--layout", help="Layout; default: data.layout, or auto for another --root.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", help="Manifest to write.")] = Path("data/manifest.parquet"),
     protocol_only: Annotated[
         bool, typer.Option("--protocol-only", help="Check the protocols and print their counts; needs no audio.")
     ] = False,
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
-    from pipeline.cli.console import console, progress_bar, table, warn
+    from pipeline.cli.console import console, progress_bar, warn
     from pipeline.corpus.audio_files import audio_root, linked_folders
-    from pipeline.corpus.manifest import count_utterances, manifest_batches, require_both_classes, write_manifest
+    from pipeline.corpus.layouts import AUTO, layout_of
+    from pipeline.corpus.manifest import manifest_batches, write_manifest
     from pipeline.corpus.params import load_corpus_params
-    from pipeline.corpus.protocol import read_corpus
-    from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 
     loaded = load_corpus_params(params)
     data = loaded.data
     corpus = Path(root or data.root)
+    layout = layout_of(corpus, layout_name or (AUTO if root is not None else data.layout))
+    console.print(f"{corpus}: {layout.title} (data.layout: {layout.name})", soft_wrap=True)
     if protocol_only:
-        utterances = read_corpus(corpus, data.link_targets, warn)
-        require_both_classes(utterances)
-        counts = count_utterances(utterances)
-        names = [label_name(label) for label in (BONA_FIDE, SPOOF, None)]
-        rows = [
-            (split, *(f"{of_split[name]:,}" for name in names), f"{of_split.total():,}")
-            for split, of_split in counts.items()
-        ]
-        console.print(table(f"Protocols of {corpus}", ("split", *names, "all"), rows))
+        _check_protocols(corpus, data, layout)
         return
     summary = _Summary()
     with progress_bar("files") as bar:
@@ -52,11 +51,15 @@ def manifest(
             data.limit,
             lambda done, total: bar.update(task, completed=done, total=total),
             link_targets=data.link_targets,
+            layout=layout.name,
+            bonafide_number=data.bonafide_number,
+            shared_audio=data.shared_audio,
             max_duration_s=loaded.features.max_duration_s,
             on_warning=warn,
         )
         write_manifest(summary.counting(batches), output)
     console.print(summary.table(f"{output}: {summary.utterances:,} utterances of {corpus}"))
+    _print_completeness(layout, summary.lines if data.limit is None else None)
     for folder in linked_folders(audio_root(corpus), summary.folders):
         console.print(
             f"{folder} is a link to a folder. DVC does not look behind it, so `dvc repro` does not notice "
@@ -70,11 +73,51 @@ def manifest(
         )
 
 
+def _check_protocols(corpus: Path, data: "DataParams", layout: "Layout") -> None:
+    from pipeline.cli.console import console, table, warn
+    from pipeline.corpus.manifest import count_utterances, require_both_classes
+    from pipeline.corpus.protocol import read_corpus
+    from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+
+    utterances = read_corpus(corpus, data.link_targets, warn, layout=layout.name, bonafide_number=data.bonafide_number)
+    require_both_classes(utterances)
+    counts = count_utterances(utterances)
+    names = [label_name(label) for label in (BONA_FIDE, SPOOF, None)]
+    rows = [
+        (split, *(f"{of_split[name]:,}" for name in names), f"{of_split.total():,}")
+        for split, of_split in counts.items()
+    ]
+    console.print(table(f"Protocols of {corpus}", ("split", *names, "all"), rows))
+    _print_completeness(layout, {split: of_split.total() for split, of_split in counts.items()})
+
+
+def _print_completeness(layout: "Layout", counts: "Mapping[str, int] | None") -> None:
+    """Compares the lines of a corpus with the published ones, and says what a corpus without some splits is good for.
+
+    Args:
+        layout: Of the corpus.
+        counts: Lines of each split; None where `data.limit` leaves some out.
+    """
+    from pipeline.cli.console import console
+
+    if counts is None:
+        return
+    if (compared := layout.compared(counts)) is not None:
+        console.print(compared, soft_wrap=True)
+    absent = [split for split, count in counts.items() if not count]
+    if "train" in absent or "dev" in absent:
+        console.print(
+            f"there is no {' and no '.join(absent)} split: features and scores can be made, training needs train and dev",
+            soft_wrap=True,
+        )
+
+
 class _Summary:
     """Counts of the rows of a manifest, for the terminal.
 
     Attributes:
         utterances: Number of rows.
+        lines: Number of rows of each split.
         problems: Rows whose file cannot be used.
         folders: Folders of the audio files, relative to the corpus.
     """
@@ -100,6 +143,10 @@ class _Summary:
                 self._speakers[split].add(speaker)
                 self._seconds[split] += duration or 0.0
             yield batch
+
+    @property
+    def lines(self) -> dict[str, int]:
+        return {split: labels.total() for split, labels in self._labels.items()}
 
     def table(self, title: str) -> "Table":
         """The counts of each split."""

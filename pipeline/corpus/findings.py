@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.corpus.schema import BONA_FIDE, SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.corpus.utterances import Utterance, Utterances, fold
 
 _SHOWN_FINDINGS: Final = 20
@@ -15,6 +16,23 @@ class Finding:
 
     where: str
     text: str
+
+
+def is_consistent(utterance: Utterance, findings: list[Finding]) -> bool:
+    """Whether label, attack and split of an utterance are consistent; if not, adds to `findings`."""
+    name = utterance.utterance_id
+    if utterance.label == BONA_FIDE and utterance.attack_id is not None:
+        text = f"{name} is bonafide but has the attack {utterance.attack_id}; write - for the attack, or spoof"
+    elif utterance.label == SPOOF and utterance.attack_id is None:
+        text = f"{name} is spoof but has no attack; write the id of the spoofing system, such as A01"
+    elif (utterance.attack_id or "").startswith(TWIN_ATTACK_PREFIX):
+        text = f"{name} has the attack {utterance.attack_id}; ids that begin with {TWIN_ATTACK_PREFIX} are kept for twins of ours"
+    elif utterance.label is None and utterance.split != "eval":
+        text = f"{name} has no label; only the eval split may be unlabelled"
+    else:
+        return True
+    findings.append(Finding(utterance.where, text))
+    return False
 
 
 def contradictions(utterances: Utterances) -> list[Finding]:
@@ -40,7 +58,8 @@ def contradictions(utterances: Utterances) -> list[Finding]:
             reported.add((utterance.speaker_id, utterance.split))
             text = (
                 f"speaker {utterance.speaker_id} of {utterance.split} is in {resident.split} too (first at "
-                f"{resident.where}); a speaker belongs to one split, or scores measure the voice"
+                f"{resident.where}); a speaker belongs to one split, or scores measure the voice; leave the speaker empty (-) to "
+                "accept it"
             )
             findings.append(Finding(utterance.where, text))
     return findings

@@ -22,6 +22,10 @@ from pipeline.audio.decode import inspect_header
 from pipeline.audio.files import audio_sha256
 from pipeline.audio.limits import most_bytes
 from pipeline.corpus.audio_files import LinkPolicy, audio_root, clip_path
+from pipeline.corpus.equal_audio import EqualAudio
+from pipeline.corpus.findings import listed, shown
+from pipeline.corpus.layouts import AUTO, layout_of
+from pipeline.corpus.layouts.base import Layout
 from pipeline.corpus.protocol import read_corpus
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
 from pipeline.corpus.utterances import Utterance, Utterances
@@ -30,7 +34,6 @@ from pipeline.files import atomic_path
 from pipeline.section import MAX_DURATION_S
 from pipeline.tables import gathered
 
-_AUDIO_FOLDERS: Final = (("flac", ".flac"), ("flac", ".wav"), ("wav", ".wav"))
 _BATCH: Final = 4096
 
 
@@ -45,32 +48,40 @@ def manifest_batches(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     *,
     link_targets: Sequence[str] = (),
+    layout: str = AUTO,
+    bonafide_number: int | None = None,
+    shared_audio: str = "warn",
     max_duration_s: float = MAX_DURATION_S,
     on_warning: Callable[[str], None] = lambda text: None,
 ) -> Iterator[pa.RecordBatch]:
     """Parses the protocols, finds the audio files and reads their headers.
 
     Args:
-        root: Folder in the ASVspoof 2019 LA layout, or a CSV or Parquet table.
+        root: Folder in a layout of `pipeline.corpus.layouts`, or a table.
         limit: At most this many utterances per split, stratified by attack; None for all.
         on_progress: Called with the number of files read so far and in all.
         link_targets: Folders outside the corpus that its symbolic links may lead to.
+        layout: Name of the layout, or "auto".
+        bonafide_number: Which number means bona fide, where labels are numbers.
+        shared_audio: "warn" or "error": what equal files in two splits are.
         max_duration_s: The problem of a longer clip is `too_long`, in seconds.
-        on_warning: Called with what is suspicious in the protocols.
+        on_warning: Called with what is suspicious in protocols and audio.
 
     Yields:
         Batches with the columns of `MANIFEST_SCHEMA`, together sorted by (split, utterance_id).
 
     Raises:
         CorpusError: The corpus is missing, has no audio at all, or train or dev holds one class only.
-        ProtocolError: The protocols are malformed or contradict themselves.
+        ProtocolError: The protocols are malformed or contradict themselves, or files with equal bytes have contradicting labels.
     """
-    utterances = read_corpus(root, link_targets, on_warning).sorted()
+    kind = layout_of(root, layout)
+    utterances = read_corpus(root, link_targets, on_warning, layout=kind.name, bonafide_number=bonafide_number).sorted()
     require_both_classes(utterances)
     if limit is not None:
         utterances = Utterances(stratified_subset(utterances, limit))
     base = audio_root(root)
-    row_of = partial(_row, base, LinkPolicy(base, link_targets), max_duration_s)
+    row_of = partial(_row, base, LinkPolicy(base, link_targets), max_duration_s, kind)
+    equal = EqualAudio(len(utterances))
     waiting = iter(utterances)
     done = found = 0
     expected = ""
@@ -79,14 +90,38 @@ def manifest_batches(
         while taken := list(islice(waiting, _BATCH)):
             batch = pa.RecordBatch.from_pylist(list(pool.map(row_of, taken)), MANIFEST_SCHEMA)
             expected = expected or batch["path"][0].as_py()
+            equal.add(done, _digests(batch))
             done += batch.num_rows
             found += batch.num_rows - batch["sha256"].null_count
             on_progress(done, len(utterances))
             yield batch
     if not found:
+        hint = kind.audio_hint if "\\" not in expected else f"write / in place of \\; {kind.audio_hint}"
         raise CorpusError(
-            f"{root}: not one of the {done} audio files was found, the first expected at {expected}; "
-            "is data.root the folder above ASVspoof2019_LA_train?"
+            f"{root}: not one of the {done} audio files was found, the first expected at {expected}; {hint}"
+        )
+    _check_equal(equal, utterances, shared_audio, on_warning)
+
+
+def _digests(batch: pa.RecordBatch) -> list[str | None]:
+    """The SHA-256 of the files of a batch; None for those that cannot be used."""
+    columns = (batch[name].to_pylist() for name in ("sha256", "problem"))
+    return [sha256 if problem is None else None for sha256, problem in zip(*columns, strict=True)]
+
+
+def _check_equal(
+    equal: EqualAudio, utterances: Sequence[Utterance], shared_audio: str, on_warning: Callable[[str], None]
+) -> None:
+    shared, contradicting = equal.in_two_splits(utterances), equal.contradicting(utterances)
+    if contradicting:
+        raise ProtocolError(listed([*contradicting, *shared]))
+    if shared and shared_audio == "error":
+        raise ProtocolError(f"{listed(shared)}\nremove lines, or set data.shared_audio to warn")
+    if shared:
+        on_warning(
+            f"{len(shared)} file{'s have' if len(shared) > 1 else ' has'} the same bytes as a file of another split, so what is "
+            "measured there is too good\n"
+            f"{shown(shared)}"
         )
 
 
@@ -130,7 +165,7 @@ def count_utterances(utterances: Iterable[Utterance]) -> dict[str, Counter[str]]
 
 
 def require_both_classes(utterances: Iterable[Utterance]) -> None:
-    """Refuses a corpus whose train or dev split holds one class only.
+    """Refuses a corpus whose train or dev split holds one class only. A split may be absent: a test set has eval alone.
 
     Raises:
         CorpusError: Names the split and the class that is absent.
@@ -138,7 +173,7 @@ def require_both_classes(utterances: Iterable[Utterance]) -> None:
     counts = count_utterances(utterances)
     for split in ("train", "dev"):
         for name in map(label_name, (BONA_FIDE, SPOOF)):
-            if not counts[split][name]:
+            if counts[split] and not counts[split][name]:
                 raise CorpusError(
                     f"the {split} split has no {name} utterance; training and choosing a threshold need both classes"
                 )
@@ -176,14 +211,15 @@ def stratified_subset(utterances: Sequence[Utterance], limit: int) -> list[Utter
     return [utterance for utterance in utterances if utterance.utterance_id in kept]
 
 
-def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Utterance) -> dict[str, Any]:
-    path, sha256, error = _first_present(base, links, max_duration_s, _candidates(utterance))
+def _row(base: Path, links: LinkPolicy, max_duration_s: float, layout: Layout, utterance: Utterance) -> dict[str, Any]:
+    path, sha256, error = _first_present(base, links, max_duration_s, layout.candidates(utterance))
     row: dict[str, Any] = {
         "split": utterance.split,
         "utterance_id": utterance.utterance_id,
         "speaker_id": utterance.speaker_id,
         "attack_id": utterance.attack_id,
         "label": utterance.label,
+        "fields": utterance.fields,
         "path": path,
         "sha256": sha256,
     }
@@ -200,16 +236,6 @@ def _row(base: Path, links: LinkPolicy, max_duration_s: float, utterance: Uttera
         "duration_s": header.duration_s,
         "decoder": header.decoder,
     }
-
-
-def _candidates(utterance: Utterance) -> list[str]:
-    """Where an utterance's audio can be, relative to the corpus, the usual place first."""
-    if utterance.path is not None:
-        return [utterance.path]
-    return [
-        f"ASVspoof2019_LA_{utterance.split}/{folder}/{utterance.utterance_id}{suffix}"
-        for folder, suffix in _AUDIO_FOLDERS
-    ]
 
 
 def _first_present(

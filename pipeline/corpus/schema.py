@@ -41,6 +41,7 @@ MANIFEST_SCHEMA: Final = pa.schema(
         pa.field("speaker_id", pa.string()),
         pa.field("attack_id", pa.string()),
         pa.field("label", pa.int64()),
+        pa.field("fields", pa.string()),
         pa.field("path", pa.string(), nullable=False),
         pa.field("sample_rate", pa.int64()),
         pa.field("channels", pa.int64()),
@@ -51,7 +52,8 @@ MANIFEST_SCHEMA: Final = pa.schema(
         pa.field("problem", pa.string()),
     ]
 )
-"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. `decoder`: one of
+"""One row per protocol line. `label`: 1 bona fide, 0 spoof, null where the protocol has none. `fields`: the other fields of
+the protocol, as `pipeline.corpus.fields` packs them, null where it has none. `decoder`: one of
 `DECODERS`, by the header; samples above full scale are found by decoding only. The fields read from the file
 are null and `problem` is "reason: detail" where the file cannot be used."""
 

@@ -18,6 +18,7 @@ _SCHEMA: Final = pa.schema(
         "speaker_id": _SHARED,
         "attack_id": _SHARED,
         "label": pa.int8(),
+        "fields": _SHARED,
         "path": pa.string(),
         # `where` without its end, which differs from line to line.
         "file": _SHARED,
@@ -38,6 +39,7 @@ class Utterance:
         label: 1 bona fide, 0 spoof, None for an unlabelled trial.
         path: The audio file relative to the corpus root as a POSIX path, or None where the layout determines it.
         where: "file:line", for messages.
+        fields: The other fields of the protocol, as `pack_fields` gives them; None where it has none.
     """
 
     split: str
@@ -47,6 +49,7 @@ class Utterance:
     label: int | None
     path: str | None
     where: str
+    fields: str | None = None
 
 
 class Utterances(Sequence[Utterance]):
@@ -119,6 +122,7 @@ def _to_batch(utterances: Sequence[Utterance]) -> pa.RecordBatch:
         [utterance.speaker_id for utterance in utterances],
         [utterance.attack_id for utterance in utterances],
         [utterance.label for utterance in utterances],
+        [utterance.fields for utterance in utterances],
         [utterance.path for utterance in utterances],
         [file + colon for file, colon, _ in places],
         [line for _, _, line in places],
@@ -130,8 +134,8 @@ def _to_batch(utterances: Sequence[Utterance]) -> pa.RecordBatch:
 
 def _from_rows(rows: pa.Table | pa.RecordBatch) -> Iterator[Utterance]:
     columns = (column.to_pylist() for column in rows.columns)
-    for split, utterance_id, speaker_id, attack_id, label, path, file, line in zip(*columns, strict=True):
-        yield Utterance(split, utterance_id, speaker_id, attack_id, label, path, file + line)
+    for split, utterance_id, speaker_id, attack_id, label, fields, path, file, line in zip(*columns, strict=True):
+        yield Utterance(split, utterance_id, speaker_id, attack_id, label, path, file + line, fields)
 
 
 def _of_table(table: pa.Table) -> Utterances:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pipeline.store.lineage import differences
 from pipeline.store.reader import FeatureStore
 
-_COMPARED: Final = ("split", "label", "attack_id", "speaker_id", "sha256")
+_COMPARED: Final = ("split", "label", "attack_id", "speaker_id", "fields", "sha256")
 _NAMES: Final = {"sha256": "audio"}
 
 

@@ -29,6 +29,7 @@ INDEX_SCHEMA: Final = pa.schema(
         pa.field("speaker_id", pa.string()),
         pa.field("attack_id", pa.string()),
         pa.field("label", pa.int64()),
+        pa.field("fields", pa.string()),
         pa.field("copy", pa.int64(), nullable=False),
         pa.field("twin_of", pa.int32()),
         pa.field("augmentation", pa.string(), nullable=False),
@@ -49,6 +50,7 @@ INDEX_SCHEMA: Final = pa.schema(
 )
 """One row per example, in the order of the shard.
 
+`fields` is that of the manifest: the other fields of the protocol as a JSON object, null where it has none.
 `offset` and `length` are those of the whole TFRecord frame in bytes; durations and silences are those of the stored example
 in seconds, `source_duration_s` that of the audio file; `level_db` is the RMS and `peak_db` the largest sample of the
 example in dB relative to full scale; `band_edge_hz` is the frequency below which 99.9 % of the energy lies;

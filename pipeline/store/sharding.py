@@ -40,6 +40,7 @@ class Source:
         path: Audio file, relative to the root of the corpus.
         sha256: SHA-256 of the audio file; None where it could not be read.
         problem: "reason: detail" where the manifest stage found the file unusable.
+        fields: The other fields of the protocol, packed; None where it has none.
     """
 
     utterance_id: str
@@ -49,6 +50,7 @@ class Source:
     path: str
     sha256: str | None
     problem: str | None
+    fields: str | None = None
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(Source))

@@ -159,6 +159,7 @@ def _index_row(shard: Shard, item: StoredExample, offset: int, length: int) -> d
         "speaker_id": item.source.speaker_id,
         "attack_id": item.attack_id,
         "label": item.label,
+        "fields": item.source.fields,
         "copy": item.copy,
         "twin_of": None if item.twin is None else item.twin.of,
         "augmentation": canonical_json(item.augmentation).decode(),

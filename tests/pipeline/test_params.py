@@ -187,8 +187,11 @@ def test_without_a_kind_the_front_end_is_log_mel(defaults: dict[str, Any]) -> No
 def test_every_key_but_the_limit_must_be_there(defaults: dict[str, Any]) -> None:
     for key in leaves(defaults):
         if key not in (
+            "data.bonafide_number",
+            "data.layout",
             "data.limit",
             "data.link_targets",
+            "data.shared_audio",
             "features.kind",
             "features.level_dbfs",
             "features.max_duration_s",

@@ -48,7 +48,8 @@ def check_against_manifest(
         is_twin = row["twin_of"] is not None
         if is_twin and source.label != BONA_FIDE:
             findings.add(name, f"{row['utterance_id']} copy {row['copy']} is a twin of speech that is not bona fide")
-        for column in ("speaker_id", "sha256") if is_twin else ("label", "attack_id", "speaker_id", "sha256"):
+        of_source = ("speaker_id", "fields", "sha256")
+        for column in of_source if is_twin else ("label", "attack_id", *of_source):
             value = getattr(source, column)
             if row[column] != value:
                 findings.add(name, f"{row['utterance_id']}: {column} is {row[column]!r}, the manifest says {value!r}")

@@ -80,6 +80,10 @@ def test_names_do_not_matter(tmp_path: Path, params: FeatureParams, name: str) -
         pytest.param(encoded(noise(), kind="WAV", subtype="DOUBLE"), id="double"),
         pytest.param(encoded(np.stack([noise()] * 8, axis=1)), id="8 channels"),
         pytest.param(with_flac_length(FLAC, 0), id="FLAC from a stream, length unknown"),
+        pytest.param(
+            b"ID3\x03\x00\x00\x00\x00\x00\x09" + bytes(9) + with_flac_length(FLAC, 0),
+            id="FLAC of unknown length behind a tag",
+        ),
         pytest.param(WAV[:40] + b"\xff\xff\xff\xff" + WAV[44:], id="WAV from a stream, length unknown"),
         pytest.param(FLAC + b"TAG" + bytes(125), id="tag behind the audio"),
     ],

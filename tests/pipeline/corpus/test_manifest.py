@@ -64,6 +64,7 @@ def test_a_row_tells_what_protocol_and_file_say(made: Path) -> None:
         "speaker_id": "LA_0001",
         "attack_id": "A01",
         "label": 0,
+        "fields": None,
         "path": path,
         "sample_rate": SAMPLE_RATE,
         "channels": 1,

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.corpus.fields import unpack_fields
+from pipeline.corpus.findings import Finding, contradictions
+from pipeline.corpus.layouts.lists import parse_protocol
 from pipeline.corpus.manifest import count_utterances, require_both_classes
-from pipeline.corpus.protocol import Finding, contradictions, parse_protocol, read_corpus
+from pipeline.corpus.protocol import read_corpus
 from pipeline.errors import CorpusError, ProtocolError
 from tests.support.synthetic_corpus import PROTOCOL_FILES, PROTOCOL_FOLDER, protocol_lines, write_protocols
 
@@ -279,7 +282,8 @@ def test_a_table_gives_the_same_utterances_as_csv_and_parquet(tmp_path: Path, na
 
 def test_a_table_needs_path_split_and_label_alone(tmp_path: Path) -> None:
     rows = [row[:3] for row in ROWS]
-    utterances = {u.utterance_id: u for u in read_corpus(write_table(tmp_path / "t.csv", rows, COLUMNS[:3]))}
+    path = write_table(tmp_path / "t.csv", rows, COLUMNS[:3])
+    utterances = {u.utterance_id: u for u in read_corpus(path, bonafide_number=1)}
     assert sorted(utterances) == ["a/one", "a/two", "b/four", "b/three", "c/five"]
     assert utterances["a/two"].attack_id == "unknown"
     assert utterances["a/two"].speaker_id is None
@@ -290,7 +294,26 @@ def test_parquet_labels_may_be_numbers(tmp_path: Path, kind: pa.DataType) -> Non
     labels = pa.array([1, 0, 1, 0, None]).cast(kind)
     columns = {"path": [row[0] for row in ROWS], "split": [row[1] for row in ROWS], "label": labels}
     pq.write_table(pa.table(columns), tmp_path / "t.parquet")
-    assert [u.label for u in read_corpus(tmp_path / "t.parquet")] == [1, 0, 1, 0, None]
+    for number, labels in ((1, [1, 0, 1, 0, None]), (0, [0, 1, 0, 1, None])):
+        assert [u.label for u in read_corpus(tmp_path / "t.parquet", bonafide_number=number)] == labels
+    assert "nothing tells which of them is bona fide" in refusal(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("number", ["0", "1"])
+def test_attacks_tell_what_numbers_mean(tmp_path: Path, number: str) -> None:
+    spoof, bona_fide = number, str(1 - int(number))
+    rows = [("a.wav", "eval", bona_fide, "a", "", ""), ("b.wav", "eval", spoof, "b", "", "A01")]
+    assert [u.label for u in read_corpus(write_table(tmp_path / "t.csv", rows))] == [1, 0]
+    rows.append(("c.wav", "eval", bona_fide, "c", "", "A01"))
+    assert "set data.bonafide_number to 1 or 0" in refusal(write_table(tmp_path / "t.csv", rows))
+
+
+@pytest.mark.parametrize(
+    "words", [("bona-fide", "Spoof"), ("bona_fide", "spoofed"), ("Real", "fake"), ("genuine", "FAKE")]
+)
+def test_words_for_the_classes_may_be_those_of_other_corpora(tmp_path: Path, words: tuple[str, str]) -> None:
+    rows = [(f"{word}.wav", "eval", word, word, "", "") for word in words]
+    assert [u.label for u in read_corpus(write_table(tmp_path / "t.csv", rows))] == [1, 0]
 
 
 def test_a_csv_from_a_spreadsheet_is_fine(tmp_path: Path) -> None:
@@ -304,7 +327,7 @@ def test_a_csv_from_a_spreadsheet_is_fine(tmp_path: Path) -> None:
     ("row", "told"),
     [
         (("x.wav", "test", "bonafide", "x", "S9", ""), "unknown split 'test'; write train, dev or eval"),
-        (("x.wav", "dev", "real", "x", "S9", ""), "unknown label 'real'; write bonafide or spoof"),
+        (("x.wav", "dev", "maybe", "x", "S9", ""), "unknown label 'maybe'; write bonafide or spoof"),
         (("/etc/x.wav", "dev", "bonafide", "x", "S9", ""), "path '/etc/x.wav' must be relative"),
         (("../x.wav", "dev", "bonafide", "x", "S9", ""), "path '../x.wav' must be relative"),
         (("", "dev", "bonafide", "x", "S9", ""), "path '' must be relative"),
@@ -346,6 +369,44 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path: Path, name: str, content:
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "eval"])
-def test_a_table_needs_rows_of_every_split(tmp_path: Path, split: str) -> None:
+def test_a_table_may_have_rows_of_some_splits_only(tmp_path: Path, split: str) -> None:
     path = write_table(tmp_path / "t.csv", [row for row in ROWS if row[1] != split])
-    assert f"the {split} split has no utterances" in refusal(path)
+    utterances = read_corpus(path)
+    assert {u.split for u in utterances} == {"train", "dev", "eval"} - {split}
+    require_both_classes(utterances)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_table_without_rows_is_told(tmp_path: Path, name: str) -> None:
+    assert "there is no utterance" in refusal(write_table(tmp_path / name, []))
+
+
+def test_a_table_of_other_columns_is_told_which_of_them_look_like_those_needed(tmp_path: Path) -> None:
+    rows = [(row[0], row[1], "real" if row[2] in ("1", "bonafide") else "fake") for row in ROWS]
+    message = refusal(write_table(tmp_path / "t.csv", rows, ("file_name", "split", "key")))
+    assert "column 'path' is missing" in message
+    assert "column 'file_name' looks like it: rename it to path" in message
+    assert "column 'key' looks like it: rename it to label" in message
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_a_table_with_another_separator_is_told(tmp_path: Path, separator: str) -> None:
+    path = write_table(tmp_path / "t.csv")
+    path.write_text(path.read_text().replace(",", separator))
+    assert "its columns are separated by" in refusal(path)
+
+
+def test_a_table_without_a_line_of_names_is_told(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "t.csv", [row[:3] for row in ROWS[1:]], ROWS[0][:3])
+    assert "the first line holds values (a/one.wav, train, bonafide)" in refusal(path)
+
+
+def test_other_columns_of_a_table_are_kept_as_fields(tmp_path: Path) -> None:
+    rows = [("a.wav", "eval", "bonafide", "opus", "", "3"), ("b.wav", "eval", "spoof", "", "x\u00e9", "4")]
+    columns = ("path", "split", "label", "codec", "room", "duration_s")
+    for name in ("t.csv", "t.parquet"):
+        fields = [unpack_fields(u.fields) for u in read_corpus(write_table(tmp_path / name, rows, columns))]
+        assert fields == [
+            {"codec": "opus", "room": "-", "protocol_duration_s": "3"},
+            {"codec": "-", "room": "x\u00e9", "protocol_duration_s": "4"},
+        ]
