@@ -36,7 +36,10 @@ class Grouping(str, Enum):
 
 
 ScoresOption = Annotated[
-    Path, typer.Option("--scores", help="Lines of `id score`, or `id attack label score`; higher = more genuine.")
+    Path,
+    typer.Option(
+        "--scores", help="Lines of `id score` or `id attack label score`, CSV or JSON Lines; higher = more genuine."
+    ),
 ]
 SasvOption = Annotated[
     Path | None,
@@ -78,13 +81,23 @@ def metrics(
     alias: AliasOption = None,
     abstain_error_rate: AbstainOption = 0.05,
     intervals: IntervalsOption = 0,
-    clusters: ClustersOption = Clusters.none,
+    clusters: ClustersOption = Clusters.auto,
     by: GroupingOption = Grouping.attack,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Compute every metric of a score file: EER, t-DCF, DCF, Cllr, AUC, accuracy, by attack or speaker."""
-    from model.metrics import a_dcf, dev_threshold, read_asv_scores, read_score_table, summarise
+    from model.metrics import (
+        ASVSPOOF5_TRACK2,
+        SHIM2024,
+        a_dcf,
+        asv_error_rates,
+        dev_threshold,
+        read_asv_scores,
+        read_score_table,
+        summarise,
+        undefined_costs,
+    )
     from pipeline.cli.console import print_json
 
     if dev_protocol is not None and dev_scores is None:
@@ -93,18 +106,22 @@ def metrics(
     with warnings_as_notes():
         table = read_score_table(scores, protocol)
         dev = None if dev_scores is None else read_score_table(dev_scores, dev_protocol)
+        asv = None if asv_scores is None else read_asv_scores(asv_scores)
         summary = summarise(
             table,
             threshold=None if dev is None else dev_threshold(dev),
-            asv=None if asv_scores is None else read_asv_scores(asv_scores),
+            asv=asv,
             same_corpus=same_corpus,
             n_resamples=intervals,
             cluster=clusters.drawn,
             seed=seed,
         )
+        if asv is not None and (undefined := undefined_costs(asv_error_rates(asv))):
+            summary["undefined"] = undefined
         if sasv_scores is not None:
             sasv = read_asv_scores(sasv_scores)
-            summary["a_dcf"] = a_dcf(sasv.target, sasv.nontarget, sasv.spoof)
+            for name, costs in (("shim2024", SHIM2024), ("asvspoof5", ASVSPOOF5_TRACK2)):
+                summary[f"a_dcf_{name}"] = a_dcf(sasv.target, sasv.nontarget, sasv.spoof, costs)
         if dev is not None:
             summary |= _fitted_on_dev(dev, table, abstain_error_rate)
         groups: dict[str, Part] = {}
@@ -181,7 +198,7 @@ def _seen_title(seen: dict[str, str]) -> str:
 
 def _parts(table: "ScoreTable", by: Grouping, threshold: float, n_resamples: int, seed: int) -> "list[Part]":
     from model.metrics import MetricsError, by_attack, by_speaker
-    from model.metrics.score_files import NO_VALUE
+    from model.metrics.fields import NO_VALUE
 
     if by is Grouping.attack:
         return by_attack(table, threshold=threshold, n_resamples=n_resamples, seed=seed)
@@ -220,7 +237,8 @@ def _print_metrics(summary: dict[str, Any], source: str) -> None:
     for name, title, unit in (
         ("t_eer", "t-EER", "%"),
         ("asv_eer", "EER of the ASV system", "%"),
-        ("a_dcf", "a-DCF", ""),
+        ("a_dcf_shim2024", "a-DCF, Shim 2024", ""),
+        ("a_dcf_asvspoof5", "a-DCF, ASVspoof 5", ""),
     ):
         if name in summary:
             rows.append((title, number(summary[name], unit), *[""] * with_intervals, unit, "lower"))
@@ -232,6 +250,8 @@ def _print_metrics(summary: dict[str, Any], source: str) -> None:
 
 def _print_notes(console: "Console", summary: dict[str, Any]) -> None:
     from_dev = "calibrated" in summary
+    from model.cli.numbers import interval
+
     origin = (
         "the dev EER threshold"
         if from_dev
@@ -241,6 +261,12 @@ def _print_notes(console: "Console", summary: dict[str, Any]) -> None:
     console.print("actDCF and Cllr take scores as log-likelihood ratios; for other scores they measure the scale.")
     if "asv_eer" not in summary:
         console.print("No t-DCF: it needs ASV scores of the same corpus (--asv-scores).")
+    for name, reason in summary.get("undefined", {}).items():
+        console.print(f"No {name}: {reason}.")
+    for drawn in ("clip", "speaker", "attack"):
+        if f"eer_{drawn}_ci95_low" in summary:
+            ends = (summary[f"eer_{drawn}_ci95_{end}"] for end in ("low", "high"))
+            console.print(f"EER with other {drawn}s drawn: {interval(*ends, '%')} % (95 %).")
     if from_dev:
         fitted, band = summary["calibrated"], summary["abstain"]
         console.print(

@@ -43,7 +43,8 @@ def band_outcomes(band: AbstainBand, table: ScoreTable) -> dict[str, float]:
 
     Returns:
         `uncertain` and `certain_wrong`, shares of all trials; `wrong_of_certain`, share of the certain verdicts, 0 if there is
-        none; `bonafide_uncertain`, `bonafide_wrong`, `spoof_uncertain` and `spoof_wrong`, shares of the class.
+        none; `bonafide_uncertain`, `bonafide_wrong`, `spoof_uncertain` and `spoof_wrong`, shares of the class, for each class
+        that the table has.
     """
     verdicts = band.verdicts(table.scores)
     uncertain = verdicts == UNCERTAIN
@@ -56,6 +57,8 @@ def band_outcomes(band: AbstainBand, table: ScoreTable) -> dict[str, float]:
     }
     for name, label in (("bonafide", 1), ("spoof", 0)):
         of_class = table.labels == label
+        if not of_class.any():
+            continue
         outcomes |= {
             f"{name}_uncertain": float(uncertain[of_class].mean()),
             f"{name}_wrong": float(wrong[of_class].mean()),
