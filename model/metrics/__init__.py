@@ -5,7 +5,7 @@ of both classes; the function of the same name that ends in `_of_curve` takes th
 sort. `docs/metrics.md` explains each number.
 """
 
-from model.metrics.abstain import AbstainBand, abstain_band, abstain_band_of_curve, band_outcomes
+from model.metrics.abstain import AbstainBand, abstain_band, band_outcomes
 from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, read_asv_scores, refuse_other_corpus
 from model.metrics.attacks import SEEN, UNSEEN, attack_aliases, by_seen, seen_as, without_twins
 from model.metrics.breakdown import Part, by_attack, by_duration, by_group, by_speaker
@@ -87,7 +87,6 @@ __all__ = [
     "ScoreTable",
     "a_dcf",
     "abstain_band",
-    "abstain_band_of_curve",
     "act_dcf",
     "asv_error_rates",
     "attack_aliases",

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError
-from model.metrics.rates import DetCurve, det_curve, eer_of_curve
+from model.metrics.rates import DetCurve, check_scores, curve_of_checked, eer_of_curve
 from model.metrics.score_table import ScoreTable
 
 IntArray = npt.NDArray[np.int8]
@@ -77,9 +77,10 @@ def abstain_band(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, error_rate: floa
         error_rate: Share of each class that may be called the other, in [0, 0.5). Less than 1 / number of trials allows no error.
 
     Raises:
-        MetricsError: As in `det_curve`, or the rate is out of range.
+        MetricsError: A class is missing, a score is not finite, or the rate is out of range.
     """
-    return abstain_band_of_curve(det_curve(bonafide, spoof), error_rate)
+    curve = curve_of_checked(check_scores(bonafide, "bona fide"), check_scores(spoof, "spoof"))
+    return abstain_band_of_curve(curve, error_rate)
 
 
 def abstain_band_of_curve(curve: DetCurve, error_rate: float) -> AbstainBand:
