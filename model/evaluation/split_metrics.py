@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from model.metrics import (
+    SEEN,
+    UNSEEN,
     AbstainBand,
     AsvScores,
     Part,
@@ -23,7 +25,7 @@ from model.metrics import (
     without_twins,
 )
 from model.metrics.detection_cost import cllr_of_curve
-from model.metrics.intervals import Cluster, can_draw
+from model.metrics.intervals import FEWEST_ATTACKS, Cluster, can_draw
 from model.params import EvaluateParams
 from pipeline.corpus.schema import SPOOF
 from pipeline.store import FeatureStore
@@ -94,7 +96,11 @@ def split_metrics(
         tested = sorted(figures["per_attack"])
         seen = seen_as(tested, trained, attack_aliases(trained, tested, params.attack_aliases))
         parts = by_seen(table, seen, threshold=threshold, n_resamples=params.intervals, seed=SEED)
-        figures |= {name: _scalars(part) for name, part in parts.items()} | {"seen_attacks": seen}
+        counts = {SEEN: len(seen), UNSEEN: len(tested) - len(seen)}
+        for name, part in parts.items():
+            drawn = "attack" if counts[name] >= FEWEST_ATTACKS else "clip"
+            figures[name] = _scalars(part) | {"drawn": drawn}
+        figures["seen_attacks"] = seen
     return figures
 
 
