@@ -18,6 +18,7 @@ SERVING_FILE: Final = "serving.keras"
 # The leave-attacks-out trainings, data/crossval and reports/crossval.
 CROSSVAL_SCORES_FILE: Final = "scores.parquet"
 CROSSVAL_METRICS_FILE: Final = "metrics.json"
+CROSSVAL_DETAILS_FILE: Final = "details.json"
 
 # The data validation, reports/data.
 VALIDATION_FILE: Final = "validation.json"
