@@ -11,7 +11,14 @@ from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress as ProgressBar
+    from rich.progress import TaskID
+
     from model.evaluation.audio import Audio
+    from model.evaluation.corpora import FurtherCorpus
+    from model.evaluation.evaluate import EvaluationResult, Progress
     from model.evaluation.robustness import Robustness
 
 # A detector whose EER rises by more than this without the silence relies on it.
@@ -41,14 +48,13 @@ def evaluate(
 ) -> None:
     """Score dev, eval and the further test sets with the trained model; write score files, metrics and plots."""
     from model.params import load_params
-    from pipeline.cli.console import console, progress_bar
+    from pipeline.cli.console import progress_bar
 
     loaded = load_params(params)
     with warnings_as_notes(), progress_bar("splits") as bar:
         task = bar.add_task("Scoring", total=None, note="loading TensorFlow")
         from model.bundle import load_bundle
         from model.evaluation.corpora import read_corpora
-        from model.evaluation.evaluate import Progress
         from model.evaluation.evaluate import evaluate as evaluate_model
         from model.scoring.scorer import SCORED_COLUMNS
 
@@ -56,16 +62,7 @@ def evaluate(
         further = read_corpora(loaded.evaluate.corpora, corpora)
         bundle = load_bundle(model)
         bar.update(task, total=len(EVALUATED_SPLITS), note="")
-        clips = {"audit": ("Shortcut audit", None), "robustness": ("Robustness", None)}
-        clips |= {corpus.name: (corpus.name, corpus.clips.num_rows) for corpus in further}
-        tasks = {
-            name: bar.add_task(title, total=total, note="clips", visible=False)
-            for name, (title, total) in clips.items()
-        }
-        progress = Progress(
-            lambda split: bar.update(task, advance=1, note=f"{split} done"),
-            lambda name, count: bar.update(tasks[name], advance=count, visible=True),
-        )
+        progress = _progress(bar, task, further)
         with opened_store(store, verify, SCORED_COLUMNS) as opened:
             result = evaluate_model(
                 opened,
@@ -76,6 +73,27 @@ def evaluate(
                 further,
                 progress,
             )
+    _print_result(result, output)
+
+
+def _progress(bar: "ProgressBar", task: "TaskID", corpora: "Sequence[FurtherCorpus]") -> "Progress":
+    """Shows the splits as steps of a task, and the clips of all else as tasks of their own."""
+    from model.evaluation.evaluate import Progress
+
+    clips = {"audit": ("Shortcut audit", None), "robustness": ("Robustness", None)}
+    clips |= {corpus.name: (corpus.name, corpus.clips.num_rows) for corpus in corpora}
+    tasks = {
+        name: bar.add_task(title, total=total, note="clips", visible=False) for name, (title, total) in clips.items()
+    }
+    return Progress(
+        lambda split: bar.update(task, advance=1, note=f"{split} done"),
+        lambda name, count: bar.update(tasks[name], advance=count, visible=True),
+    )
+
+
+def _print_result(result: "EvaluationResult", output: Path) -> None:
+    from pipeline.cli.console import console
+
     console.print(_evaluation_table(str(output), result.metrics))
     for split in EVALUATED_SPLITS:
         if drawn := result.metrics.get(split, {}).get("drawn"):

@@ -219,12 +219,19 @@ def summarise(
         drawn = drawn_cluster(table, cluster)
         found = bootstrap(table, statistic, n_resamples=n_resamples, cluster=drawn, seed=seed)
         found |= _eer_intervals(table, drawn, n_resamples, seed)
-        for name, interval in found.items():
-            if name.startswith("eer"):
-                interval = widen_if_no_error(interval, own.value, min(n_bonafide, n_spoof))
-            summary[f"{name}_ci95_low"], summary[f"{name}_ci95_high"] = interval
+        summary |= _ends(found, own.value, min(n_bonafide, n_spoof))
     summary["per_attack"] = _per_attack(table, applied, n_resamples, seed)
     return summary
+
+
+def _ends(intervals: Mapping[str, Interval], eer: float, n_trials: int) -> dict[str, float]:
+    """Both ends of each interval by name; those of the EER are not narrower than `n_trials` of the smaller class allow."""
+    ends = {}
+    for name, interval in intervals.items():
+        if name.startswith("eer"):
+            interval = widen_if_no_error(interval, eer, n_trials)
+        ends[f"{name}_ci95_low"], ends[f"{name}_ci95_high"] = interval
+    return ends
 
 
 def _eer_intervals(table: ScoreTable, drawn: Cluster | None, n_resamples: int, seed: int) -> dict[str, Interval]:
