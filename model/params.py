@@ -125,7 +125,7 @@ def _no_split(name: str) -> str:
     return name
 
 
-CorpusName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=40), AfterValidator(_no_split)]
+CorpusName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=24), AfterValidator(_no_split)]
 
 
 class FurtherCorpusParams(Section):
