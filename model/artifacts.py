@@ -18,6 +18,7 @@ SERVING_FILE: Final = "serving.keras"
 # The leave-attacks-out trainings, data/crossval and reports/crossval.
 CROSSVAL_SCORES_FILE: Final = "scores.parquet"
 CROSSVAL_METRICS_FILE: Final = "metrics.json"
+CROSSVAL_DETAILS_FILE: Final = "details.json"
 
 # The data validation, reports/data.
 VALIDATION_FILE: Final = "validation.json"
@@ -33,12 +34,16 @@ MACHINE_FILE: Final = "machine.json"
 EVALUATION_FOLDER: Final = "reports/evaluation"
 EVALUATED_SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"
+HEADLINES_FOLDER: Final = "metrics"
 DETAILS_FILE: Final = "details.json"
 SCORES_FOLDER: Final = "scores"
 PLOTS_FOLDER: Final = "plots"
 BREAKDOWNS_FOLDER: Final = "breakdowns"
 EXAMPLES_PICTURE: Final = "plots/examples.png"
 ROBUSTNESS_FILE: Final = "robustness.json"
+REJECTS_FOLDER: Final = "rejects"
+CORPORA_FOLDER: Final = "data/corpora"
+"""The manifests of the further test sets, one for each; the stage `corpus` writes them."""
 
 
 def training_curve_file(split: str, name: str) -> str:
@@ -46,8 +51,23 @@ def training_curve_file(split: str, name: str) -> str:
     return f"plots/metrics/{split}/{name}.tsv"
 
 
+def corpus_manifest(name: str) -> str:
+    """The manifest of a further test set, in `CORPORA_FOLDER`."""
+    return f"{name}.parquet"
+
+
+def headlines_file(name: str) -> str:
+    """The few metrics of a split, of a part of eval or of a further test set that `dvc metrics show` prints as one row."""
+    return f"{HEADLINES_FOLDER}/{name}.json"
+
+
+def rejects_file(name: str) -> str:
+    """The clips of a further test set that have no score, as CSV."""
+    return f"{REJECTS_FOLDER}/{name}.csv"
+
+
 def scores_file(split: str) -> str:
-    """The scores of an evaluated split, in the format that `model.metrics.read_scores` reads."""
+    """The scores of an evaluated split or further test set, in the format that `model.metrics.read_scores` reads."""
     return f"{SCORES_FOLDER}/{split}.txt"
 
 

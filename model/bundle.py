@@ -18,7 +18,15 @@ from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, NETWORK_FILE
 from model.bundle_file import BUNDLE_VERSION, REMEDY, read_description, sealed, wrong
 from model.errors import ModelError
 from model.keras_archive import save_normalised
-from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
+from model.metrics import (
+    Calibration,
+    MetricsError,
+    ScoreTable,
+    format_scores,
+    read_scores,
+    require_both_classes,
+    trial_table,
+)
 from model.metrics.rates import eer_of_curve
 from model.params import TrainParams
 from model.sampler import crop_frames
@@ -208,7 +216,13 @@ def _load_network(folder: Path) -> keras.Model:
 
 def _read_development(folder: Path) -> ScoreTable:
     try:
-        return read_score_table(folder / DEV_SCORES_FILE)
+        file = read_scores(folder / DEV_SCORES_FILE)
+        if file.labels is None:
+            raise MetricsError("it has no labels")
+        # A network may give one value for every clip, which a score file of anyone else must not hold.
+        table = trial_table(file.utterance_ids, file.scores, file.labels, file.attack_ids, None, file.source)
+        require_both_classes(table)
+        return table
     except (OSError, ValueError, MetricsError) as error:
         raise ModelError(f"{folder / DEV_SCORES_FILE} cannot be read: {error}; {REMEDY}") from error
 

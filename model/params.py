@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.corpus.params import DataParams
+from pipeline.corpus.params import DataParams, LayoutName
+from pipeline.corpus.schema import SPLITS, Split
 from pipeline.parameter_file import ParameterFile, read_params
 from pipeline.section import Probability, Section, Seed, ordered
 
@@ -118,26 +119,55 @@ class AsvScoresParams(Section):
     eval: str | None
 
 
+def _no_split(name: str) -> str:
+    if name in SPLITS or name.startswith("eval_"):
+        raise ValueError(f"{name} is a name of the corpus of data.root: choose another one")
+    return name
+
+
+CorpusName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=24), AfterValidator(_no_split)]
+
+
+class FurtherCorpusParams(Section):
+    """A further test set: a split of another corpus, which the model is tested on and nothing is fitted on.
+
+    Attributes:
+        root: The corpus, as `data.root`.
+        layout: Its layout, as `data.layout`; "auto" finds out.
+        split: The split to score.
+        same_attack_ids: Whether its attack ids mean the attacks of `data.root`. Otherwise A01 here may be another attack than
+            A01 there, and nothing is said of attacks of train.
+    """
+
+    root: str = Field(min_length=1)
+    layout: LayoutName
+    split: Split
+    same_attack_ids: bool = False
+
+
 class EvaluateParams(Section):
     """The evaluation.
 
     Attributes:
         batch_size: Clips scored at once.
         intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
-        interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
+        interval_clusters: What the bootstrap resamples: single clips ("none"), speakers or attacks; "auto" for attacks where the
+            clips name at least five, else single clips.
         prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
         asv_scores: Score files of a speaker verification system, per split.
-        abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+        abstain_error_rate: Share of each class of dev that is called the other one outside the uncertain band, in [0, 1].
         attack_aliases: Other ids of the same attacks, such as `{A16: A04}`: what counts as an attack of train.
+        corpora: Further test sets by name.
         robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
 
     batch_size: int = Field(ge=1, le=65536)
     intervals: int = Field(ge=0, le=10**6)
-    interval_clusters: Literal["none", "speaker", "attack"]
+    interval_clusters: Literal["auto", "none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
+    corpora: dict[CorpusName, FurtherCorpusParams]
     robustness_clips: Literal[0] | Annotated[int, Field(ge=10, le=10**7)]
     asv_scores: AsvScoresParams
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from model.errors import ModelError
 from pipeline.audio import Waveform
 from pipeline.audio.decode import decode
 from pipeline.corpus.audio_files import clip_path
+from pipeline.corpus.clip_files import ClipFiles
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 
@@ -26,18 +28,23 @@ class Audio:
     manifest: pa.Table
     root: Path
 
+    @cached_property
+    def files(self) -> ClipFiles:
+        """Where each clip is, by utterance id."""
+        return ClipFiles(self.manifest)
+
     def reader(self, params: ClipParams) -> Callable[[str], Waveform]:
         """A function that decodes the clip of an utterance id.
 
         The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
         """
-        columns = (self.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
-        files = {name: (path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
+        files = self.files
 
         def read(name: str) -> Waveform:
-            if name not in files:
+            found = files.find(name)
+            if found is None:
                 raise ModelError(f"{name} is not in the manifest")
-            path, sha256 = files[name]
+            path, sha256 = found
             try:
                 return decode(clip_path(self.root, path), params, sha256).waveform
             except AudioError as error:

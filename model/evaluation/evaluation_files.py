@@ -10,13 +10,17 @@ from typing import Any, Final
 import numpy as np
 
 from model.artifacts import (
+    DETAILS_FILE,
+    EVALUATED_SPLITS,
+    METRICS_FILE,
     ROBUSTNESS_FILE,
     breakdown_file,
+    headlines_file,
     plot_file,
 )
-from model.evaluation.curves import Record
+from model.evaluation.curves import PLOTS, Record
 from model.evaluation.robustness import Robustness
-from model.evaluation.split_metrics import SEED
+from model.evaluation.split_metrics import SEED, headline_rows, tracked
 from model.metrics import (
     ScoreTable,
     by_attack,
@@ -37,6 +41,7 @@ _EXAMPLES_PER_CLASS: Final = 2
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
 _TRIALS_AT_ONCE: Final = 512
+_ROBUSTNESS_PLOT: Final = "robustness"
 
 
 def write_breakdowns(
@@ -49,7 +54,8 @@ def write_breakdowns(
 ) -> None:
     """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
 
-    The EER and its interval are empty where a part lacks a class; speakers are left out where the corpus does not tell them.
+    `split` may be a further test set. The EER and its interval are empty where a part lacks a class; speakers are left out where
+    the corpus does not tell them.
     """
     options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
     parts = {
@@ -70,6 +76,21 @@ def write_breakdowns(
         atomic_write(folder / breakdown_file(split, name), text.getvalue())
 
 
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes details.json with all metrics, metrics.json with the headlines, and a file for each row of `dvc metrics show`."""
+    write_json(folder / DETAILS_FILE, metrics)
+    write_json(folder / METRICS_FILE, tracked(metrics))
+    for name, row in headline_rows(metrics):
+        write_json(folder / headlines_file(name), row)
+
+
+def write_empty_plots(folder: Path) -> None:
+    """Writes the plots of every split without records: `dvc plots` takes a file that is missing for an error."""
+    for split in EVALUATED_SPLITS:
+        write_plots(folder, split, {name: [] for name in PLOTS})
+    write_plots(folder, "eval", {_ROBUSTNESS_PLOT: []})
+
+
 def write_plots(folder: Path, split: str, records: Mapping[str, list[Record]]) -> None:
     """Writes the data of each plot of a split."""
     for name, of_plot in records.items():
@@ -79,7 +100,7 @@ def write_plots(folder: Path, split: str, records: Mapping[str, list[Record]]) -
 def write_robustness(folder: Path, robustness: Robustness) -> dict[str, float]:
     """Writes robustness.json and its EERs as the data of a plot, and gives its scalars for metrics.json."""
     records = [{"condition": row.title, "eer": row.eer} for row in robustness.conditions]
-    write_plots(folder, robustness.split, {"robustness": records})
+    write_plots(folder, robustness.split, {_ROBUSTNESS_PLOT: records})
     write_json(folder / ROBUSTNESS_FILE, robustness.as_dict())
     return robustness.headlines()
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from model.metrics import ScoreTable, score_table
+from model.metrics import ScoreTable, trial_table
 from model.scoring.clip_scores import ClipScores, FloatArray
 from model.scoring.windows import clip_windows
 from pipeline.corpus.fields import unpack_fields
@@ -142,6 +142,14 @@ class Trials(Sequence[Mapping[str, Any]]):
         table = pa.Table.from_pylist([dict(row) for row in rows], schema)
         return cls(table, pa.array(range(table.num_rows), pa.uint64()))
 
+    @classmethod
+    def of_table(cls, table: pa.Table) -> "Trials":
+        """Trials of the rows of a table, in their order; a column of a trial that it lacks is null."""
+        for name in _TRIAL_COLUMNS:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows, INDEX_SCHEMA.field(name).type))
+        return cls(table, pa.array(range(table.num_rows), pa.uint64()))
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -200,20 +208,22 @@ def split_trials(store: FeatureStore, split: str) -> Trials:
 def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
     """Joins scores to labelled trials by utterance id, whatever the order of either; unlabelled trials are left out.
 
+    The table may lack a class, and all of its scores may be equal.
+
     Args:
         trials: Index rows.
         scores: By utterance id.
         source: What to call them in messages.
 
     Raises:
-        MetricsError: A class is missing, a score is not finite, or a trial has none.
+        MetricsError: A score is not finite, or a trial has none.
     """
     labelled = (trials if isinstance(trials, Trials) else Trials.of(trials)).labelled()
     names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
     values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
     # What the join needed, before the metrics need theirs.
     pa.default_memory_pool().release_unused()
-    return score_table(names, values, labelled.numbers("label"), attacks, speakers, source)
+    return trial_table(names, values, labelled.numbers("label"), attacks, speakers, source)
 
 
 def trial_values(trials: Iterable[Mapping[str, Any]], table: ScoreTable, names: Sequence[str]) -> FloatArray:

@@ -163,7 +163,8 @@ def test_files_are_read_as_they_were_written(tmp_path: Path, result: CrossvalRes
     found = read_held_out(tmp_path / "data")
     assert found.rows.equals(result.trials.rows)
     assert found.store_fingerprint == result.trials.store_fingerprint
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "details.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == {"mean_eer": result.metrics["mean_eer"]}
 
 
 def test_missing_damaged_and_foreign_files_are_refused(
@@ -243,7 +244,8 @@ def test_the_commands_crossval_and_train_work_together(
     code, text = run_bonafide("crossval", *store, "--output", tmp_path / "crossval", "--report", tmp_path / "report")
     assert code == 0, text
     assert "Attacks left out of train, scored on dev" in text
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "details.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == {"mean_eer": result.metrics["mean_eer"]}
 
     folders = ["--crossval", tmp_path / "crossval", "--output", tmp_path / "model", "--report", tmp_path / "train"]
     code, text = run_bonafide("train", *store, *folders)
