@@ -66,6 +66,9 @@ def test_another_learning_rate_trains_again_and_no_more(project: Project) -> Non
     parameters = json.loads(project.run("dvc", "params", "diff", "--json"))
     assert parameters["params.yaml"]["train.learning_rate"] == {"old": 0.002, "new": 0.02, "diff": pytest.approx(0.018)}
     assert "faster" in project.run("dvc", "exp", "show", "--csv")
+    compared = project.run("python", "-m", "bonafide", "compare", "HEAD", "faster", "--intervals", "5")
+    assert "B = faster" in compared
+    assert "different" not in compared
     project.run("dvc", "plots", "diff", "HEAD", "--out", "plots")
     page = (project.root / "plots" / "index.html").read_text()
     assert "ROC" in page
