@@ -226,7 +226,7 @@ def _field_problem(value: str) -> str | None:
 def _table_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
-            with pq.ParquetFile(path) as table:
+            with path.open("rb") as binary, pq.ParquetFile(binary) as table:
                 rows = itertools.chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(_ROWS_AT_ONCE))
                 for number, row in enumerate(rows, start=1):
                     yield f"{path}:row {number}", row

@@ -281,7 +281,7 @@ def test_an_mp3_whose_frames_do_not_have_the_checksum_of_its_tag_is_damaged(writ
 def test_an_mp3_without_a_frame_at_its_start_is_damaged() -> None:
     data = mp3("VARIABLE")
     for damaged in (b"\0" + data[1:], data[1:], data[:2] + b"\xff" + data[3:]):
-        assert reason_of(damaged) == "unreadable"
+        assert reason_of(damaged) in ("unreadable", "unsupported_format")
 
 
 @pytest.mark.parametrize("name", ["RIFF", "W64", "AU"])
