@@ -2,22 +2,24 @@
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import typer
 
 from pipeline.errors import StoreError
 from pipeline.files import atomic_write
-from pipeline.store import FeatureStore
 from pipeline.text import csv_cell
+
+if TYPE_CHECKING:
+    from pipeline.store import FeatureStore
 
 _LISTED_NAMES = 20
 
 
-def require_known(path: str, store: FeatureStore, wanted: dict[str, list[str] | None]) -> None:
+def require_known(path: str, store: "FeatureStore", wanted: dict[str, list[str] | None]) -> None:
     """Refuses names that no example of a store has, which a typing error would otherwise turn into an empty selection."""
+    import pyarrow.compute as pc
+
     for column, names in wanted.items():
         known = sorted(pc.unique(store.index[column]).drop_null().to_pylist())
         unknown = [name for name in names or () if name not in known]
@@ -28,8 +30,11 @@ def require_known(path: str, store: FeatureStore, wanted: dict[str, list[str] | 
             raise StoreError(f"no example of {path} has the {kind} {', '.join(unknown)}; there are {listed or 'none'}")
 
 
-def write_csv(selection: FeatureStore, target: Path) -> None:
+def write_csv(selection: "FeatureStore", target: Path) -> None:
     """Writes the rows of a selection's index as CSV, to standard output if the target is "-"; formulas are defused."""
+    import pyarrow as pa
+    import pyarrow.csv
+
     index = selection.index
     for place, field in enumerate(index.schema):
         if pa.types.is_string(field.type):
