@@ -77,5 +77,5 @@ def plot_file(split: str, name: str) -> str:
 
 
 def breakdown_file(split: str, name: str) -> str:
-    """The error rates of an evaluated split by "attack", "speaker" or "duration", as CSV."""
+    """The error rates of an evaluated split by "attack", "speaker", "duration" or a field of the protocol, as CSV."""
     return f"{BREAKDOWNS_FOLDER}/{split}/{name}.csv"

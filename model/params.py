@@ -157,6 +157,8 @@ class EvaluateParams(Section):
         asv_scores: Score files of a speaker verification system, per split.
         abstain_error_rate: Share of each class of dev that is called the other one outside the uncertain band, in [0, 1].
         attack_aliases: Other ids of the same attacks, such as `{A16: A04}`: what counts as an attack of train.
+        breakdowns: Fields of the protocol, such as codec, whose values error rates are broken down by, beside attack, duration
+            and speaker; None for every field of at most 64 values.
         corpora: Further test sets by name.
         robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
@@ -167,6 +169,7 @@ class EvaluateParams(Section):
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
+    breakdowns: tuple[str, ...] | None = None
     corpora: dict[CorpusName, FurtherCorpusParams]
     robustness_clips: Literal[0] | Annotated[int, Field(ge=10, le=10**7)]
     asv_scores: AsvScoresParams

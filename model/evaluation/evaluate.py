@@ -4,7 +4,7 @@ Threshold, calibration and abstain band come from dev through the bundle; eval i
 scores joined to labels by utterance id.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,7 +109,7 @@ def evaluate(
         progress: What is told on the way.
 
     Raises:
-        ModelError: The store has another front end, or neither dev nor eval clips.
+        ModelError: The store has another front end, or neither dev nor eval clips; or no test set has a field of `breakdowns`.
         MetricsError: ASV scores belong to another corpus.
         OSError: The folder holds files that are not an evaluation's, or another process writes it.
 
@@ -117,6 +117,7 @@ def evaluate(
         InvertedLabelsWarning: An EER is above 50 %.
     """
     trials = _trials(bundle, store)
+    _require_fields(params, [*trials.values(), *(Trials.of_table(corpus.clips) for corpus in corpora)])
     judge = _Judge(bundle, ClipScorer(bundle.network), params, trained_attacks(store), progress or Progress())
     with replaced_folder(output, _FILES) as folder:
         result = EvaluationResult({"abstain_band": judge.described_band()}, [], [])
@@ -225,7 +226,7 @@ def _judged(
             f"{name}: the network gives one value for every clip, which is an EER of 50 %: it tells nothing. "
             "Train it again with a lower train.learning_rate"
         )
-    write_breakdowns(output, name, table, rows, judge.bundle.threshold, judge.params.intervals)
+    write_breakdowns(output, name, table, rows, judge.bundle.threshold, judge.params)
     return figures, table
 
 
@@ -236,6 +237,18 @@ def _trials(bundle: Bundle, store: FeatureStore) -> dict[str, Trials]:
     if not trials:
         raise ModelError(f"{store.storage.url} holds neither dev nor eval clips: nothing to evaluate")
     return trials
+
+
+def _require_fields(params: EvaluateParams, test_sets: Iterable[Trials]) -> None:
+    """Refuses a field of `breakdowns` that no test set has; raises `ModelError`."""
+    if not params.breakdowns:
+        return
+    known = {name for trials in test_sets for name in trials.field_names()}
+    if unknown := sorted(set(params.breakdowns) - known):
+        raise ModelError(
+            f"evaluate.breakdowns: {', '.join(unknown)}: no test set has such a field; there "
+            f"{'are ' + ', '.join(sorted(known)) if known else 'is none'}"
+        )
 
 
 def _audit(judge: _Judge, audio: Audio, table: ScoreTable, rows: Trials) -> dict[str, float]:

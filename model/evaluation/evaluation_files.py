@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -25,10 +26,12 @@ from model.metrics import (
     ScoreTable,
     by_attack,
     by_duration,
+    by_group,
     by_speaker,
     format_scores,
 )
-from model.scoring.scorer import split_trials, trial_values
+from model.params import EvaluateParams
+from model.scoring.scorer import Trials, split_trials, trial_values
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
 from pipeline.files import atomic_write, write_json
 from pipeline.store import Example, FeatureStore
@@ -37,6 +40,8 @@ from pipeline.store.plots import draw_spectrogram, label_bins
 from pipeline.text import csv_cell, printable
 
 _BREAKDOWN_DIGITS: Final = 6
+# A field with more values is a name of something rather than a condition.
+_MOST_GROUPS: Final = 64
 _EXAMPLES_PER_CLASS: Final = 2
 # Hundreds of speakers with a thousand resamples each would take longer than the rest.
 _BREAKDOWN_RESAMPLES: Final = 200
@@ -48,22 +53,37 @@ def write_breakdowns(
     folder: Path,
     split: str,
     table: ScoreTable,
-    trials: Iterable[Mapping[str, Any]],
+    trials: Trials,
     threshold: float,
-    n_resamples: int,
+    params: EvaluateParams,
 ) -> None:
-    """Writes attack.csv, speaker.csv and duration.csv: counts and error rates (fractions) of each part, the worst first.
+    """Writes attack.csv, speaker.csv, duration.csv and one file for each field of the protocol: the worst part first.
 
-    `split` may be a further test set. The EER and its interval are empty where a part lacks a class; speakers are left out where
-    the corpus does not tell them.
+    A row has counts and error rates (fractions). `split` may be a further test set. The EER and its interval are empty where a
+    part lacks a class; speakers are left out where the corpus does not tell them.
+
+    Args:
+        folder: Of the evaluation.
+        split: Name of the split or test set.
+        table: The scores.
+        trials: The labelled trials of the table, in its order, and maybe unlabelled ones.
+        threshold: Of dev.
+        params: Resamples of the intervals, and the fields.
     """
-    options = {"threshold": threshold, "n_resamples": min(n_resamples, _BREAKDOWN_RESAMPLES), "seed": SEED}
+    options = {"threshold": threshold, "n_resamples": min(params.intervals, _BREAKDOWN_RESAMPLES), "seed": SEED}
     parts = {
         "attack": by_attack(table, **options),
         "duration": by_duration(table, trial_values(trials, table, ["duration_s"])[0], **options),
     }
     if np.any(table.speaker_ids != table.speaker_ids[0]):
         parts["speaker"] = by_speaker(table, **options)
+    labelled = trials.labelled()
+    for field in labelled.field_names():
+        groups = labelled.strings(field)
+        if field in params.breakdowns if params.breakdowns is not None else len(np.unique(groups)) <= _MOST_GROUPS:
+            # A name from a table may be no file name, or that of another breakdown.
+            name = re.sub(r"[^\w-]", "_", field)
+            parts[f"protocol_{name}" if name in parts else name] = by_group(table, groups, **options)
     for name, rows in parts.items():
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -182,6 +182,11 @@ class Trials(Sequence[Mapping[str, Any]]):
         # Without a Python object per trial.
         return np.fromiter(values, np.dtype((np.str_, width)), len(self))
 
+    def field_names(self) -> list[str]:
+        """The names of the protocol's other fields, sorted."""
+        packed = pc.unique(self._index["fields"].take(self._rows))
+        return sorted({name for fields in packed for name in unpack_fields(fields.as_py())})
+
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """A column of numbers without nulls: [n]."""
         found: npt.NDArray[Any] = self._index[name].take(self._rows).to_numpy()

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typer.testing import CliRunner
 
 from model import cli
 from model.bundle import Bundle
+from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
 from model.metrics import HEADLINES, InvertedLabelsWarning, read_score_table, read_scores
+from pipeline.corpus.fields import pack_fields
 from pipeline.store import FeatureStore
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
@@ -116,6 +120,41 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus(
         assert ours.utterance_ids.tolist() == theirs.utterance_ids.tolist()
         assert ours.labels.tolist() == theirs.labels.tolist()
         assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
+
+
+def test_error_rates_are_broken_down_by_the_fields_of_the_protocol(
+    tmp_path: Path, bundle: Bundle, tone_params: ProjectParams
+) -> None:
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        number = int(row["utterance_id"].rsplit("_", 1)[1])
+        fields = {"codec": "alaw" if number % 2 else "g722", "take/one": "yes", "duration": str(number % 3)}
+        return {**row, "fields": pack_fields(fields)} if row["split"] == "eval" else row
+
+    store = write_tone_store(tmp_path / "store", tone_manifest(change=change), tone_params)
+    evaluate(store, bundle, tone_params.evaluate, tmp_path / "all")
+    found = {file.stem: file.read_text() for file in (tmp_path / "all" / "breakdowns" / "eval").iterdir()}
+    assert set(found) == {"attack", "duration", "speaker", "codec", "take_one", "protocol_duration"}
+    rows = list(csv.DictReader(io.StringIO(found["codec"])))
+    assert {row["codec"] for row in rows} == {"alaw", "g722"}
+    assert sum(int(row["n_bonafide"]) + int(row["n_spoof"]) for row in rows) == 24
+    assert {file.stem for file in (tmp_path / "all" / "breakdowns" / "dev").iterdir()} == {
+        "attack",
+        "duration",
+        "speaker",
+        "speaker",
+    }
+
+    chosen = tone_params.evaluate.model_copy(update={"breakdowns": ("codec",)})
+    evaluate(store, bundle, chosen, tmp_path / "chosen")
+    assert {file.stem for file in (tmp_path / "chosen" / "breakdowns" / "eval").iterdir()} == {
+        "attack",
+        "duration",
+        "speaker",
+        "codec",
+    }
+    unknown = tone_params.evaluate.model_copy(update={"breakdowns": ("codek",)})
+    with pytest.raises(ModelError, match="codek: no test set has such a field; there are codec, duration, take/one"):
+        evaluate(store, bundle, unknown, tmp_path / "unknown")
 
 
 def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_params: ProjectParams) -> None:
