@@ -1,6 +1,6 @@
 """Scores an audio file with the exported ONNX model: needs numpy, onnxruntime and soundfile, nothing else.
 
-    python score_with_onnxruntime.py data/export/bonafide.onnx clip.flac
+python score_with_onnxruntime.py data/export/bonafide.onnx clip.flac
 """
 
 import sys

@@ -22,7 +22,9 @@ def export(
     output: Annotated[Path, typer.Option("--output", help="Folder for the exported models.")] = Path("data/export"),
     manifest: Annotated[
         Path | None,
-        typer.Option("--manifest", help="Of the corpus data.root: compare scores on its clips, and tell the card of it."),
+        typer.Option(
+            "--manifest", help="Of the corpus data.root: compare scores on its clips, and tell the card of it."
+        ),
     ] = None,
     evaluation: Annotated[
         Path | None, typer.Option("--evaluation", help="Folder of this model's evaluation, for the model card.")
@@ -31,7 +33,8 @@ def export(
         Path | None, typer.Option("--report", help="Folder for sizes, latencies and differences.")
     ] = None,
     flac: Annotated[
-        bool, typer.Option("--flac", help="Also a SavedModel that takes the bytes of a FLAC file, through tensorflow-io.")
+        bool,
+        typer.Option("--flac", help="Also a SavedModel that takes the bytes of a FLAC file, through tensorflow-io."),
     ] = False,
 ) -> None:
     """Write the trained model for serving as SavedModel, ONNX and TensorFlow Lite, with a model card.
@@ -81,8 +84,18 @@ def _print_result(output: Path, result: "ExportResult") -> None:
                 warn(f"{name}: a score differs by {parity.max_difference:.1e}, more than {TOLERANCES[name]:g}")
         rows.append((name, size(item.bytes), f"{item.load_ms:.0f}", f"{item.latency_ms:.1f}", *shown))
     reference = result.reference
-    compared = "no clips to compare on" if reference is None else f"{len(reference.scores)} clips of {reference.clips.split}"
-    headings = ("model", "size", "load ms", f"{LATENCY_CLIP_S:g} s of audio, ms", "difference", "EER, points", "verdicts changed")
+    compared = (
+        "no clips to compare on" if reference is None else f"{len(reference.scores)} clips of {reference.clips.split}"
+    )
+    headings = (
+        "model",
+        "size",
+        "load ms",
+        f"{LATENCY_CLIP_S:g} s of audio, ms",
+        "difference",
+        "EER, points",
+        "verdicts changed",
+    )
     console.print(table(f"{output}; {compared}", headings, rows))
     for name, reason in result.left_out.items():
         console.print(f"no {name}: {reason}")

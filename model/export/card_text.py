@@ -15,8 +15,8 @@ unlike the training data: other channels, codecs, languages or kinds of speech.
 USE: Final = """
 ## How to use it
 
-Each file takes one waveform, float32 `[batch, samples]`, mono, {sample_rate} Hz, and gives `score`, `probability` and `verdict`. Other
-sample rates must be resampled before.
+Each file takes waveforms, float32 `[batch, samples]`, mono, {sample_rate} Hz, and gives `score`, `probability` and `verdict`.
+Other sample rates must be resampled before.
 
 ```python
 import numpy as np, onnxruntime, soundfile
@@ -32,11 +32,11 @@ The TensorFlow Lite files have the same input and outputs under the signature `w
 """
 
 LIMITS: Final = """
-- **Other channels and codecs.** Telephone lines, messengers, rooms and loudspeakers change a spectrogram as much as an attack does.
-- **Other languages and kinds of speech.** What the corpus does not hold was not measured: other languages, accents, ages, singing, whispering.
-- **No speech.** Noise, tones and music get a score too. The exported files do not check whether a clip is speech, or like the training data.
-- **Partial fakes.** The score of a clip is the mean over its windows: a few fake words in a long recording hardly change it.
+- **Other channels and codecs.** Telephone lines, messengers and rooms change a spectrogram as much as an attack does.
+- **Other languages and kinds of speech.** What the corpus does not hold was not measured: languages, ages, singing, whispering.
+- **No speech.** Noise, tones and music get a score too: the exported files check neither for speech nor for likeness to train.
+- **Partial fakes.** The score is the mean over the windows of a clip: a few fake words in a long recording hardly change it.
 - **Who is speaking.** A replayed recording of the right person is genuine speech to it.
 - **Attackers who know the detector.** Whoever can query it can adapt a fake to it.
-- **Probability.** It assumes the stated prior. Where fakes are rarer or more frequent, add the difference of the log-odds to the score.
+- **Probability.** It assumes the stated prior. For another prior, add the difference of the log-odds to the score.
 """

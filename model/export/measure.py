@@ -14,7 +14,8 @@ from model.artifacts import ONNX_FILE, SAVED_MODEL_FOLDER, TFLITE_FILES
 from model.bundle import Bundle
 from model.export.clips import Clips
 from model.export.runtimes import LOADERS, Runner
-from model.metrics import AbstainBand, eer
+from model.metrics import AbstainBand, det_curve
+from model.metrics.rates import eer_of_curve
 from model.scoring.scorer import ClipScorer
 from pipeline.corpus.schema import BONA_FIDE
 from pipeline.frontends import make_front_end
@@ -151,7 +152,7 @@ def _parity(run: Runner, bundle: Bundle, band: AbstainBand, reference: Reference
 
 def _eer(scores: npt.NDArray[np.float64], clips: Clips) -> float:
     is_bona_fide = clips.labels() == BONA_FIDE
-    return float(eer(scores[is_bona_fide], scores[~is_bona_fide]).value)
+    return eer_of_curve(det_curve(scores[is_bona_fide], scores[~is_bona_fide])).value
 
 
 def _timed(run: Runner, waveform: npt.NDArray[np.float32]) -> float:

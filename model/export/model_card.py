@@ -13,7 +13,15 @@ from model.export.measure import LATENCY_CLIP_S, Measured
 from model.metrics import HEADLINES, AbstainBand
 
 LICENCE: Final = "apache-2.0"
-_TAGS: Final = ("audio-classification", "anti-spoofing", "audio-deepfake-detection", "speech", "keras", "tflite", "onnx")
+_TAGS: Final = (
+    "audio-classification",
+    "anti-spoofing",
+    "audio-deepfake-detection",
+    "speech",
+    "keras",
+    "tflite",
+    "onnx",
+)
 _METRICS: Final = ("eer", "min_dcf", "cllr", "auc", "balanced_accuracy")
 _MIB: Final = 2**20
 
@@ -98,7 +106,10 @@ def _summary(inputs: CardInputs) -> Iterator[str]:
                 "verdict",
                 f"bona fide (1) from a score of {band.high:+.2f}, spoof (0) below {band.low:+.2f}, between them uncertain (-1)",
             ),
-            ("threshold", f"{bundle.threshold:+.2f}, the equal error rate of dev, for whoever wants no uncertain verdicts"),
+            (
+                "threshold",
+                f"{bundle.threshold:+.2f}, the equal error rate of dev, for whoever wants no uncertain verdicts",
+            ),
             ("epoch", str(bundle.epoch)),
             ("config fingerprint of the training data", f"`{bundle.store_fingerprint[:16]}…`"),
         ],
@@ -110,7 +121,10 @@ def _data(corpus: CorpusFacts | None) -> Iterator[str]:
     if corpus is None:
         yield "Not stated: the export was not given the manifest of the corpus."
         return
-    yield f"Corpus `{corpus.name}`. Train fits the weights; dev gives calibration, threshold and uncertain band; eval only reports."
+    yield (
+        f"Corpus `{corpus.name}`. Train fits the weights; dev gives calibration, threshold and uncertain band; "
+        "nothing is fitted on eval."
+    )
     yield _table(
         ("split", "bona fide", "spoof", "unlabelled", "hours", "speakers", "attacks"),
         [

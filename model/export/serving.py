@@ -1,4 +1,4 @@
-"""The model that is exported: waveforms or spectrograms to scores and verdicts, with front end, calibration and thresholds inside.
+"""The model that is exported: waveforms or spectrograms to scores and verdicts; front end, calibration and band are inside.
 
 It is a `tf.Module` of plain TensorFlow operations, so that what is exported from it loads without this project.
 """
@@ -70,14 +70,16 @@ class Detector(tf.Module):
 def _rounded(values: tf.Tensor) -> tf.Tensor:
     """Float32 rounded to the 11 digits of float16's significand, as the feature store holds them.
 
-    Converters take two casts, there and back, for superfluous and leave them out. Source of the formula: Dekker, "A floating-point
-    technique for extending the available precision", Numerische Mathematik 18, 1971, there ascribed to Veltkamp.
+    Converters take two casts, there and back, for superfluous and leave them out. Source of the formula: Dekker, "A
+    floating-point technique for extending the available precision", Numerische Mathematik 18, 1971, who ascribes it to Veltkamp.
     """
     scaled = values * float(2**13 + 1)
     return scaled - (scaled - values)
 
 
-def _frozen(function: Callable[[tf.Tensor], dict[str, tf.Tensor]], spec: tf.TensorSpec) -> tf.types.experimental.PolymorphicFunction:
+def _frozen(
+    function: Callable[[tf.Tensor], dict[str, tf.Tensor]], spec: tf.TensorSpec
+) -> tf.types.experimental.PolymorphicFunction:
     """A function of a network as a graph whose weights are constants.
 
     The converter to TensorFlow Lite cannot read the variables of Keras 3.

@@ -33,9 +33,7 @@ def write_tflite(detector: Detector, folder: Path) -> None:
     with temporary_folder() as unconverted:
         write_saved_model(detector, unconverted / "model")
         for precision, name in TFLITE_FILES.items():
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                str(unconverted / "model"), signature_keys=[SIGNATURE]
-            )
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(unconverted / "model"), signature_keys=[SIGNATURE])
             if precision != "float32":
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
             if precision == "float16":
