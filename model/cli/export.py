@@ -82,20 +82,14 @@ def _print_result(output: Path, result: "ExportResult") -> None:
             shown = (f"{parity.max_difference:.1e}", f"{100 * parity.eer_change:+.2f}", str(parity.verdicts_changed))
             if parity.max_difference > TOLERANCES.get(name, float("inf")):
                 warn(f"{name}: a score differs by {parity.max_difference:.1e}, more than {TOLERANCES[name]:g}")
-        rows.append((name, size(item.bytes), f"{item.load_ms:.0f}", f"{item.latency_ms:.1f}", *shown))
-    reference = result.reference
-    compared = (
-        "no clips to compare on" if reference is None else f"{len(reference.scores)} clips of {reference.clips.split}"
+        rows.append((name, size(item.bytes), f"{item.latency_ms:.1f}", *shown))
+    clips = "no clips were given"
+    if result.reference is not None:
+        clips = f"{len(result.reference.scores)} clips of {result.reference.clips.split}"
+    title = (
+        f"{output}: time of {LATENCY_CLIP_S:g} s of audio; against the network in Keras: largest difference of a score, change "
+        f"of the EER in points, changed verdicts ({clips})"
     )
-    headings = (
-        "model",
-        "size",
-        "load ms",
-        f"{LATENCY_CLIP_S:g} s of audio, ms",
-        "difference",
-        "EER, points",
-        "verdicts changed",
-    )
-    console.print(table(f"{output}; {compared}", headings, rows))
+    console.print(table(title, ("model", "size", "ms", "difference", "EER", "verdicts"), rows))
     for name, reason in result.left_out.items():
         console.print(f"no {name}: {reason}")

@@ -47,7 +47,11 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
     import tf2onnx
 
     model, _ = tf2onnx.convert.from_function(
-        detector.waveform, input_signature=detector.waveform.input_signature, opset=OPSET
+        detector.waveform,
+        input_signature=detector.waveform.input_signature,
+        opset=OPSET,
+        # Its own handler takes logarithms in float32.
+        custom_op_handlers={"Log": (lambda graph, node, name, arguments: node, ["Log"])},
     )
     model.graph.name = "bonafide"
     onnx.helper.set_model_props(model, dict(metadata))
