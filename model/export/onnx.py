@@ -46,6 +46,8 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
     import onnx
     import tf2onnx
 
+    # It counts the names of a process, so the file would depend on the models before it.
+    tf2onnx.utils.INTERNAL_NAME = 0
     model, _ = tf2onnx.convert.from_function(
         detector.waveform,
         input_signature=detector.waveform.input_signature,
@@ -54,6 +56,9 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
         custom_op_handlers={"Log": (lambda graph, node, name, arguments: node, ["Log"])},
     )
     model.graph.name = "bonafide"
+    for values in (*model.graph.input, *model.graph.output):
+        for dimension, name in zip(values.type.tensor_type.shape.dim, ("batch", "samples"), strict=False):
+            dimension.dim_param = name
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     atomic_write(target, model.SerializeToString(deterministic=True))

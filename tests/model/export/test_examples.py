@@ -10,7 +10,7 @@ from tests.model.export.test_export import pipeline_score
 from tests.support.without_modules import run_without
 
 TRAINING_SIDE = ("tensorflow", "tensorflow_io", "keras", "model", "pipeline", "bonafide", "apache_beam", "numba")
-OURS = ("model", "pipeline", "bonafide", "keras")
+OURS = ("model", "pipeline", "bonafide")
 EXAMPLES = {"score_with_onnxruntime.py": "bonafide.onnx", "score_with_litert.py": "bonafide_float32.tflite"}
 
 

@@ -54,7 +54,6 @@ def test_every_format_gives_the_score_of_the_pipeline_on_real_speech(export_resu
     quantised = export_result.measured[INT8].parity
     assert quantised is not None
     assert quantised.mean_difference < 0.2
-    assert export_result.measured[INT8].bytes < export_result.measured["bonafide_float32.tflite"].bytes
 
 
 @pytest.mark.parametrize("name", [*TOLERANCES, INT8])
@@ -119,10 +118,12 @@ def test_every_front_end_and_network_is_exported_in_every_format(
     bundle: Bundle, params: FeatureParams, network: str, pooling: str, tmp_path: Path, sample_corpus: Path
 ) -> None:
     n_bins = params.n_bins
-    train = bundle.train.model_copy(update={"network": network, "pooling": pooling})
+    # Kernels of fewer than 1024 values are not quantised.
+    train = bundle.train.model_copy(update={"network": network, "pooling": pooling, "channels": (16, 32)})
     built = build_network(50, Statistics(np.full(n_bins, -40.0), np.full(n_bins, 15.0), 1000), train)
     other = replace(bundle, features=params, network=built)
-    export(other, tmp_path / "models", 0.5, 0.05)
+    sizes = {name: item.bytes for name, item in export(other, tmp_path / "models", 0.5, 0.05).measured.items()}
+    assert sizes[INT8] < sizes["bonafide_float16.tflite"] < sizes["bonafide_float32.tflite"]
     clips = [soundfile.read(path, dtype="float32")[0] for path in sorted(sample_corpus.rglob("*.flac"))[:3]]
     expected = [pipeline_score(other, clip) for clip in clips]
     for name, tolerance in TOLERANCES.items():
