@@ -59,7 +59,6 @@ def model_card(inputs: CardInputs) -> str:
 def _front_matter(inputs: CardInputs) -> str:
     values: dict[str, Any] = {
         "license": LICENCE,
-        "library_name": "tf-keras",
         "pipeline_tag": "audio-classification",
         "tags": list(_TAGS),
         "metrics": list(_METRICS),
@@ -141,7 +140,7 @@ def _data(corpus: CorpusFacts | None) -> Iterator[str]:
         ],
     )
     if corpus.licence_files or corpus.licences:
-        told = f"Its files {_code(corpus.licence_files)} tell sources and licences. " if corpus.licence_files else ""
+        told = f"Its sources and licences: {_code(corpus.licence_files)}. " if corpus.licence_files else ""
         names = f"Licences of the recordings: {', '.join(corpus.licences)}. " if corpus.licences else ""
     else:
         told, names = "The folder of the corpus has no file on its licence: ask whoever published it. ", ""

@@ -46,8 +46,6 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
     import onnx
     import tf2onnx
 
-    # It counts the names of a process, so the file would depend on the models before it.
-    tf2onnx.utils.INTERNAL_NAME = 0
     model, _ = tf2onnx.convert.from_function(
         detector.waveform,
         input_signature=detector.waveform.input_signature,

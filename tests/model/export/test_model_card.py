@@ -77,7 +77,7 @@ def test_it_tells_of_data_results_files_and_limits(inputs: CardInputs) -> None:
     for expected in (
         "## Intended use",
         "| train | 100 | 900 | 0 | 2.50 | 20 | A01 |",
-        "`README.txt` tell sources and licences. Licences of the recordings: ODC-BY.",
+        "Its sources and licences: `README.txt`. Licences of the recordings: ODC-BY.",
         "| metric | dev | eval | wild |",
         "| EER | 12.5 % (10.0 % to 15.0 %) | 12.5 % (10.0 % to 15.0 %) | 33.0 % |",
         "| EER, other attacks | 20.0 % | 20.0 % | - |",
