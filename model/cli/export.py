@@ -83,7 +83,7 @@ def _print_result(output: Path, result: "ExportResult") -> None:
             if parity.max_difference > TOLERANCES.get(name, float("inf")):
                 warn(f"{name}: a score differs by {parity.max_difference:.1e}, more than {TOLERANCES[name]:g}")
         rows.append((name, size(item.bytes), f"{item.latency_ms:.1f}", *shown))
-    clips = "no clips were given"
+    clips = "no labelled clips to read"
     if result.reference is not None:
         clips = f"{len(result.reference.scores)} clips of {result.reference.clips.split}"
     title = (

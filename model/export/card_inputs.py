@@ -74,7 +74,7 @@ def corpus_facts(manifest: pa.Table, corpus: Path) -> CorpusFacts:
                 speakers=len(pc.unique(rows["speaker_id"].drop_null())),
                 attacks=sorted(pc.unique(rows["attack_id"].drop_null()).to_pylist()),
             )
-    root = corpus if corpus.is_dir() else corpus.parent
+    root = corpus.parent if corpus.is_file() else corpus
     files = sorted({path for pattern in _LICENCE_FILES for path in root.glob(pattern) if path.is_file()})
     licences = sorted(path.stem for path in (root / "LICENSES").glob("*") if path.is_file())
     return CorpusFacts(corpus.as_posix(), splits, [path.name for path in files], licences)

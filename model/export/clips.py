@@ -44,21 +44,22 @@ class Clips:
         """
         for row in self.rows:
             try:
-                yield decode(clip_path(self.root, row["path"]), params, row["sha256"]).waveform
+                yield _read(self.root, row, params)
             except AudioError as error:
                 raise ModelError(f"{row['utterance_id']}, {self.root / row['path']}: {error}") from None
 
 
-def choose_clips(manifest: pa.Table, root: Path, count: int) -> Clips | None:
+def choose_clips(manifest: pa.Table, root: Path, params: FeatureParams, count: int) -> Clips | None:
     """Clips of eval, or of dev where eval has no labels: of each class, evenly spread over the sorted ids.
 
     Args:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
         root: Folder that its paths are relative to.
+        params: What the features stage accepts; a clip that it would reject is left out.
         count: At most this many, half of each class.
 
     Returns:
-        The clips, or None where neither split has both classes.
+        The clips, or None where neither split has clips of both classes that can be read.
     """
     usable = manifest.filter(pc.is_null(manifest["problem"])).select(
         ["split", "utterance_id", "label", "path", "sha256"]
@@ -69,7 +70,20 @@ def choose_clips(manifest: pa.Table, root: Path, count: int) -> Clips | None:
         for label in (BONA_FIDE, SPOOF):
             of_class = of_split.filter(pc.equal(of_split["label"], label))
             wanted = min(count // 2, of_class.num_rows)
-            rows.append(of_class.take(np.arange(wanted) * of_class.num_rows // max(wanted, 1)).to_pylist())
+            spread = of_class.take(np.arange(wanted) * of_class.num_rows // max(wanted, 1)).to_pylist()
+            rows.append([row for row in spread if _is_readable(root, row, params)])
         if all(rows):
             return Clips(split, [row for of_class in rows for row in of_class], root)
     return None
+
+
+def _is_readable(root: Path, row: dict[str, Any], params: FeatureParams) -> bool:
+    try:
+        _read(root, row, params)
+    except AudioError:
+        return False
+    return True
+
+
+def _read(root: Path, row: dict[str, Any], params: FeatureParams) -> Waveform:
+    return decode(clip_path(root, row["path"]), params, row["sha256"]).waveform

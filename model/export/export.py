@@ -4,7 +4,10 @@ Every format holds the whole way from waveform to verdict, front end, calibratio
 project. What the formats cost and how far they are from the network goes to a report.
 """
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,7 +98,7 @@ def export(
         doing: Told what is done next.
 
     Raises:
-        ModelError: A clip cannot be read, or there is no evaluation in its folder.
+        ModelError: There is no evaluation in its folder.
         OSError: A folder holds files that are not an export's, or another process writes it.
     """
     facts = None if evaluation is None else evaluation_facts(evaluation)
@@ -110,9 +113,12 @@ def export(
     )
     with replaced_folder(output, names) as folder:
         description = _description(bundle, band, prior)
-        written, left_out = _write_formats(bundle, band, prior, folder, description, flac, doing)
+        with _without_native_log():
+            written, left_out = _write_formats(bundle, band, prior, folder, description, flac, doing)
         doing("comparing them with the network")
-        clips = None if corpus is None else choose_clips(corpus.manifest, audio_root(corpus.path), CLIPS)
+        clips = None
+        if corpus is not None:
+            clips = choose_clips(corpus.manifest, audio_root(corpus.path), bundle.features, CLIPS)
         reference = None if clips is None else reference_scores(bundle, clips)
         measured = measure(folder, written, bundle, band, reference)
         known = None if corpus is None else corpus_facts(corpus.manifest, corpus.path)
@@ -125,6 +131,21 @@ def export(
     if report is not None:
         _write_report(result, card, report)
     return result
+
+
+@contextlib.contextmanager
+def _without_native_log() -> Iterator[None]:
+    """Hides what the converters write to file descriptor 2; their errors are exceptions with the same text."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def _write_formats(

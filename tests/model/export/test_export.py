@@ -215,3 +215,13 @@ def test_an_export_does_not_replace_a_folder_of_other_files(tmp_path: Path, bund
     with pytest.raises(FileExistsError, match=r"thesis\.tex"):
         export(bundle, tmp_path, 0.5, 0.05)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_committed_figures_keep_the_stated_differences(repository: Path) -> None:
+    path = repository / "reports" / "export" / "metrics.json"
+    if not path.exists():
+        pytest.skip("no figures yet: `dvc repro` writes reports/export")
+    metrics = json.loads(path.read_text())
+    for name, tolerance in TOLERANCES.items():
+        assert metrics[name.replace(".", "_")]["max_difference"] <= tolerance, name
+    assert "eer_change" in metrics[INT8.replace(".", "_")]
