@@ -9,7 +9,7 @@ import yaml
 from model.bundle import Bundle
 from model.export.card_inputs import CorpusFacts, EvaluationFacts
 from model.export.card_text import INTENDED_USE, LIMITS, USE
-from model.export.measure import LATENCY_CLIP_S, Measured
+from model.export.measure import Measured
 from model.metrics import HEADLINES, AbstainBand
 
 LICENCE: Final = "apache-2.0"
@@ -198,15 +198,11 @@ def _results(inputs: CardInputs) -> Iterator[str]:
 def _files(inputs: CardInputs) -> Iterator[str]:
     yield "## Files"
     yield (
-        "Front end, calibration and thresholds are inside each. Differences are those of the score from the network in Keras; "
-        f"the latency is that of {LATENCY_CLIP_S:g} s of audio on the machine of the export."
+        "Front end, calibration and thresholds are inside each. Differences are those of the score from the network in Keras."
     )
     yield _table(
-        ("file", "MiB", "latency, ms", "largest difference", "EER", "change of EER"),
-        [
-            (f"`{name}`", f"{item.bytes / _MIB:.2f}", f"{item.latency_ms:.1f}", *_parity(item))
-            for name, item in inputs.measured.items()
-        ],
+        ("file", "MiB", "largest difference", "EER", "change of EER"),
+        [(f"`{name}`", f"{item.bytes / _MIB:.2f}", *_parity(item)) for name, item in inputs.measured.items()],
     )
     for name, reason in inputs.left_out.items():
         yield f"No {name}: {reason}."

@@ -1,8 +1,9 @@
 """The exported model as ONNX."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
         # Its own handler takes logarithms in float32.
         custom_op_handlers={"Log": (lambda graph, node, name, arguments: node, ["Log"])},
     )
+    _order(model.graph)
     model.graph.name = "bonafide"
     for values in (*model.graph.input, *model.graph.output):
         for dimension, name in zip(values.type.tensor_type.shape.dim, ("batch", "samples"), strict=False):
@@ -60,3 +62,47 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     atomic_write(target, model.SerializeToString(deterministic=True))
+
+
+def _order(graph: Any) -> None:
+    """Orders and names the nodes and constants of a graph by its outputs: the converter's order and names differ between runs.
+
+    Args:
+        graph: An `onnx.GraphProto` without nested graphs, changed in place.
+    """
+    producers = {output: node for node in graph.node for output in node.output}
+    constants = {constant.name: constant for constant in graph.initializer}
+    kept = {"", *(value.name for value in (*graph.input, *graph.output))}
+    names: dict[str, str] = {}
+    ordered: list[Any] = []
+    waiting = sorted((value.name for value in graph.output), reverse=True)
+    while waiting:
+        node = producers.get(waiting[-1])
+        missing = [] if node is None else [name for name in node.input if name not in names and name in producers]
+        if missing:
+            waiting += reversed(missing)
+        elif waiting.pop() not in names and node is not None:
+            ordered.append(node)
+            names |= {name: name if name in kept else f"value_{len(ordered)}_{i}" for i, name in enumerate(node.output)}
+            used = [name for name in node.input if name in constants and name not in names]
+            names |= {name: f"constant_{len(ordered)}_{number}" for number, name in enumerate(used)}
+    for number, node in enumerate(ordered, 1):
+        # A layer of the network keeps its name; in the front end the converter joins equal operations of any of their names.
+        layer = node.name.partition("/bonafide")[2].partition("/")[2].partition("/")[0]
+        node.name = f"{layer or node.op_type}_{number}"
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+    used_constants = sorted((names[name], constant) for name, constant in constants.items() if name in names)
+    for name, constant in used_constants:
+        constant.name = name
+    _refill(graph.node, ordered)
+    _refill(graph.initializer, [constant for _, constant in used_constants])
+    # Shapes in between, by the old names.
+    _refill(graph.value_info, [])
+
+
+def _refill(field: Any, items: list[Any]) -> None:
+    """Replaces the content of a repeated field by some of its own items."""
+    copies = [copy.deepcopy(item) for item in items]
+    del field[:]
+    field.extend(copies)
