@@ -56,6 +56,7 @@ def write_onnx(detector: Detector, target: Path, metadata: Mapping[str, str]) ->
     )
     _order(model.graph)
     model.graph.name = "bonafide"
+    model.graph.doc_string = "Waveform to score, probability and verdict"
     for values in (*model.graph.input, *model.graph.output):
         for dimension, name in zip(values.type.tensor_type.shape.dim, ("batch", "samples"), strict=False):
             dimension.dim_param = name
