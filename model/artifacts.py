@@ -11,9 +11,20 @@ BUNDLE_FILE: Final = "bundle.json"
 NETWORK_FILE: Final = "model.keras"
 DEV_SCORES_FILE: Final = "dev_scores.txt"
 
-# The exported models, data/export.
+# The exported models, data/export, and what they measured, reports/export.
 EXPORT_FILE: Final = "export.json"
-SERVING_FILE: Final = "serving.keras"
+MODEL_CARD_FILE: Final = "README.md"
+SAVED_MODEL_FOLDER: Final = "saved_model"
+FLAC_MODEL_FOLDER: Final = "saved_model_flac"
+ONNX_FILE: Final = "bonafide.onnx"
+TFLITE_FILES: Final = {
+    "float32": "bonafide_float32.tflite",
+    "float16": "bonafide_float16.tflite",
+    "int8": "bonafide_int8.tflite",
+}
+EXPORT_METRICS_FILE: Final = "metrics.json"
+EXPORT_DETAILS_FILE: Final = "details.json"
+EXPORT_CARD_FILE: Final = "model_card.md"
 
 # The leave-attacks-out trainings, data/crossval and reports/crossval.
 CROSSVAL_SCORES_FILE: Final = "scores.parquet"

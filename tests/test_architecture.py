@@ -62,7 +62,7 @@ MODEL = {
         "artifacts bundle dataset errors metrics params scoring",
         "audio augmentation corpus errors files frontends section store text",
     ),
-    "export": ("artifacts bundle keras_archive scoring", "files frontends"),
+    "export": ("artifacts bundle dataset errors metrics scoring", "audio corpus errors files frontends machine"),
     "report": (
         "artifacts bundle errors evaluation metrics params scoring",
         "audio corpus errors files frontends store",

@@ -141,7 +141,6 @@ def test_error_rates_are_broken_down_by_the_fields_of_the_protocol(
         "attack",
         "duration",
         "speaker",
-        "speaker",
     }
 
     chosen = tone_params.evaluate.model_copy(update={"breakdowns": ("codec",)})
