@@ -92,10 +92,9 @@ def compare(domain: Domain, measures: Mapping[str, float], embedding: npt.ArrayL
             yield _outside(name, measures[name], known)
     distance = float(distances(np.asarray(embedding)[np.newaxis], domain.embeddings)[0])
     if distance > domain.embeddings.limit:
-        text = (
-            f"the network's features are {distance / domain.embeddings.limit:.1f} times as far from those of training "
-        )
-        yield Caution("unlike_training", f"{text}as 96 % of dev", unlike=True)
+        times = distance / domain.embeddings.limit
+        text = f"the network's features are {times:.1f} times as far from those of training as the limit"
+        yield Caution("unlike_training", text, unlike=True)
 
 
 def short_clip(domain: Domain, duration_s: float, window_s: float) -> Caution | None:
