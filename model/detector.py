@@ -8,12 +8,12 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from model.bundle import Bundle, load_bundle
+from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR
 from model.scoring.recordings import WINDOWS_PER_BATCH, RecordingScorer
 from model.scoring.results import Caution, FileScore, Terms, WindowScore
 from model.scoring.sources import Samples, Source
@@ -21,9 +21,6 @@ from model.scoring.speech import available
 from pipeline.errors import AudioError
 
 __all__ = ["Caution", "Detector", "FileScore", "Samples", "Source", "Terms", "WindowScore"]
-
-DEFAULT_PRIOR: Final = 0.5
-DEFAULT_ABSTAIN_ERROR_RATE: Final = 0.05
 
 
 class Detector:

@@ -64,7 +64,7 @@ MODEL = {
         "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle keras_archive scoring", "files frontends"),
-    "detector": ("bundle scoring", "errors"),
+    "detector": ("bundle params scoring", "errors"),
     "report": (
         "artifacts bundle detector errors evaluation metrics params scoring",
         "audio corpus errors files frontends store text",

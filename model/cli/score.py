@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from model.scoring.sources import Source
 
 STANDARD_INPUT: Final = "-"
+_UNUSED_BY_KERAS: Final = ("matplotlib", "pandas", "sklearn")
+"""Keras imports them where they are installed, which takes a second; scoring uses nothing that needs them."""
 NOT_SCORED: Final = 1
 """Exit code when a file could not be scored."""
 NOT_BONA_FIDE: Final = 3
@@ -62,6 +64,8 @@ def score(
     paths = _found(files)
     prior, abstain_error_rate = _rates(params, prior, abstain_error_rate)
     with warnings_as_notes(), ExitStack() as stack:
+        with _without(*_UNUSED_BY_KERAS):
+            import keras  # noqa: F401 - before everything that imports it
         from model.detector import Detector
 
         detector = Detector.load(model, prior, abstain_error_rate, checks=checks)
@@ -78,6 +82,18 @@ def score(
         raise typer.Exit(NOT_SCORED)
     if require_bona_fide and not_bona_fide:
         raise typer.Exit(NOT_BONA_FIDE)
+
+
+@contextmanager
+def _without(*packages: str) -> Iterator[None]:
+    """Lets packages that are not loaded yet look as if they were not installed."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is what the import system takes for absent
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _found(arguments: Sequence[str]) -> list[Path]:
@@ -99,8 +115,7 @@ def _found(arguments: Sequence[str]) -> list[Path]:
 
 def _rates(params: Path, prior: float | None, abstain_error_rate: float | None) -> tuple[float, float]:
     """Prior and error rate: from the options, else from the parameter file, else the defaults outside a project."""
-    from model.detector import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR
-    from model.params import load_params
+    from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR, load_params
 
     stated = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
     if prior is None:

@@ -18,7 +18,7 @@ _RATE: Final = 16_000
 _CHUNK: Final = 512
 _THREADS: Final = "OMP_THREAD_LIMIT"
 SPEECH: Final = 0.6
-"""Probability from which a chunk is speech: noise and tones stay below 0.45, most chords below 0.6, speech is mostly above 0.9."""
+"""Probability from which a chunk is speech: noise and tones stay below 0.45, most chords below 0.6; speech is above 0.9."""
 _LOUD_CHUNKS: Final = 8
 _MOST_CHUNKS: Final = 400
 """Chunks that are read at most, the loudest 13 s, which bounds the time for a long block without speech."""
