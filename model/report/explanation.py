@@ -26,7 +26,8 @@ from pipeline.text import printable
 EXCERPT_S: Final = 12.0
 _STRETCHES: Final = 1200
 """Of the outline of a waveform."""
-_COLOURS: Final = {"bona fide": "#0072b2", "spoof": "#d55e00", "uncertain": "#555555"}
+_MOST_MARKERS: Final = 200
+_SUSPICIOUS: Final = "#d55e00"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,9 @@ class Explanation:
         outline: float32 [stretches, 2], lowest and highest sample of equal stretches of the recording.
         begin_s: Where the spectrogram begins, seconds.
         features: [frames, bins] in dB.
-        evidence: float32 [frames, bins] in [0, 1], for the side of the threshold that the score is on.
+        evidence: float32 [frames, bins] in [0, 1].
+        for_bona_fide: Whether it is the evidence for bona fide or for spoof: the side of the threshold that the score is on, or
+            where only a part is shown, the score of its lowest window.
     """
 
     result: FileScore
@@ -46,6 +49,7 @@ class Explanation:
     begin_s: float
     features: npt.NDArray[np.floating[Any]]
     evidence: npt.NDArray[np.float32]
+    for_bona_fide: bool
 
 
 def explain(detector: Detector, source: Source, result: FileScore) -> Explanation:
@@ -61,9 +65,10 @@ def explain(detector: Detector, source: Source, result: FileScore) -> Explanatio
     """
     rate = detector.bundle.features.sample_rate
     duration_s = result.duration_s or 0.0
-    begin_s = 0.0
+    begin_s, score = 0.0, result.score or 0.0
     if duration_s > EXCERPT_S:
         lowest = min(result.windows, key=lambda window: window.score)
+        score = lowest.score
         begin_s = min(max(0.0, (lowest.start_s + lowest.end_s - EXCERPT_S) / 2), duration_s - EXCERPT_S)
     begin, end = round(begin_s * rate), round((begin_s + EXCERPT_S) * rate)
     stretch = max(1, round(duration_s * rate / _STRETCHES))
@@ -78,9 +83,9 @@ def explain(detector: Detector, source: Source, result: FileScore) -> Explanatio
     if len(rest):
         outline.append(_outline(rest[np.newaxis]))
     features = make_front_end(detector.bundle.features)(limit_peak(np.concatenate(excerpt)))
-    for_bona_fide = (result.score or 0.0) >= result.threshold
+    for_bona_fide = score >= result.threshold
     evidence = grad_cam(detector.bundle.network, features, for_bona_fide=for_bona_fide)
-    return Explanation(result, np.concatenate(outline), begin_s, features, evidence)
+    return Explanation(result, np.concatenate(outline), begin_s, features, evidence, for_bona_fide)
 
 
 def picture(explanation: Explanation, detector: Detector) -> bytes:
@@ -97,7 +102,7 @@ def picture(explanation: Explanation, detector: Detector) -> bytes:
     wave.set(xlim=(0, duration_s), ylabel="waveform")
     end_s = explanation.begin_s + len(explanation.features) * params.hop_length / params.sample_rate
     extent = (explanation.begin_s, end_s, 0.0, 100.0)
-    for_bona_fide = (result.score or 0.0) >= result.threshold
+    for_bona_fide = explanation.for_bona_fide
     image.imshow(spectrogram_picture(explanation.features), extent=extent, aspect="auto")
     image.imshow(evidence_picture(explanation.evidence, for_bona_fide=for_bona_fide), extent=extent, aspect="auto")
     heights, labels = zip(*frequency_ticks(params), strict=True)
@@ -115,12 +120,13 @@ def picture(explanation: Explanation, detector: Detector) -> bytes:
 def _draw_scores(axes: Any, result: FileScore, terms: Terms) -> None:
     """The score of each window over time, with threshold, band and suspicious stretches."""
     middles = [(window.start_s + window.end_s) / 2 for window in result.windows]
-    axes.plot(middles, [window.score for window in result.windows], color="#222222", marker=".", linewidth=1)
+    marker = "." if len(middles) <= _MOST_MARKERS else None
+    axes.plot(middles, [window.score for window in result.windows], color="#222222", marker=marker, linewidth=1)
     axes.axhspan(terms.uncertain_low, terms.uncertain_high, color="#999999", alpha=0.2, label="uncertain")
     axes.axhline(terms.threshold, color="#555555", linewidth=1, linestyle="--", label="threshold")
     for number, part in enumerate(result.suspicious):
         label = "suspicious" if number == 0 else None
-        axes.axvspan(part.start_s, part.end_s, color=_COLOURS["spoof"], alpha=0.3, label=label)
+        axes.axvspan(part.start_s, part.end_s, color=_SUSPICIOUS, alpha=0.3, label=label)
     axes.set(xlim=(0, result.duration_s), xlabel="seconds", ylabel="score")
     axes.legend(loc="upper right", fontsize=8, ncols=3)
 

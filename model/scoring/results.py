@@ -156,7 +156,7 @@ def stretches(windows: Sequence[WindowScore], below: float, span_s: float) -> tu
     """The stretches of a recording that score as spoof.
 
     The score at a window is the mean of those that begin within half of `span_s` before or after it, since one window is
-    much less sure than a clip. Neighbouring windows below the limit join.
+    much less sure than a clip. Windows below the limit join that begin within `span_s` of each other.
 
     Args:
         windows: In order.
@@ -165,7 +165,7 @@ def stretches(windows: Sequence[WindowScore], below: float, span_s: float) -> tu
     """
     found: list[list[WindowScore]] = []
     first = last = 0
-    total, joined = 0.0, False
+    total = 0.0
     for window in windows:
         while last < len(windows) and windows[last].start_s <= window.start_s + span_s / 2:
             total += windows[last].score
@@ -173,14 +173,11 @@ def stretches(windows: Sequence[WindowScore], below: float, span_s: float) -> tu
         while windows[first].start_s < window.start_s - span_s / 2:
             total -= windows[first].score
             first += 1
-        if total / (last - first) >= below:
-            joined = False
-            continue
-        if joined:
-            found[-1].append(window)
-        else:
-            found.append([window])
-        joined = True
+        if total / (last - first) < below:
+            if found and window.start_s - found[-1][-1].start_s <= span_s:
+                found[-1].append(window)
+            else:
+                found.append([window])
     return tuple(
         WindowScore(part[0].start_s, part[-1].end_s, sum(window.score for window in part) / len(part)) for part in found
     )
