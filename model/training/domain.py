@@ -47,7 +47,7 @@ class _Clips(NamedTuple):
     measures: list[dict[str, float]]
     embeddings: FloatArray
     logits: FloatArray
-    features: list[npt.NDArray[np.float16]]
+    middles: list[npt.NDArray[np.float16]]
 
 
 def fit_domain(store: FeatureStore, scorer: ClipScorer, batch_size: int) -> Domain:
@@ -58,8 +58,8 @@ def fit_domain(store: FeatureStore, scorer: ClipScorer, batch_size: int) -> Doma
         scorer: Of the network.
         batch_size: Windows at once.
     """
-    train = _read(_spread(store.select(split="train")), scorer, batch_size, keep_features=False)
-    dev = _read(_spread(store.select(split="dev", copy=0)), scorer, batch_size, keep_features=True)
+    train = _read(_spread(store.select(split="train")), scorer, batch_size, keep_middles=False)
+    dev = _read(_spread(store.select(split="dev", copy=0)), scorer, batch_size, keep_middles=True)
     ranges = {name: _range(name, train.measures, dev.measures) for name in train.measures[0]}
     outside = np.array([_is_outside(measures, ranges) for measures in dev.measures])
     known = _principal_components(train.embeddings, train.labels)
@@ -88,7 +88,7 @@ def _spread(store: FeatureStore) -> FeatureStore:
     return FeatureStore(store.storage, store.info, labelled.index.take(rows))
 
 
-def _read(store: FeatureStore, scorer: ClipScorer, batch_size: int, *, keep_features: bool) -> _Clips:
+def _read(store: FeatureStore, scorer: ClipScorer, batch_size: int, *, keep_middles: bool) -> _Clips:
     rows, front_end, params = store.index.to_pylist(), make_front_end(store.features), store.features
     measures: list[dict[str, float]] = []
     kept: list[npt.NDArray[np.float16]] = []
@@ -96,8 +96,8 @@ def _read(store: FeatureStore, scorer: ClipScorer, batch_size: int, *, keep_feat
     def cuts() -> Iterator[Cut]:
         for example, row in zip(store, rows, strict=True):
             measures.append(_measures(example.features, row, front_end, params))
-            if keep_features:
-                kept.append(example.features)
+            if keep_middles:
+                kept.append(_middle(example.features, scorer.n_frames).copy())
             yield scorer.cut(example.features)
 
     outputs: list[ClipOutput] = list(scorer.each_output(cuts(), batch_size))
@@ -157,10 +157,14 @@ def _short_clips(store: FeatureStore, scorer: ClipScorer, dev: _Clips, batch_siz
     for seconds in _SHORT_S:
         n_frames = max(1, round(seconds / hop_s))
         if n_frames < scorer.n_frames:
-            middles = [clip[max(0, (len(clip) - n_frames) // 2) :][:n_frames] for clip in dev.features]
+            middles = [_middle(clip, n_frames) for clip in dev.middles]
             yield ShortClips(
                 seconds=seconds, eer=_eer(dev.labels, np.array(list(_logits(scorer, middles, batch_size))))
             )
+
+
+def _middle(features: npt.NDArray[np.float16], n_frames: int) -> npt.NDArray[np.float16]:
+    return features[max(0, (len(features) - n_frames) // 2) :][:n_frames]
 
 
 def _logits(scorer: ClipScorer, clips: Sequence[npt.NDArray[np.float16]], batch_size: int) -> Iterator[float]:
