@@ -10,6 +10,7 @@ from typing import Final
 BUNDLE_FILE: Final = "bundle.json"
 NETWORK_FILE: Final = "model.keras"
 DEV_SCORES_FILE: Final = "dev_scores.txt"
+DOMAIN_FILE: Final = "domain.json"
 
 # The exported models, data/export, and what they measured, reports/export.
 EXPORT_FILE: Final = "export.json"

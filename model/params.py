@@ -1,7 +1,7 @@
 """The sections `crossval`, `train` and `evaluate` of params.yaml, typed and frozen."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +15,10 @@ from pipeline.section import Probability, Section, Seed, ordered
 NetworkName = Literal["cnn", "lcnn", "resnet"]
 PoolingName = Literal["average", "statistics", "attention"]
 LossName = Literal["binary_crossentropy", "focal", "one_class_softmax"]
+
+# Of a detector that is loaded without a parameter file.
+DEFAULT_PRIOR: Final = 0.5
+DEFAULT_ABSTAIN_ERROR_RATE: Final = 0.05
 
 Cosine = Annotated[float, Field(ge=-1.0, le=1.0)]
 

@@ -35,6 +35,7 @@ from model.training.callbacks import (
 )
 from model.training.checkpoint import Checkpoint, describe_origin
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
+from model.training.domain import fit_domain
 from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.fused_norm import with_fused_norm
 from model.training.held_out import HeldOutTrials
@@ -250,7 +251,7 @@ def compiled_network(store: FeatureStore, params: TrainParams) -> tuple[keras.Mo
 def calibrated_bundle(
     network: keras.Model, store: FeatureStore, params: TrainParams, epoch: int, held_out: HeldOutTrials | None = None
 ) -> Bundle:
-    """The bundle of a trained network, with the calibration and the threshold that dev and held-out attacks give."""
+    """The bundle of a trained network, with calibration and threshold from dev and held-out attacks, and its domain."""
     scorer = ClipScorer(network)
     logits = scorer.logits(scoring_batches(store, "dev", scorer.n_frames, params.batch_size))
     dev = labelled_scores(split_trials(store, "dev"), logits, "dev")
@@ -262,6 +263,7 @@ def calibrated_bundle(
         threshold=dev_threshold(calibrated.table),
         development=calibrated.table,
         calibrated_on=calibrated.counts,
+        domain=fit_domain(store, scorer, params.batch_size),
         train=params,
         epoch=epoch,
         store_fingerprint=store.config_fingerprint,

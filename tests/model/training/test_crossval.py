@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from model.bundle import load_bundle
+from model.detector import Detector
 from model.errors import ModelError
 from model.metrics import Calibration, cllr, dev_threshold, eer, fit_calibration, refit, score_table
 from model.params import CrossvalParams, TrainParams
 from model.sampler import CropSampler
-from model.scoring.files import score_files
 from model.training.calibrate import calibrate
 from model.training.crossval import CrossvalResult, cross_validate, folds, without_attacks, write_crossval
 from model.training.held_out import SCHEMA, HeldOutTrials, read_held_out, write_held_out
@@ -228,7 +228,7 @@ def test_the_bundle_takes_threshold_and_counts_from_all_trials(
         "crossval-1",
         "crossval-2",
     }
-    assert list(score_files(bundle, [], 0.5, 0.05, 4)) == []
+    assert list(Detector(bundle).score_files([])) == []
 
 
 def test_the_commands_crossval_and_train_work_together(
