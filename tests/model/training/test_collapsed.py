@@ -10,8 +10,8 @@ import pytest
 
 from model import networks
 from model.bundle import load_bundle
-from model.evaluation.evaluate import evaluate
 from model.detector import Detector
+from model.evaluation.evaluate import evaluate
 from model.params import TrainParams
 from model.report.conclusion import conclude
 from model.training.train import train
