@@ -37,6 +37,7 @@ _MARGINS: Final = {
 _MOST_DIRECTIONS: Final = 32
 _SMALLEST_VARIANCE: Final = 1e-3
 """Relative to the mean variance of a feature."""
+_LEAST_LIMIT: Final = 1e-12
 _SHORT_S: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 
 FloatArray = npt.NDArray[np.float64]
@@ -68,7 +69,8 @@ def fit_domain(store: FeatureStore, scorer: ClipScorer, batch_size: int) -> Doma
     spare = int(FLAGGED * len(outside)) - int(outside.sum())
     inside = np.sort(found[~outside])
     limit = float(inside[-1 - max(0, spare)]) if len(inside) else float(found.max())
-    known = known.model_copy(update={"limit": limit})
+    # A collapsed network gives all clips the same features; a limit is above 0.
+    known = known.model_copy(update={"limit": max(limit, _LEAST_LIMIT)})
     return Domain(
         n_train=len(train.labels),
         n_dev=len(dev.labels),
@@ -173,4 +175,6 @@ def _logits(scorer: ClipScorer, clips: Sequence[npt.NDArray[np.float16]], batch_
 
 
 def _eer(labels: npt.NDArray[np.int64], logits: FloatArray) -> float:
+    if np.ptp(logits) == 0.0:
+        return 0.5  # a collapsed network
     return float(eer_of_curve(det_curve(logits[labels == 1], logits[labels == 0])).value)
