@@ -25,6 +25,7 @@ from pipeline.errors import StoreError
 from pipeline.job.run import run_features
 from pipeline.parameter_file import parse_params
 from pipeline.params import Params
+from pipeline.runners.local_runner import WORKER_MODULE
 from pipeline.store import FeatureStore
 from pipeline.store.verify import verify
 from tests.support.front_ends import LOG_MEL
@@ -292,11 +293,7 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]", se
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "apache_beam.runners.worker.sdk_worker_main" in child.cmdline()
-    ]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if WORKER_MODULE in child.cmdline()]
 
 
 def files_below(folder: Path) -> int:
