@@ -102,7 +102,7 @@ def test_a_further_test_set_needs_one_key_and_its_audio_is_a_dependency(project:
     output = project.run("dvc", "repro")
 
     assert "Running stage 'corpus@other'" in output
-    assert stages_run(output) == ["evaluate", "report"]
+    assert stages_run(output) == ["evaluate", "export", "report"]
     assert "other.json" in project.run("dvc", "metrics", "show")
     assert "On other corpora" in (project.root / "reports" / "index.html").read_text()
     assert project.run("dvc", "status").strip().endswith("up to date.")
