@@ -238,7 +238,7 @@ def lock() -> str:
 
 
 def test_the_lock_names_no_registry_host(lock: str) -> None:
-    assert re.findall(r"https?:|--(?:extra-)?index-url|--find-links|file:|git\+| @ ", lock) == []
+    assert re.findall(r"(?:https?|file):|--(?:extra-)?index-url|--find-links|git\+| @ ", lock) == []
 
 
 def test_the_lock_pins_every_package_with_a_hash(lock: str) -> None:

@@ -1,7 +1,5 @@
 """Each exported file opens in Netron: its packaged server loads the file, and a headless browser sees the graph."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # What a person looks for in each graph.
 SHOWN = {
     "saved_model/saved_model.pb": ("PartitionedCall",),
@@ -19,20 +16,6 @@ SHOWN = {
     "bonafide_float16.tflite": ("waveform", "Conv2D", "Dequantize"),
     "bonafide_int8.tflite": ("waveform", "Conv2D", "Rfft2d"),
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=program, headless=True, args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize(("name", "expected"), SHOWN.items(), ids=SHOWN)
