@@ -330,7 +330,8 @@ def test_a_longer_file_than_the_archive_can_be_is_refused_and_not_kept(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
-    "location", ["file://localhost/LA.zip", "ftp://127.0.0.1/LA.zip", "data:,PK", "gopher://x/LA.zip"]
+    ("scheme", "rest"),
+    [("file", "///LA.zip"), ("ftp", "//127.0.0.1/LA.zip"), ("data", ",PK"), ("gopher", "//x/LA.zip")],
 )
 def test_a_redirect_to_anything_but_the_web_is_refused(
     server: Server, target: Path, status: int, scheme: str, rest: str
