@@ -6,6 +6,7 @@ project. What the formats cost and how far they are from the network goes to a r
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from model.export.saved_model import write_flac_model, write_saved_model
 from model.export.serving import VERDICTS, Detector
 from model.metrics import AbstainBand, abstain_band
 from pipeline.corpus.audio_files import audio_root
-from pipeline.files import atomic_write, replaced_folder, sha256_of, write_json
+from pipeline.files import atomic_write, replaced_folder, sha256_of, temporary_folder, write_json
 from pipeline.machine import processor
 
 CLIPS: Final = 200
@@ -111,16 +112,18 @@ def export(
         ONNX_FILE,
         *TFLITE_FILES.values(),
     )
-    with replaced_folder(output, names) as folder:
+    # The converters take names in UTF-8 alone, which the output's need not be.
+    with replaced_folder(output, names) as folder, temporary_folder() as converted:
         description = _description(bundle, band, prior)
         with _without_native_log():
-            written, left_out = _write_formats(bundle, band, prior, folder, description, flac, doing)
+            written, left_out = _write_formats(bundle, band, prior, converted, description, flac, doing)
         doing("comparing them with the network")
         clips = None
         if corpus is not None:
             clips = choose_clips(corpus.manifest, audio_root(corpus.path), bundle.features, CLIPS)
         reference = None if clips is None else reference_scores(bundle, clips)
-        measured = measure(folder, written, bundle, band, reference)
+        measured = measure(converted, written, bundle, band, reference)
+        shutil.copytree(converted, folder, dirs_exist_ok=True)
         known = None if corpus is None else corpus_facts(corpus.manifest, corpus.path)
         card = model_card(CardInputs(bundle, band, prior, measured, left_out, known, facts))
         atomic_write(folder / MODEL_CARD_FILE, card)
