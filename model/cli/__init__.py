@@ -8,6 +8,7 @@ import typer
 
 from model.cli.compare import compare
 from model.cli.crossval import crossval
+from model.cli.demo import demo
 from model.cli.evaluate import evaluate
 from model.cli.export import export
 from model.cli.fuse import fuse
@@ -34,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
     app.command(epilog="Example: bonafide serve --model data/model --port 8000")(serve)
+    app.command(epilog="Example: bonafide demo --model data/model")(demo)
     app.command(
         epilog=examples(
             "bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000",

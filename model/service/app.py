@@ -1,7 +1,7 @@
 """The HTTP service: `POST /score`, `/healthz`, `/metrics`, and the interactive documentation at `/docs`.
 
-An answer is the JSON object of `bonafide score --format jsonl`. A request that gets no score has a status of 4xx and an object with
-`reason`, which is short and stable, and `detail`, which is for people. Recordings are in memory only.
+An answer is the JSON object of `bonafide score --format jsonl`. A request that gets no score has a status of 4xx and an object
+with `reason`, which is short and stable, and `detail`, which is for people. Recordings are in memory only.
 """
 
 import asyncio
@@ -109,13 +109,13 @@ def make_app(detector: Detector, limits: Limits | None = None) -> FastAPI:
     async def score(request: Request) -> Response:
         return await service.answer(request)
 
-    @app.get("/healthz", summary="Whether the service can score", responses={200: {"model": Health}, 503: {"model": Health}})
+    @app.get(
+        "/healthz", summary="Whether the service can score", responses={200: {"model": Health}, 503: {"model": Health}}
+    )
     async def healthz() -> Response:
         return _json(*((200, {"status": "ok"}) if service.alive else (503, {"status": "stopped"})))
 
-    @app.get(
-        "/metrics", summary="Figures for Prometheus", responses={200: {"content": {"text/plain": {}}}}
-    )
+    @app.get("/metrics", summary="Figures for Prometheus", responses={200: {"content": {"text/plain": {}}}})
     async def figures() -> Response:
         return Response(metrics.text(), media_type=metrics.media_type)
 

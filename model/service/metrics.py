@@ -18,9 +18,7 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self.requests = Counter(
-            "bonafide_requests", "Requests for a score by status.", ["status"], registry=registry
-        )
+        self.requests = Counter("bonafide_requests", "Requests for a score by status.", ["status"], registry=registry)
         self.in_progress = Gauge(
             "bonafide_requests_in_progress", "Requests that are being read or scored.", registry=registry
         )

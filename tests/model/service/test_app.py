@@ -110,7 +110,9 @@ def test_what_cannot_be_scored_gets_422(client: Any) -> None:
     assert refusal(client.post("/score", files=two)) == (422, "malformed_request")
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x"]
+)
 @pytest.mark.parametrize("body", [b"", b"--x", CLIP, b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n"])
 def test_a_malformed_form_gets_422(client: Any, kind: str, body: bytes) -> None:
     assert client.post("/score", content=body, headers={"Content-Type": kind}).status_code == 422
