@@ -6,7 +6,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.console_fixtures", "tests.support.s3_fixtures", "tests.support.flink_fixtures"]
+pytest_plugins = [
+    "tests.support.browser_fixtures",
+    "tests.support.console_fixtures",
+    "tests.support.flink_fixtures",
+    "tests.support.s3_fixtures",
+]
 
 # A busy machine is no reason for a property to fail.
 hypothesis.settings.register_profile("bonafide", deadline=None)
