@@ -35,8 +35,9 @@ _CSS: Final = """
 .verdict.bona-fide { border-color: #0072b2; }
 .verdict.spoof { border-color: #d55e00; }
 .verdict.uncertain, .verdict.problem { border-color: #b58900; }
-.picture { overflow-x: auto; max-width: calc(100vw - 4em); }
-.picture img { width: 100%; min-width: 620px; }
+#evidence, #evidence * { min-width: 0; }
+.picture { overflow-x: auto; max-width: calc(100vw - 6em); }
+#evidence .picture img { width: 100%; min-width: 620px; max-width: none; }
 """
 
 
