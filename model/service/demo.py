@@ -36,7 +36,7 @@ _CSS: Final = """
 .verdict.spoof { border-color: #d55e00; }
 .verdict.uncertain, .verdict.problem { border-color: #b58900; }
 #evidence, #evidence * { min-width: 0; }
-.picture { overflow-x: auto; max-width: calc(100vw - 6em); }
+.picture { overflow-x: auto; max-width: calc(100vw - 7em); }
 #evidence .picture img { width: 100%; min-width: 620px; max-width: none; }
 """
 

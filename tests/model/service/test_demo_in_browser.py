@@ -130,4 +130,4 @@ def test_a_file_beyond_the_limit_is_refused_by_the_page(opened: Opened, tmp_path
     (tmp_path / "large.wav").write_bytes(bytes(9 << 20))
     drop(opened, tmp_path / "large.wav")
 
-    opened.page.get_by_text("exceeds").first.wait_for(timeout=30_000)
+    opened.page.get_by_text("exceed the maximum").first.wait_for(timeout=30_000)
