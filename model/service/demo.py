@@ -20,7 +20,7 @@ from model.service.limits import MEBIBYTE, Limits
 from model.service.result_html import problem_html, result_html
 
 _CLEAN_EVERY_S: Final = 600
-_KEPT_S: Final = 3600
+_KEPT_S: Final = 3000
 _AT_ONCE: Final = 2
 _QUEUE: Final = 16
 _POLICY: Final = (
