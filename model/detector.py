@@ -16,7 +16,7 @@ from model.bundle import Bundle, load_bundle
 from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR
 from model.scoring.recordings import WINDOWS_PER_BATCH, RecordingScorer
 from model.scoring.results import Caution, FileScore, Terms, WindowScore
-from model.scoring.sources import Samples, Source
+from model.scoring.sources import LONGEST_S, Samples, Source
 from model.scoring.speech import available
 from pipeline.errors import AudioError
 
@@ -32,6 +32,7 @@ class Detector:
         abstain_error_rate: Error rate per class on dev of the verdicts outside the uncertain band.
         checks: Whether a recording that is unlike the training data, or holds no speech, gets the verdict "uncertain".
         batch_size: Windows that the network takes at once.
+        longest_s: Longer recordings are refused, in seconds.
 
     Attributes:
         bundle: The model.
@@ -46,10 +47,11 @@ class Detector:
         *,
         checks: bool = True,
         batch_size: int = WINDOWS_PER_BATCH,
+        longest_s: float = LONGEST_S,
     ) -> None:
         self.bundle = bundle
         self.terms = Terms.of(bundle, prior, abstain_error_rate, checks=checks, speech_check=checks and available())
-        self._scorer = RecordingScorer(bundle, self.terms, batch_size)
+        self._scorer = RecordingScorer(bundle, self.terms, batch_size, longest_s)
 
     @classmethod
     def load(
@@ -59,6 +61,7 @@ class Detector:
         abstain_error_rate: float = DEFAULT_ABSTAIN_ERROR_RATE,
         *,
         checks: bool = True,
+        longest_s: float = LONGEST_S,
     ) -> "Detector":
         """Loads the model of `bonafide train` from a folder; the other arguments are those of the class.
 
@@ -66,7 +69,7 @@ class Detector:
             ModelError: There is none, it is damaged, or another version of the program made it.
             MetricsError: The error rate is not at least 0 and below 0.5.
         """
-        return cls(load_bundle(Path(folder)), prior, abstain_error_rate, checks=checks)
+        return cls(load_bundle(Path(folder)), prior, abstain_error_rate, checks=checks, longest_s=longest_s)
 
     def score(
         self, audio: str | Path | bytes | npt.NDArray[np.generic] | Source, sample_rate: int | None = None

@@ -69,8 +69,9 @@ MODEL = {
         "artifacts bundle detector errors evaluation metrics params scoring",
         "audio corpus errors files frontends store text",
     ),
+    "service": ("detector report scoring", "corpus errors text"),
     "cli": (
-        "artifacts bundle detector evaluation export metrics params report scoring training",
+        "artifacts bundle detector errors evaluation export metrics params report scoring service training",
         "cli corpus storage store text",
     ),
 }

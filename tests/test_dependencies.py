@@ -13,11 +13,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PARTS = {
     "bonafide.py": ("dependencies",),
     "pipeline": ("dependencies", "s3", "media"),
-    "model": ("dependencies", "train"),
+    "model": ("dependencies", "train", "serve", "demo"),
     "deploy": ("dependencies",),
     "examples": ("dependencies", "train", "dev"),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
-    "tests": ("dependencies", "train", "s3", "dev", "flink"),
+    "tests": ("dependencies", "train", "s3", "serve", "demo", "dev", "flink"),
 }
 """The parts of pyproject.toml whose packages a folder may import."""
 

@@ -8,12 +8,14 @@ import typer
 
 from model.cli.compare import compare
 from model.cli.crossval import crossval
+from model.cli.demo import demo
 from model.cli.evaluate import evaluate
 from model.cli.export import export
 from model.cli.fuse import fuse
 from model.cli.metrics import metrics
 from model.cli.report import report
 from model.cli.score import score
+from model.cli.serve import serve
 from model.cli.train import train
 from model.cli.validate import validate
 from pipeline.cli.examples import examples
@@ -32,6 +34,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
     app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
+    app.command(epilog="Example: bonafide serve --model data/model --port 8000")(serve)
+    app.command(epilog="Example: bonafide demo --model data/model")(demo)
     app.command(
         epilog=examples(
             "bonafide metrics --scores scores.txt --protocol cm.trl.txt --intervals 1000",

@@ -62,7 +62,7 @@ def score(
     A file that cannot be scored is reported, the others are still scored, and the exit code is 1.
     """
     paths = _found(files)
-    prior, abstain_error_rate = _rates(params, prior, abstain_error_rate)
+    prior, abstain_error_rate = stated_rates(params, prior, abstain_error_rate)
     with warnings_as_notes(), ExitStack() as stack:
         with _without(*_UNUSED_BY_KERAS):
             import keras  # noqa: F401 - before everything that imports it
@@ -113,7 +113,7 @@ def _found(arguments: Sequence[str]) -> list[Path]:
     return found.paths
 
 
-def _rates(params: Path, prior: float | None, abstain_error_rate: float | None) -> tuple[float, float]:
+def stated_rates(params: Path, prior: float | None, abstain_error_rate: float | None) -> tuple[float, float]:
     """Prior and error rate: from the options, else from the parameter file, else the defaults outside a project."""
     from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR, load_params
 

@@ -125,7 +125,7 @@ class JsonLinesWriter:
     """One JSON object a file and line, with the terms."""
 
     def __init__(self, terms: "Terms", file: TextIO) -> None:
-        self._terms = terms.as_dict()
+        self._terms = terms
         self._file = file
 
     def write(self, record: "FileScore") -> None:
@@ -135,7 +135,9 @@ class JsonLinesWriter:
 
     def content(self, record: "FileScore") -> dict[str, Any]:
         """The object of a record."""
-        return {**record.as_dict(), "terms": self._terms}
+        from model.scoring.results import with_terms
+
+        return with_terms(record, self._terms)
 
 
 class JsonWriter:

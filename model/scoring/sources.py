@@ -88,11 +88,21 @@ class PartReader:
         n_frames: Frames of the network's window.
         checks: Whether parts are measured.
         speech: Finds speech; None to skip that.
+        longest_s: Longer recordings are refused, in seconds.
     """
 
-    def __init__(self, params: FeatureParams, n_frames: int, *, checks: bool, speech: SpeechFinder | None) -> None:
+    def __init__(
+        self,
+        params: FeatureParams,
+        n_frames: int,
+        *,
+        checks: bool,
+        speech: SpeechFinder | None,
+        longest_s: float = LONGEST_S,
+    ) -> None:
         self.params = params
         self.n_frames = n_frames
+        self.longest_s = longest_s
         self._checks = checks
         self._speech = speech if checks else None
         self._front_end: FrontEnd = make_front_end(params)
@@ -115,6 +125,8 @@ class PartReader:
             if error.reason != "too_long":
                 raise
             return None
+        if duration_s > self.longest_s:
+            raise AudioError("too_long", f"{duration_s:.1f} s, at most {self.longest_s:g} s are allowed")
         features = self._front_end(waveform).astype(np.float16)
         places = window_places(len(features), self.n_frames)
         return self._part(waveform, features, places, 0.0, duration_s)
@@ -130,12 +142,15 @@ class PartReader:
     def blocks(self, source: Source) -> Iterator[Waveform]:
         """The waveform of any recording, float32 at the front end's rate, some seconds at a time; raises `AudioError`."""
         if isinstance(source.audio, Samples):
-            yield _prepared(source.audio, self.params)[0]  # in memory already
+            waveform, duration_s = _prepared(source.audio, self.params)
+            if duration_s > self.longest_s:
+                raise AudioError("too_long", f"{duration_s:.1f} s, at most {self.longest_s:g} s are allowed")
+            yield waveform  # in memory already
         elif isinstance(source.audio, bytes):
-            yield from waveform_blocks(open_stream(source.audio), self.params.sample_rate, LONGEST_S)
+            yield from waveform_blocks(open_stream(source.audio), self.params.sample_rate, self.longest_s)
         else:
             with open_recording(source.audio) as stream:
-                yield from waveform_blocks(stream, self.params.sample_rate, LONGEST_S)
+                yield from waveform_blocks(stream, self.params.sample_rate, self.longest_s)
 
     def _short(self, source: Source) -> tuple[Waveform, float]:
         if isinstance(source.audio, Samples):

@@ -6,10 +6,11 @@ at a time, each for a tenth of a millisecond, so the search begins at the loudes
 
 import importlib.util
 import os
-import threading
+from collections import deque
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 
 from pipeline.audio import Waveform
@@ -37,7 +38,8 @@ class SpeechFinder:
 
     def __init__(self) -> None:
         self._make = _detector_class()
-        self._of_thread = threading.local()
+        # A detector keeps a state from chunk to chunk, so one call at a time uses it; threads come and go.
+        self._idle: deque[Any] = deque()
 
     def __call__(self, waveform: Waveform, sample_rate: int) -> bool:
         """Whether there is speech.
@@ -54,20 +56,20 @@ class SpeechFinder:
         chunks = (chunks * min(_LEVEL / max(rms, 1e-9), _LARGEST_GAIN)).clip(-1.0, 1.0)
         energy = np.convolve(np.square(chunks).sum(axis=1), np.ones(_LOUD_CHUNKS), "same")
         first = max(0, int(energy[: len(chunks)].argmax()) - _LOUD_CHUNKS // 2)
-        detector = self._detector()
         # From the loudest place to the end, then what is before it.
-        for part in (chunks[first : first + _MOST_CHUNKS], chunks[max(0, first - _MOST_CHUNKS) : first]):
-            detector.reset()
-            for chunk in part:
-                if detector.process_samples(chunk.tolist()) >= SPEECH:
-                    return True
-        return False
+        parts = (chunks[first : first + _MOST_CHUNKS], chunks[max(0, first - _MOST_CHUNKS) : first])
+        try:
+            detector = self._idle.pop()
+        except IndexError:
+            detector = self._make()
+        found = any(_holds_speech(detector, part) for part in parts)
+        self._idle.append(detector)
+        return found
 
-    def _detector(self) -> Any:
-        if not hasattr(self._of_thread, "detector"):
-            # It keeps a state from chunk to chunk.
-            self._of_thread.detector = self._make()
-        return self._of_thread.detector
+
+def _holds_speech(detector: Any, chunks: npt.NDArray[np.float32]) -> bool:
+    detector.reset()
+    return any(detector.process_samples(chunk.tolist()) >= SPEECH for chunk in chunks)
 
 
 def _detector_class() -> Any:
