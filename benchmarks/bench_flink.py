@@ -39,7 +39,7 @@ def local(workers: int) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
-    from cluster import LocalCluster
+    from cluster import STANDIN_JAR, LocalCluster
 
     from pipeline.runners.options import pipeline_options
 
@@ -47,7 +47,7 @@ def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(Path(folder), task_managers=task_managers, slots=slots) as cluster,
     ):
-        yield pipeline_options("flink", cluster.beam_flags(), None)
+        yield pipeline_options("flink", [*cluster.beam_flags(), f"--flink_job_server_jar={STANDIN_JAR}"], None)
 
 
 def differing(left: Path, right: Path) -> list[str]:

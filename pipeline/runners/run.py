@@ -58,16 +58,18 @@ def run(
 
 
 def run_preflight(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]) -> None:
-    """Runs a small pipeline on a cluster to find out whether a job could run there.
+    """Runs a small pipeline to find out whether a job could run there.
 
-    On Flink, the first failure ends it, whatever the cluster's restart strategy, and so does `PREFLIGHT_S`.
+    `PREFLIGHT_S` ends it, and on Flink also the first failure, whatever the restart strategy.
 
     Raises:
         RunnerError: It failed, or took too long.
         BonafideError: A worker raised it.
     """
     with _temporary_folder():
-        _to_end(build, flags, _runner(flags, lambda metrics: None, PREFLIGHT_S))
+        _to_end(
+            build, flags, _runner(flags, lambda metrics: None, PREFLIGHT_S), None if is_flink(flags) else PREFLIGHT_S
+        )
 
 
 def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
@@ -127,15 +129,22 @@ def _temporary_folder() -> Iterator[Path]:
             tempfile.tempdir = old
 
 
-def _to_end(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], runner: Any) -> Any:
+def _to_end(
+    build: Callable[["beam.Pipeline"], None], flags: Sequence[str], runner: Any, limit_s: float | None = None
+) -> Any:
     import apache_beam as beam
+    from apache_beam.runners.runner import PipelineState
+
+    from pipeline.runners.environment import workers_did_not_start
 
     try:
         pipeline = beam.Pipeline(runner=runner, options=parse_options(flags))
         build(pipeline)
         result = pipeline.run()
         try:
-            result.wait_until_finish()
+            state = result.wait_until_finish(duration=limit_s and round(limit_s * 1000))
+            if limit_s is not None and not PipelineState.is_terminal(state):
+                raise workers_did_not_start(limit_s)
         except BaseException:
             # Whatever ends the command, its job must not go on unattended.
             try:
@@ -159,8 +168,7 @@ def _explained(error: Exception) -> BonafideError:
             return kind(found[2])
     if "Unable to fetch remote job server jar" in text:
         return RunnerError(
-            "Beam's job server jar cannot be fetched. For Flink, `make flink-cache` builds the project's own runner, which a "
-            "checkout then uses; or name a jar with --flink_job_server_jar or --spark_job_server_jar"
+            f"{text}\nOr download it where that is possible, and name it with --spark_job_server_jar=PATH"
         )
     missing = re.search(r"^(?:ModuleNotFoundError|ImportError): (.+)$", text, re.MULTILINE)
     if missing is not None:
