@@ -101,9 +101,8 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
 
     options = parse_options(flags)
     name = runner_name(flags)
-    kind = _kind(flags)
-    reason = _REFUSED.get(kind)
-    if kind == "prismrunner" and not options.view_as(PrismRunnerOptions).prism_location:
+    reason = _REFUSED.get(_kind(flags))
+    if is_prism(flags) and not options.view_as(PrismRunnerOptions).prism_location:
         reason = _WITHOUT_LOCATION
     if reason is not None:
         raise RunnerError(f"{name} is refused: {reason}. Use --on local, or --on flink with a cluster")
@@ -182,6 +181,11 @@ def is_flink(flags: Sequence[str]) -> bool:
     return _kind(flags) == "flinkrunner"
 
 
+def is_prism(flags: Sequence[str]) -> bool:
+    """Whether the work is done by a Prism that the command starts."""
+    return _kind(flags) == "prismrunner"
+
+
 def is_dataflow(flags: Sequence[str]) -> bool:
     """Whether the work is done by Google Cloud Dataflow."""
     return _kind(flags) == "dataflowrunner"
@@ -217,7 +221,7 @@ def _runs_here(flags: Sequence[str]) -> bool:
     from pipeline.runners.environment import is_here
 
     endpoint = parse_options(flags).view_as(PortableOptions).job_endpoint
-    return is_here(endpoint.rpartition(":")[0]) if endpoint else _kind(flags) == "prismrunner"
+    return is_here(endpoint.rpartition(":")[0]) if endpoint else is_prism(flags)
 
 
 def _check_dataflow(options: "PipelineOptions", output: str) -> None:

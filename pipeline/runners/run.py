@@ -13,7 +13,7 @@ from pipeline.errors import BonafideError, RunnerError
 from pipeline.files import temporary_folder
 from pipeline.interrupts import patience
 from pipeline.runners.local import local_run
-from pipeline.runners.options import is_flink, is_local, parse_options
+from pipeline.runners.options import is_flink, is_local, is_prism, parse_options
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -51,10 +51,10 @@ def run(
     with _temporary_folder() as folder:
         if is_local(flags):
             with local_run(parse_options(flags), in_flight, folder):
-                result = _to_end(build, flags, _local_runner())
+                on_metrics(_to_end(build, flags, _local_runner()).metrics())
         else:
-            result = _to_end(build, flags, _runner(flags, on_metrics))
-    on_metrics(result.metrics())
+            with _runner(flags, on_metrics) as runner:
+                on_metrics(_to_end(build, flags, runner).metrics())
 
 
 def run_preflight(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]) -> None:
@@ -66,10 +66,8 @@ def run_preflight(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]
         RunnerError: It failed, or took too long.
         BonafideError: A worker raised it.
     """
-    with _temporary_folder():
-        _to_end(
-            build, flags, _runner(flags, lambda metrics: None, PREFLIGHT_S), None if is_flink(flags) else PREFLIGHT_S
-        )
+    with _temporary_folder(), _runner(flags, lambda metrics: None, PREFLIGHT_S) as runner:
+        _to_end(build, flags, runner, None if is_flink(flags) else PREFLIGHT_S)
 
 
 def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
@@ -108,13 +106,20 @@ def _local_runner() -> Any:
     return LocalRunner()
 
 
-def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Any:
-    """The project's own runner for Flink. None: Beam makes the runner that the flags name."""
-    if not is_flink(flags):
-        return None
-    from pipeline.runners.flink.runner import MonitoredFlinkRunner
+@contextlib.contextmanager
+def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Iterator[Any]:
+    """Gives the project's own runner for Flink or Prism. None: Beam makes the runner that the flags name."""
+    if is_flink(flags):
+        from pipeline.runners.flink.runner import MonitoredFlinkRunner
 
-    return MonitoredFlinkRunner(on_metrics, preflight_s)
+        yield MonitoredFlinkRunner(on_metrics, preflight_s)
+    elif is_prism(flags):
+        from pipeline.runners.prism import OwnPrismRunner
+
+        with contextlib.closing(OwnPrismRunner()) as runner:
+            yield runner
+    else:
+        yield None
 
 
 @contextlib.contextmanager
@@ -175,6 +180,11 @@ def _explained(error: Exception) -> BonafideError:
         return RunnerError(
             f"package missing on the workers: {missing[1]}. Install this project's wheel and its locked dependencies where "
             "the worker pools run"
+        )
+    if "SDK worker disconnected" in text:  # Prism
+        return RunnerError(
+            "a worker process ended during the run. Finished work is kept: run the command again to go on; the worker pool's log "
+            "may say more"
         )
     last = text.rpartition("\n")[2]
     return RunnerError(

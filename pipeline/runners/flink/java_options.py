@@ -1,4 +1,4 @@
-"""Options of Beam's Flink runner that only its Java side reads. Once imported, Beam's Python side knows them and passes them on."""
+"""Options of Beam's Flink runner that only its Java side reads. Once imported, Python's Beam knows them and passes them on."""
 
 from argparse import ArgumentParser
 from typing import Final
@@ -21,7 +21,6 @@ _NAMES: Final = frozenset(
         "externalized_checkpoints_enabled",
         "fail_on_checkpointing_errors",
         "faster_copy",
-        "files_to_stage",
         "finish_bundle_before_checkpointing",
         "flink_conf_dir",
         "force_unaligned_checkpoint_enabled",
@@ -56,4 +55,4 @@ class FlinkJavaOptions(PipelineOptions):  # type: ignore[misc]
     @classmethod
     def _add_argparse_args(cls, parser: ArgumentParser) -> None:
         for name in sorted(_NAMES):
-            parser.add_argument(f"--{name}")
+            parser.add_argument(f"--{name}", nargs="?", const="true")
