@@ -181,6 +181,8 @@ def _explained(error: Exception) -> BonafideError:
             f"package missing on the workers: {missing[1]}. Install this project's wheel and its locked dependencies where "
             "the worker pools run"
         )
+    if "Google Cloud Dataflow runner not available" in text:
+        return RunnerError("Dataflow's client is not installed: pip install 'bonafide[dataflow]'")
     if "SDK worker disconnected" in text:  # Prism
         return RunnerError(
             "a worker process ended during the run. Finished work is kept: run the command again to go on; the worker pool's log "
