@@ -86,7 +86,7 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra dev --extra flink --extra bench --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra dataflow --extra dev --extra flink --extra bench --universal \
 	    --python-version 3.10 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" \
 	    --upgrade --output-file requirements.lock
 

@@ -16,7 +16,7 @@ PARTS = {
     "model": ("dependencies", "train"),
     "deploy": ("dependencies",),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
-    "tests": ("dependencies", "train", "s3", "dev", "flink"),
+    "tests": ("dependencies", "train", "s3", "dataflow", "dev", "flink"),
 }
 """The parts of pyproject.toml whose packages a folder may import."""
 

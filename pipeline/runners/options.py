@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PROFILES: Final[Mapping[str, str]] = {
     "local": "worker processes on this machine (Beam's FnApiRunner)",
-    "flink": "an Apache Flink cluster with worker pools beside its TaskManagers",
-    "dataflow": "Google Cloud Dataflow; needs apache-beam[gcp], --project, --region and --temp_location",
+    "flink": "an Apache Flink cluster with worker pools beside its TaskManagers, by Beam's official runner",
+    "dataflow": "Google Cloud Dataflow; needs the extra dataflow, --project, --region and --temp_location",
     "spark": "an Apache Spark cluster with worker pools beside its executors",
 }
 """Names that `pipeline_options` knows, each with a line for the help text."""

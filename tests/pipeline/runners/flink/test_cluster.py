@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import psutil
 import pytest
 
 from pipeline.errors import RunnerError
@@ -72,16 +73,20 @@ def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
             run.process.communicate()
 
 
-def start_until_mid_job(start: Callable[..., Run], folder: Path) -> tuple[Run, Path]:
+def start_until_mid_job(start: Callable[..., Run], folder: Path, *more: str) -> tuple[Run, Path]:
     """Starts a run and waits until some shards are committed and others are being written; gives the run and its store."""
     store = folder / "store"
-    run = start(store, folder / "report")
+    run = start(store, *more)
     run.wait_until_mid_job(store)
     return run, store
 
 
 def jobs(cluster: Any) -> list[str]:
     return [job["state"] for job in cluster.rest("/jobs/overview").get("jobs", [])]
+
+
+def has_children(pid: int) -> bool:
+    return bool(psutil.Process(pid).children())
 
 
 def until_workers_end(cluster: Any) -> None:
@@ -192,12 +197,15 @@ def test_without_the_flags_of_the_profile_a_lost_worker_fails_the_job(
 def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    run, store = start_until_mid_job(start, tmp_path)
-    finished = committed(store)
-    cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
-    # One slot is left, the job asks for two: start another TaskManager, as a cluster that replaces lost machines does.
+    # With a spare: a standalone cluster refuses a job at once while slots are missing.
     cluster.start_task_manager()
+    cluster.wait_for_task_managers(3)
+    run, store = start_until_mid_job(start, tmp_path, "--parallelism=2")
+    finished = committed(store)
+    busy = next(name for name, pid in cluster.pids.items() if name.startswith("worker-pool") and has_children(pid))
+    cluster.kill(busy.replace("worker-pool", "taskmanager"))
     completes(run, store, work, finished, kept=0)
+    until_workers_end(cluster)
 
 
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
