@@ -31,7 +31,7 @@ CLUSTERS = ((1, 1), (1, 2), (2, 1))
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[list[str]]:
     """Gives the flags of a local run."""
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     yield pipeline_options("local", [], workers)
 
@@ -41,7 +41,7 @@ def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
     from cluster import STANDIN_JAR, LocalCluster
 
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -128,6 +128,8 @@ def _java_command(
         "java",
         *java,
         "-XX:+UseSerialGC",
+        # These processes run for minutes and compute little: the optimising compiler would cost more than it saves.
+        "-XX:TieredStopAtLevel=1",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
         *(
             f"--add-exports={module}/{package}=ALL-UNNAMED"

@@ -54,7 +54,7 @@ def features(
     from pipeline.job.plan import plan_run
     from pipeline.job.run import run_features
     from pipeline.params import load_params
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     loaded = load_params(params)
     rows = read_manifest(manifest_path)

@@ -1,4 +1,4 @@
-"""Beam options: the named profiles, the user's own flags, and the checks that need no more than the options and the cluster.
+"""Beam options: what they say of the runner, and the checks that need no more than the options and the cluster.
 
 A runner decides where the work is done, never what is computed. Runners that are known to lose data are refused.
 """
@@ -7,9 +7,7 @@ import argparse
 import contextlib
 import io
 import logging
-import os
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -17,14 +15,6 @@ from pipeline.errors import RunnerError
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
-
-PROFILES: Final[Mapping[str, str]] = {
-    "local": "worker processes on this machine (Beam's FnApiRunner)",
-    "flink": "an Apache Flink cluster with worker pools beside its TaskManagers, by Beam's official runner",
-    "dataflow": "Google Cloud Dataflow; needs the extra dataflow, --project, --region and --temp_location",
-    "spark": "an Apache Spark cluster with worker pools beside its executors",
-}
-"""Names that `pipeline_options` knows, each with a line for the help text."""
 
 _LOCAL_RUNNER: Final = "fnapirunner"
 _DOWNLOADS_PRISM: Final = "it downloads Prism if it can and uses another runner if it cannot"
@@ -35,44 +25,9 @@ _REFUSED: Final[Mapping[str, str]] = {
     "kafkastreamsrunner": "it is experimental and part of no Beam release",
 }
 _WITHOUT_LOCATION: Final = "it downloads a binary when the job starts; name one with --prism_location=PATH"
-_POOL: Final = "--environment_config=127.0.0.1:50000"
-
 _PREFLIGHT_TASKS: Final = 4
 
 _log = logging.getLogger(__name__)
-
-
-def pipeline_options(profile: str, extra: Sequence[str], workers: int | None) -> list[str]:
-    """Merges the flags of a profile, of the variable BEAM_ARGS and of the user; the last flag of a name wins.
-
-    A `--runner` in BEAM_ARGS or in the user's flags replaces the whole profile.
-
-    Args:
-        profile: One of `PROFILES`.
-        extra: The user's Beam flags, e.g. `["--parallelism=8"]`.
-        workers: Worker processes on this machine, or parallel workers of a cluster. None: one per core of this machine, or
-            one per free slot of the cluster.
-
-    Returns:
-        Flags for `apache_beam.options.pipeline_options.PipelineOptions`.
-
-    Raises:
-        RunnerError: The profile does not exist, or BEAM_ARGS is not a valid command line.
-    """
-    if profile not in PROFILES:
-        raise RunnerError(f"no runner profile {profile!r}; there are: {', '.join(PROFILES)}")
-    try:
-        own = [*shlex.split(os.environ.get("BEAM_ARGS", "")), *extra]
-    except ValueError as error:
-        raise RunnerError(f"the variable BEAM_ARGS cannot be read as a command line: {error}") from error
-    if any(flag == "--runner" or flag.startswith("--runner=") for flag in own):
-        return own
-    flags = [*_profile_flags(profile, workers), *own]
-    kinds = [flag.partition("=")[2] for flag in flags if flag.startswith("--environment_type=")]
-    if kinds and kinds[-1] != "EXTERNAL":
-        # Other environment types would take the address of a worker pool for the name of an image.
-        flags = [flag for flag in flags if flag != _POOL or flag in own]
-    return flags
 
 
 def job_name(flags: Sequence[str], default: str) -> str:
@@ -101,8 +56,9 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
 
     options = parse_options(flags)
     name = runner_name(flags)
-    reason = _REFUSED.get(_kind(flags))
-    if is_prism(flags) and not options.view_as(PrismRunnerOptions).prism_location:
+    kind = _kind(flags)
+    reason = _REFUSED.get(kind)
+    if kind == "prismrunner" and not options.view_as(PrismRunnerOptions).prism_location:
         reason = _WITHOUT_LOCATION
     if reason is not None:
         raise RunnerError(f"{name} is refused: {reason}. Use --on local, or --on flink with a cluster")
@@ -181,11 +137,6 @@ def is_flink(flags: Sequence[str]) -> bool:
     return _kind(flags) == "flinkrunner"
 
 
-def is_prism(flags: Sequence[str]) -> bool:
-    """Whether the work is done by a Prism that the command starts."""
-    return _kind(flags) == "prismrunner"
-
-
 def is_dataflow(flags: Sequence[str]) -> bool:
     """Whether the work is done by Google Cloud Dataflow."""
     return _kind(flags) == "dataflowrunner"
@@ -221,7 +172,7 @@ def _runs_here(flags: Sequence[str]) -> bool:
     from pipeline.runners.environment import is_here
 
     endpoint = parse_options(flags).view_as(PortableOptions).job_endpoint
-    return is_here(endpoint.rpartition(":")[0]) if endpoint else is_prism(flags)
+    return is_here(endpoint.rpartition(":")[0]) if endpoint else _kind(flags) == "prismrunner"
 
 
 def _check_dataflow(options: "PipelineOptions", output: str) -> None:
@@ -236,41 +187,6 @@ def _check_dataflow(options: "PipelineOptions", output: str) -> None:
     problems = PipelineOptionsValidator(options, DataflowRunner()).validate()
     if problems:
         raise RunnerError(f"Dataflow does not take these options: {'; '.join(problems)}")
-
-
-def _profile_flags(profile: str, workers: int | None) -> list[str]:
-    if profile == "local":
-        return [
-            "--runner=FnApiRunner",
-            "--direct_running_mode=multi_processing",
-            f"--direct_num_workers={workers or len(os.sched_getaffinity(0))}",
-            "--default_sdk_harness_log_level=ERROR",
-        ]
-    if profile == "flink":
-        from pipeline.runners.flink.job_server import PROFILE
-
-        parallelism = [f"--parallelism={workers}"] if workers else []
-        return [
-            "--runner=FlinkRunner",
-            "--flink_master=127.0.0.1:8081",
-            "--flink_version=2.2",
-            "--flink_submit_uber_jar",
-            "--environment_type=EXTERNAL",
-            _POOL,
-            *PROFILE,
-            *parallelism,
-        ]
-    if profile == "spark":
-        return [
-            "--runner=SparkRunner",
-            "--spark_master_url=spark://127.0.0.1:7077",
-            "--environment_type=EXTERNAL",
-            _POOL,
-            # Beside each executor; 0: one for each of its cores.
-            f"--sdk_worker_parallelism={workers or 0}",
-        ]
-    most_workers = [f"--max_num_workers={workers}"] if workers else []
-    return ["--runner=DataflowRunner", "--no_save_main_session", *most_workers]
 
 
 def _unknown(flags: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from pipeline.errors import BonafideError, RunnerError
 from pipeline.files import temporary_folder
 from pipeline.interrupts import patience
 from pipeline.runners.local import local_run
-from pipeline.runners.options import is_flink, is_local, is_prism, parse_options
+from pipeline.runners.options import is_flink, is_local, parse_options, runner_name
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -108,18 +108,16 @@ def _local_runner() -> Any:
 
 @contextlib.contextmanager
 def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Iterator[Any]:
-    """Gives the project's own runner for Flink or Prism. None: Beam makes the runner that the flags name."""
+    """Gives the project's own runner for Flink, or the one of Beam that the flags name."""
     if is_flink(flags):
         from pipeline.runners.flink.runner import MonitoredFlinkRunner
 
         yield MonitoredFlinkRunner(on_metrics, preflight_s)
-    elif is_prism(flags):
-        from pipeline.runners.prism import OwnPrismRunner
-
-        with contextlib.closing(OwnPrismRunner()) as runner:
-            yield runner
     else:
-        yield None
+        from pipeline.runners.portable import portable_runner
+
+        with portable_runner(runner_name(flags)) as runner:
+            yield runner
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from pipeline.errors import RunnerError
 from pipeline.job.worker import WriteShard
 from pipeline.job.worklist import ShardTask
 from pipeline.params import Params, load_params
-from pipeline.runners.options import PROFILES, describe_runner, job_name, parse_options, pipeline_options, prepare
+from pipeline.runners.options import describe_runner, job_name, parse_options, prepare
+from pipeline.runners.profiles import PROFILES, pipeline_options
 from pipeline.store.lineage import Config
 
 

@@ -24,7 +24,7 @@ from pipeline.job.plan import plan_run
 from pipeline.job.run import run_features
 from pipeline.params import load_params
 from pipeline.runners.flink.rest import FlinkCluster
-from pipeline.runners.options import pipeline_options
+from pipeline.runners.profiles import pipeline_options
 from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
 from tests.support.cluster_work import REPOSITORY, SHARDS, Run, Work, committed, completes
@@ -211,8 +211,8 @@ def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    # The command is also the job server: Beam's client runs inside it.
-    run, store = start_until_mid_job(start, tmp_path)
+    # The command is also the job server: Beam's client runs inside it. One worker, so that the job still runs at the next start.
+    run, store = start_until_mid_job(start, tmp_path, "--parallelism=1")
     finished = committed(store)
     run.process.kill()
     run.process.communicate()
@@ -266,7 +266,7 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     expected = plan_run(work.manifest, str(tmp_path / "store"), load_params(work.params_file)).pending_bytes
     # Enough for the expected records, but not for the index parts too.
     with small_disk(tmp_path / "disk", f"size={expected // 1024 + 64}k") as disk:
-        status, printed = start(disk / "store").end()
+        status, printed = start(disk / "store", "--number_of_execution_retries=1").end()
         assert status == 1
         assert "the disk is full" in printed
         assert "Traceback" not in printed

@@ -13,7 +13,8 @@ import pytest
 from apache_beam.utils.subprocess_server import JavaJarServer
 
 from pipeline.errors import RunnerError
-from pipeline.runners.options import describe_runner, pipeline_options, prepare
+from pipeline.runners.options import describe_runner, prepare
+from pipeline.runners.profiles import pipeline_options
 
 OVERVIEW = {"flink-version": "2.2.1", "slots-total": 3, "slots-available": 2, "taskmanagers": 2}
 TASK_MANAGERS = {"taskmanagers": [{"slotsNumber": 1}, {"slotsNumber": 2}]}
