@@ -327,7 +327,10 @@ def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], w
         assert "does not see the audio" in failed_preflight(run, tmp_path / "store")
 
 
-def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_package_that_the_workers_lack_is_found(
+    start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     python = environment_without_the_project(tmp_path / "bare")
     with worker_pool(tmp_path, python) as address:
         run = start(tmp_path / "store", f"--environment_config={address}", ONE)
