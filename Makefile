@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all bench study format lock flink flink-cache worker-package clean
+.PHONY: help install repro test test-slow test-all bench study format lock flink flink-cache prism worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,9 @@ bench: $(READY)  ## compare with other tools in one run of under 20 minutes, int
 	$(BIN)/python -m benchmarks --markdown
 
 FLINK := .cache/flink
-FLINK_JAR := $(FLINK)/runner/bonafide-flink-2.2-runner.jar
+# Beam's official runner cannot be had everywhere: the tests and `make flink` name a stand-in for it.
+STANDIN := $(FLINK)/standin/bonafide-flink-2.2-standin.jar
+PRISM := .cache/prism/prism
 
 $(FLINK)/site/pyflink/version.py: requirements.lock | $(READY)
 	mkdir -p $(FLINK)
@@ -54,16 +56,23 @@ $(FLINK)/site/pyflink/version.py: requirements.lock | $(READY)
 	    --target $(FLINK)/site -r $(FLINK)/requirements.txt
 	touch $@
 
-$(FLINK_JAR): $(shell find deploy/flink/runner -type f)
-	mvn -q -B -f deploy/flink/runner package
+$(STANDIN): $(shell find deploy/flink/standin -type f)
+	mvn -q -B -f deploy/flink/standin package
 
-flink-cache: $(FLINK)/site/pyflink/version.py $(FLINK_JAR)  ## fetch Flink and build the runner (needs Java 17 and Maven)
+flink-cache: $(FLINK)/site/pyflink/version.py $(STANDIN)  ## fetch Flink and build the stand-in runner (needs Java 17 and Maven)
 
-flink: flink-cache  ## run the features job on a real Flink cluster on this machine
+flink: flink-cache  ## run the features job on a real Flink cluster on this machine, by a stand-in for Beam's runner
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bonafide manifest --output $(FLINK)/manifest.parquet
 	rm -rf $(FLINK)/store
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python deploy/flink/local_cluster.py run -- bonafide features --on flink \
-	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store
+	    --manifest $(FLINK)/manifest.parquet --output $(FLINK)/store -- --flink_job_server_jar=$(CURDIR)/$(STANDIN)
+
+$(PRISM): requirements.lock
+	GOBIN=$(CURDIR)/$(dir $(PRISM)) go install \
+	    github.com/apache/beam/sdks/v2/go/cmd/prism@v$$(sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' requirements.lock)
+	touch $@
+
+prism: $(PRISM)  ## build Prism, Beam's portable runner in Go, into .cache/prism (needs Go)
 
 worker-package: $(READY)  ## put the wheel and the locked requirements of a cluster's workers into dist
 	mkdir -p dist
@@ -77,8 +86,9 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra serve --extra demo --extra dev --extra flink --extra bench --universal \
-	    --python-version 3.10 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra serve --extra demo --extra dataflow --extra dev \
+	    --extra flink --extra bench --universal \
+	    --python-version 3.10 --generate-hashes --no-annotate --no-strip-extras --no-emit-index-url --custom-compile-command "make lock" \
 	    --upgrade --output-file requirements.lock
 
 clean:  ## remove the environment and caches, not the data

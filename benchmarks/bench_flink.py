@@ -31,7 +31,7 @@ CLUSTERS = ((1, 1), (1, 2), (2, 1))
 @contextlib.contextmanager
 def local(workers: int) -> Iterator[list[str]]:
     """Gives the flags of a local run."""
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     yield pipeline_options("local", [], workers)
 
@@ -39,15 +39,15 @@ def local(workers: int) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def flink(task_managers: int, slots: int) -> Iterator[list[str]]:
     """Runs a cluster and gives the flags that reach it."""
-    from cluster import LocalCluster
+    from cluster import STANDIN_JAR, LocalCluster
 
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(Path(folder), task_managers=task_managers, slots=slots) as cluster,
     ):
-        yield pipeline_options("flink", cluster.beam_flags(), None)
+        yield pipeline_options("flink", [*cluster.beam_flags(), f"--flink_job_server_jar={STANDIN_JAR}"], None)
 
 
 def differing(left: Path, right: Path) -> list[str]:

@@ -252,6 +252,6 @@ def test_every_dependency_of_the_project_is_locked(lock: str) -> None:
     pyproject = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     section = pyproject[pyproject.index("\ndependencies = [") : pyproject.index("[project.scripts]")]
     wanted = {name.lower().replace("_", "-") for name in re.findall(r'^    "([A-Za-z0-9_-]+)', section, re.MULTILINE)}
-    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    locked = set(re.findall(r"^([a-z0-9-]+)(?:\[[^]]*\])?==", lock, re.MULTILINE))
     assert len(wanted) > 30
     assert wanted - locked == set()

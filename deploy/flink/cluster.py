@@ -1,7 +1,9 @@
-"""A Flink cluster on this machine: starts, finds and stops a JobManager, TaskManagers and a Beam worker pool.
+"""A Flink cluster on this machine: starts, finds and stops a JobManager and TaskManagers, each with a Beam worker pool.
 
-Everything listens on 127.0.0.1 only, on free ports, and logs to one folder. Each process leads its own process group, so that
-stopping it stops all its descendants. The jars come from the `apache-flink-libraries` wheel; no Flink installation is needed.
+Beam numbers the workers of each TaskManager by itself, and a pool tells workers apart by that number alone: TaskManagers cannot
+share one. Everything listens on loopback addresses only, on free ports, and logs to one folder. Each process leads its own
+process group, so that stopping it stops all its descendants. The jars come from the `apache-flink-libraries` wheel; no Flink
+installation is needed.
 """
 
 import contextlib
@@ -20,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from java_commands import HOST, job_manager_command, task_manager_command, write_configuration
+from java_commands import HOST, POOL_NAME, job_manager_command, task_manager_command, write_configuration
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("BONAFIDE_FLINK_CACHE", HERE.parent.parent / ".cache" / "flink"))
 STATE = CACHE / "cluster"
-RUNNER_JAR = CACHE / "runner" / "bonafide-flink-2.2-runner.jar"
+STANDIN_JAR = CACHE / "standin" / "bonafide-flink-2.2-standin.jar"
+"""The stand-in for Beam's Flink runner, for tests. Nothing uses it unless a job names it."""
 
 _START_S = 90
 _STOP_S = 10
@@ -41,8 +44,8 @@ class LocalCluster:
     Attributes:
         folder: Logs, configuration and temporary files.
         rest_port: Port of the REST interface and the dashboard.
-        pool_port: Port of the worker pool.
-        pids: Process id of "jobmanager", "taskmanager-1", ..., "worker-pool"; ended processes stay listed.
+        pool_port: Port of the worker pools, each on an address of its own.
+        pids: Process id of "jobmanager", "taskmanager-1", "worker-pool-1", ...; ended processes stay listed.
     """
 
     def __init__(
@@ -69,13 +72,11 @@ class LocalCluster:
         return f"http://{HOST}:{self.rest_port}"
 
     def beam_flags(self) -> list[str]:
-        """Beam flags for a job on this cluster, with the runner's jar if it is built."""
-        jar = [f"--flink_job_server_jar={RUNNER_JAR}"] if RUNNER_JAR.is_file() else []
+        """Beam flags for a job on this cluster."""
         return [
-            *jar,
             f"--flink_master={HOST}:{self.rest_port}",
             "--environment_type=EXTERNAL",
-            f"--environment_config={HOST}:{self.pool_port}",
+            f"--environment_config={POOL_NAME}:{self.pool_port}",
         ]
 
     def __enter__(self) -> "LocalCluster":
@@ -102,19 +103,23 @@ class LocalCluster:
         self.rest_port, self.pool_port, self._rpc_port = _free_ports(3)
         try:
             self._start_job_manager()
-            self._start_pool()
+            for number in range(1, self.task_managers + 1):
+                self._start_pool(number)
             for _ in range(self.task_managers):
                 self.start_task_manager()
             self.wait_for_task_managers(self.task_managers)
-            self._wait("worker-pool", lambda: _listens(self.pool_port))
         except BaseException:
             self.stop()
             raise
 
     def start_task_manager(self) -> str:
-        """Starts one more TaskManager, without waiting for it; gives its name in `pids`."""
-        name = f"taskmanager-{1 + sum(key.startswith('taskmanager') for key in self.pids)}"
-        command = task_manager_command(name, self.folder, self._jars, self._rpc_port, self.slots)
+        """Starts one more TaskManager after its worker pool, without waiting for it; gives its name in `pids`."""
+        number = 1 + sum(key.startswith("taskmanager") for key in self.pids)
+        name, pool = f"taskmanager-{number}", f"{POOL_NAME}-{number}"
+        if pool not in self.pids:
+            self._start_pool(number)
+        self._wait(pool, lambda: _listens(_pool_host(number), self.pool_port))
+        command = task_manager_command(name, self.folder, self._jars, self._rpc_port, self.slots, _pool_host(number))
         self._start_java(name, command)
         return name
 
@@ -134,11 +139,13 @@ class LocalCluster:
             psutil.Process(self.pids[name]).wait(timeout=_STOP_S)
 
     def workers(self) -> list[int]:
-        """Process ids of the pool's running Python workers."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.pids["worker-pool"]).children()
-            return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return []
+        """Process ids of the pools' running Python workers."""
+        found = []
+        for name, pid in self.pids.items():
+            if name.startswith(POOL_NAME):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found += [each.pid for each in psutil.Process(pid).children() if is_running(each.pid)]
+        return found
 
     def rest(self, path: str, method: str = "GET") -> dict[str, Any]:
         """Sends a request to the REST interface; gives an empty answer if nothing answers."""
@@ -194,9 +201,9 @@ class LocalCluster:
         command = job_manager_command(self.folder, self._jars, self._rpc_port, self.rest_port)
         self._start_java("jobmanager", command)
 
-    def _start_pool(self) -> None:
-        command = [self.python, str(HERE / "worker_pool.py"), f"--host={HOST}", f"--port={self.pool_port}"]
-        self._start_process("worker-pool", command)
+    def _start_pool(self, number: int) -> None:
+        address = [f"--host={_pool_host(number)}", f"--port={self.pool_port}"]
+        self._start_process(f"{POOL_NAME}-{number}", [self.python, str(HERE / "worker_pool.py"), *address])
 
     def _start_java(self, name: str, command: Sequence[str]) -> None:
         (self.folder / "tmp" / name).mkdir()
@@ -245,8 +252,12 @@ def _free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+def _pool_host(number: int) -> str:
+    return f"127.0.2.{number}"
+
+
+def _listens(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False
 

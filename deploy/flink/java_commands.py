@@ -4,10 +4,13 @@ Memory sizes are explicit and small: about 2 GiB for a JobManager and two TaskMa
 """
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HOST = "127.0.0.1"
+POOL_NAME = "worker-pool"
+"""Name under which every TaskManager finds its own worker pool, as `localhost` in a pod."""
 
 # Internal packages of Java 17 that Flink accesses.
 _OPENED = (
@@ -72,7 +75,9 @@ def job_manager_command(folder: Path, jars: Sequence[Path], rpc_port: int, rest_
     return _java_command("jobmanager", main, folder, jars, java, options)
 
 
-def task_manager_command(name: str, folder: Path, jars: Sequence[Path], rpc_port: int, slots: int) -> list[str]:
+def task_manager_command(
+    name: str, folder: Path, jars: Sequence[Path], rpc_port: int, slots: int, pool_host: str
+) -> list[str]:
     """The command line of a TaskManager.
 
     Args:
@@ -81,7 +86,10 @@ def task_manager_command(name: str, folder: Path, jars: Sequence[Path], rpc_port
         jars: Flink's class path.
         rpc_port: Port of the JobManager.
         slots: Task slots.
+        pool_host: Address of its worker pool.
     """
+    hosts = folder / "conf" / f"hosts-{name}"
+    hosts.write_text(f"{HOST} localhost {socket.gethostname()}\n{pool_host} {POOL_NAME}\n")
     options = {
         **_COMMON,
         "jobmanager.rpc.address": HOST,
@@ -101,6 +109,7 @@ def task_manager_command(name: str, folder: Path, jars: Sequence[Path], rpc_port
         "taskmanager.memory.jvm-overhead.max": "64m",
     }
     java = ["-Xms64m", "-Xmx320m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=192m"]
+    java.append(f"-Djdk.net.hosts.file={hosts}")
     return _java_command(name, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", folder, jars, java, options)
 
 
@@ -119,6 +128,8 @@ def _java_command(
         "java",
         *java,
         "-XX:+UseSerialGC",
+        # These processes run for minutes and compute little: the optimising compiler would cost more than it saves.
+        "-XX:TieredStopAtLevel=1",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED),
         *(
             f"--add-exports={module}/{package}=ALL-UNNAMED"

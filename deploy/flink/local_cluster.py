@@ -6,6 +6,8 @@ Needs Java 17 and the files of `make flink-cache`. Logs are in `.cache/flink/clu
     python deploy/flink/local_cluster.py status
     python deploy/flink/local_cluster.py stop
     python deploy/flink/local_cluster.py run -- bonafide features --on flink
+
+Jobs use Beam's official runner, whose jar Beam downloads, unless they name another with `--flink_job_server_jar`.
 """
 
 import argparse
@@ -17,17 +19,19 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from cluster import STATE, ClusterError, LocalCluster, is_running, saved
-from java_commands import HOST
 
 
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.epilog = "After --, for run: the command, which gets BEAM_ARGS set to reach the cluster."
     parser.add_argument("action", choices=["start", "stop", "status", "run"])
-    parser.add_argument("command", nargs="*", help="for run: the command, with BEAM_ARGS set to reach the cluster")
     parser.add_argument("--task-managers", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--slots", type=int, default=1, help="slots of each TaskManager (default: %(default)s)")
-    arguments = parser.parse_args()
+    # By hand: argparse takes no options between `run` and a command that has options too.
+    given = sys.argv[1:]
+    end = given.index("--") if "--" in given else len(given)
+    arguments = parser.parse_args(given[:end], argparse.Namespace(command=given[end + 1 :]))
     # SIGTERM raises SystemExit, so that the cluster is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -89,7 +93,6 @@ def _describe(cluster: LocalCluster) -> None:
     print(f"dashboard   {cluster.dashboard}")
     print(f"Flink       {overview.get('flink-version', 'does not answer')}")
     print(f"slots       {overview.get('slots-available', 0)} free of {overview.get('slots-total', 0)}")
-    print(f"worker pool {HOST}:{cluster.pool_port}")
     for name, pid in cluster.pids.items():
         print(f"{name:<16}{'runs' if is_running(pid) else 'ended'}, process {pid}")
     print(f"export BEAM_ARGS='{shlex.join(cluster.beam_flags())}'", flush=True)

@@ -42,6 +42,14 @@ from pipeline.machine import processor
 
 CLIPS: Final = 200
 """Clips on which the models are compared with the network."""
+_WRITTEN: Final = (
+    EXPORT_FILE,
+    MODEL_CARD_FILE,
+    SAVED_MODEL_FOLDER,
+    FLAC_MODEL_FOLDER,
+    ONNX_FILE,
+    *TFLITE_FILES.values(),
+)
 _VERSIONED: Final = ("keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
 
 
@@ -104,16 +112,8 @@ def export(
     """
     facts = None if evaluation is None else evaluation_facts(evaluation)
     band = abstain_band(bundle.development.bonafide, bundle.development.spoof, abstain_error_rate)
-    names = (
-        EXPORT_FILE,
-        MODEL_CARD_FILE,
-        SAVED_MODEL_FOLDER,
-        FLAC_MODEL_FOLDER,
-        ONNX_FILE,
-        *TFLITE_FILES.values(),
-    )
     # The converters take names in UTF-8 alone, which the output's need not be.
-    with replaced_folder(output, names) as folder, temporary_folder() as converted:
+    with replaced_folder(output, _WRITTEN) as folder, temporary_folder() as converted:
         description = _description(bundle, band, prior)
         with _without_native_log():
             written, left_out = _write_formats(bundle, band, prior, converted, description, flac, doing)

@@ -54,7 +54,7 @@ def features(
     from pipeline.job.plan import plan_run
     from pipeline.job.run import run_features
     from pipeline.params import load_params
-    from pipeline.runners.options import pipeline_options
+    from pipeline.runners.profiles import pipeline_options
 
     loaded = load_params(params)
     rows = read_manifest(manifest_path)
@@ -66,7 +66,9 @@ def features(
     flags = pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
         display = _Display(bar)
-        result = run_features(rows, clips, output, loaded, flags, display.show_plan, display.show_progress)
+        result = run_features(
+            rows, clips, output, loaded, flags, display.show_plan, display.show_progress, display.show_runner
+        )
     _print_result(output, result)
 
 
@@ -87,6 +89,10 @@ class _Display:
         _print_plan(plan)
         if plan.resume.pending:
             self._bar.update(self._task, total=plan.pending_clips, note="starting workers", visible=True)
+
+    def show_runner(self, runner: str) -> None:
+        """Prints which runner does the work."""
+        self._bar.console.print(f"runner: {runner}", soft_wrap=True)
 
     def show_progress(self, progress: "Progress") -> None:
         """Moves the bar."""

@@ -1,9 +1,12 @@
-"""Progress of a run: the workers' counts if the runner reports them during the run, else the index parts committed so far."""
+"""Progress of a run, true on any runner: the larger of what the workers' counts and the committed index parts tell.
+
+A runner may report counts while the job runs, only at its end, or those of some of its workers before those of others.
+"""
 
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import StoreError
@@ -21,7 +24,7 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        counts: What its workers have done; without rejects and workers if the runner reports them only at the end.
+        counts: What its workers have done; rejects and workers as far as the runner reports them during the run.
         total_shards: Shards that were due.
         total_clips: Utterances in them.
     """
@@ -48,14 +51,12 @@ class ProgressReporter:
         self._storage = storage
         self._clips = {index_path(shard.name): len(shard.sources) for shard in pending}
         self._on_progress = on_progress
-        self._has_counts = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._report, name="features-progress", daemon=True)
 
     def take_metrics(self, metrics: Any) -> None:
         """Takes Beam's `MetricResults` of the job, from any thread."""
         self.counts = read_counts(metrics)
-        self._has_counts = True
 
     def __enter__(self) -> "ProgressReporter":
         self._thread.start()
@@ -70,14 +71,17 @@ class ProgressReporter:
             ended = self._stop.wait(_POLL_S)
             # Progress is best effort: storage errors surface where shards are written.
             with suppress(StoreError):
-                counts = self.counts if self._has_counts else self._committed()
-                self._on_progress(Progress(counts, len(self._clips), sum(self._clips.values())))
+                self._on_progress(Progress(self._so_far(), len(self._clips), sum(self._clips.values())))
             if ended:
                 return
 
-    def _committed(self) -> Counts:
+    def _so_far(self) -> Counts:
+        counts = self.counts
+        if counts.clips >= sum(self._clips.values()):
+            return counts
         parts = [name for name in self._storage.list(f"{INDEX_FOLDER}/") if name in self._clips]
-        return Counts(shards=len(parts), clips=sum(self._clips[name] for name in parts))
+        clips = sum(self._clips[name] for name in parts)
+        return replace(counts, shards=max(counts.shards, len(parts)), clips=max(counts.clips, clips))
 
 
 def work_in_flight(storage: Storage, url: str) -> list[str]:

@@ -56,6 +56,7 @@ def run_features(
     flags: Sequence[str],
     on_plan: Callable[[RunPlan], None] = lambda plan: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_runner: Callable[[str], None] = lambda runner: None,
 ) -> FeaturesResult:
     """Brings the store at `output` up to date: keeps finished shards, redoes the others, closes the store.
 
@@ -67,6 +68,7 @@ def run_features(
         flags: Beam options: where the job runs, never what it computes.
         on_plan: Called once, before any work.
         on_progress: Called from another thread about twice a second while the job runs.
+        on_runner: Called with the runner that does the work, if that is not this machine, before the job is sent.
 
     Raises:
         CorpusError: The manifest has no usable audio.
@@ -84,6 +86,9 @@ def run_features(
                 plan = plan_run(manifest, output, params)  # it may have committed more shards meanwhile
             flags = [*options.prepare(flags, plan.address), f"--job_name={name}"]
         on_plan(plan)
+        runner = options.describe_runner(flags) if plan.resume.pending else None
+        if runner is not None:
+            on_runner(runner)
         storage = plan.storage
         storage.remove_leftovers()
         discard_stale(storage, plan.resume)

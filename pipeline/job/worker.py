@@ -1,5 +1,6 @@
 """All that runs on a worker: turns the utterances of a shard into examples and rejects, and commits them as one shard."""
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,9 +21,10 @@ from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
 from pipeline.job.clip_marks import ClipMark
 from pipeline.job.counters import count_shard, count_work
+from pipeline.job.versions import require_versions
 from pipeline.job.worklist import ShardTask, Worklist
 from pipeline.storage import open_storage
-from pipeline.store.lineage import Config
+from pipeline.store.lineage import Config, installed_versions
 from pipeline.store.resume import rejects_if_committed
 from pipeline.store.sharding import Shard, Source, copies, twin_copy, twins
 from pipeline.store.writer import Reject, StoredExample, Twin, write_shard
@@ -148,6 +150,8 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._augment = augment
 
     def setup(self) -> None:
+        # The preflight sees the workers that are there when it runs; others come later.
+        require_versions(installed_versions(self._features.kind), self._config.versions, socket.gethostname())
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         mark = ClipMark(self._output if self._marks_clips else None)

@@ -15,8 +15,9 @@ import apache_beam as beam
 from apache_beam.internal.cloudpickle import cloudpickle
 
 from pipeline.errors import RunnerError
+from pipeline.job.versions import require_versions
 from pipeline.job.worklist import work_folder
-from pipeline.runners.options import cluster_tasks
+from pipeline.runners.options import preflight_tasks
 from pipeline.runners.run import run_preflight
 from pipeline.storage import Storage
 from pipeline.store.lineage import installed_versions
@@ -61,7 +62,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
 
 
 def check_workers(flags: Sequence[str], root: Path, output: str, kind: str) -> None:
-    """Runs the preflight on a cluster, one token per worker. Does nothing if the job does not run on a Flink cluster.
+    """Runs the preflight on a cluster, one token per task. Does nothing for a runner that has none (`preflight_tasks`).
 
     Args:
         flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
@@ -73,7 +74,7 @@ def check_workers(flags: Sequence[str], root: Path, output: str, kind: str) -> N
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
             or the audio is not visible.
     """
-    n_tokens = cluster_tasks(flags)
+    n_tokens = preflight_tasks(flags)
     if not n_tokens:
         return
     storage = work_folder(output)
@@ -99,10 +100,4 @@ def _check_tokens(storage: Storage, n_tokens: int, root: Path, output: str, kind
                 f"the worker on {token['host']} does not see the audio in {root}; mount that folder there too, "
                 "under the same path"
             )
-        other = sorted(key for key in versions if token["versions"].get(key) != versions[key])
-        if other:
-            listed = ", ".join(f"{key} {token['versions'].get(key)} instead of {versions[key]}" for key in other)
-            raise RunnerError(
-                f"the worker on {token['host']} has other versions than this command: {listed}; the store would have other "
-                "bytes. Install the same wheel and lock file there"
-            )
+        require_versions(token["versions"], versions, token["host"])

@@ -1,4 +1,4 @@
-"""Beam options: the named profiles, the user's own flags, and the checks that need no more than the options and the cluster.
+"""Beam options: what they say of the runner, and the checks that need no more than the options and the cluster.
 
 A runner decides where the work is done, never what is computed. Runners that are known to lose data are refused.
 """
@@ -7,9 +7,7 @@ import argparse
 import contextlib
 import io
 import logging
-import os
 import secrets
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -18,59 +16,18 @@ from pipeline.errors import RunnerError
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-PROFILES: Final[Mapping[str, str]] = {
-    "local": "worker processes on this machine (Beam's FnApiRunner)",
-    "flink": "an Apache Flink cluster with worker pools beside its TaskManagers",
-    "dataflow": "Google Cloud Dataflow; needs apache-beam[gcp], --project, --region and --temp_location",
-    "spark": "an Apache Spark cluster with worker pools beside its executors",
-}
-"""Names that `pipeline_options` knows, each with a line for the help text."""
-
 _LOCAL_RUNNER: Final = "fnapirunner"
 _DOWNLOADS_PRISM: Final = "it downloads Prism if it can and uses another runner if it cannot"
 _REFUSED: Final[Mapping[str, str]] = {
     "daskrunner": "Beam 2.77's DaskRunner drops elements without an error",
     "directrunner": _DOWNLOADS_PRISM,
     "switchingdirectrunner": _DOWNLOADS_PRISM,
-    "prismrunner": "it needs a binary that is downloaded when the job starts",
     "kafkastreamsrunner": "it is experimental and part of no Beam release",
 }
-_POOL: Final = "--environment_config=127.0.0.1:50000"
+_WITHOUT_LOCATION: Final = "it downloads a binary when the job starts; name one with --prism_location=PATH"
+_PREFLIGHT_TASKS: Final = 4
 
 _log = logging.getLogger(__name__)
-
-
-def pipeline_options(profile: str, extra: Sequence[str], workers: int | None) -> list[str]:
-    """Merges the flags of a profile, of the variable BEAM_ARGS and of the user; the last flag of a name wins.
-
-    A `--runner` in BEAM_ARGS or in the user's flags replaces the whole profile.
-
-    Args:
-        profile: One of `PROFILES`.
-        extra: The user's Beam flags, e.g. `["--parallelism=8"]`.
-        workers: Worker processes on this machine, or parallel workers of a cluster. None: one per core of this machine, or
-            one per free slot of the cluster.
-
-    Returns:
-        Flags for `apache_beam.options.pipeline_options.PipelineOptions`.
-
-    Raises:
-        RunnerError: The profile does not exist, or BEAM_ARGS is not a valid command line.
-    """
-    if profile not in PROFILES:
-        raise RunnerError(f"no runner profile {profile!r}; there are: {', '.join(PROFILES)}")
-    try:
-        own = [*shlex.split(os.environ.get("BEAM_ARGS", "")), *extra]
-    except ValueError as error:
-        raise RunnerError(f"the variable BEAM_ARGS cannot be read as a command line: {error}") from error
-    if any(flag == "--runner" or flag.startswith("--runner=") for flag in own):
-        return own
-    flags = [*_profile_flags(profile, workers), *own]
-    kinds = [flag.partition("=")[2] for flag in flags if flag.startswith("--environment_type=")]
-    if kinds and kinds[-1] != "EXTERNAL":
-        # Other environment types would take the address of a worker pool for the name of an image.
-        flags = [flag for flag in flags if flag != _POOL or flag in own]
-    return flags
 
 
 def job_name(flags: Sequence[str], default: str) -> str:
@@ -89,27 +46,56 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
         output: Where the job writes: a local folder or `s3://bucket/prefix`.
 
     Returns:
-        The flags. For a Flink cluster, missing ones are added so that the job uses every free slot, with one worker each.
+        The flags. For Flink, missing ones are added: the jar of Beam's runner, and what makes the job use every free slot of the
+        cluster, with one worker each.
 
     Raises:
         RunnerError: The runner is refused, or the job would fail or lose data on it; says what to do.
     """
+    from apache_beam.options.pipeline_options import PrismRunnerOptions
+
+    options = parse_options(flags)
     name = runner_name(flags)
-    reason = _REFUSED.get(name.lower().rpartition(".")[2])
+    kind = _kind(flags)
+    reason = _REFUSED.get(kind)
+    if kind == "prismrunner" and not options.view_as(PrismRunnerOptions).prism_location:
+        reason = _WITHOUT_LOCATION
     if reason is not None:
         raise RunnerError(f"{name} is refused: {reason}. Use --on local, or --on flink with a cluster")
-    if name.lower() in ("dataflowrunner", "dataflow") and "://" not in output:
-        raise RunnerError(
-            f"Dataflow's workers cannot see the folder {output}; give an address such as s3://bucket/prefix"
-        )
     for flag in _unknown(flags):
         _log.warning("Beam's Python side does not know the option %s; is it misspelt?", flag)
+    if is_local(flags):
+        return list(flags)
     if is_flink(flags):
         from pipeline.runners.flink.preflight import check_cluster, complete_flags
 
-        check_cluster(parse_options(flags))
+        check_cluster(options)
         return complete_flags(flags)
+    if is_dataflow(flags):
+        _check_dataflow(options, output)
+    else:
+        from pipeline.runners.environment import check_environment
+
+        check_environment(options, runner_is_here=_runs_here(flags))
     return list(flags)
+
+
+def describe_runner(flags: Sequence[str]) -> str | None:
+    """Which runner does the work, for the terminal; None on this machine.
+
+    Args:
+        flags: Beam flags, as `prepare` gives them.
+    """
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
+
+    if is_local(flags):
+        return None
+    options = parse_options(flags)
+    flink = options.view_as(FlinkRunnerOptions)
+    if is_flink(flags) and flink.flink_job_server_jar:
+        return f"{runner_name(flags)} on {flink.flink_master}, from {flink.flink_job_server_jar}"
+    endpoint = options.view_as(PortableOptions).job_endpoint
+    return f"{runner_name(flags)} at {endpoint}" if endpoint else runner_name(flags)
 
 
 def parse_options(flags: Sequence[str]) -> "PipelineOptions":
@@ -119,6 +105,8 @@ def parse_options(flags: Sequence[str]) -> "PipelineOptions":
         RunnerError: Beam does not accept the value of a flag.
     """
     from apache_beam.options.pipeline_options import PipelineOptions
+
+    import pipeline.runners.flink.java_options  # noqa: F401 - defines options
 
     printed = io.StringIO()
     try:
@@ -146,50 +134,63 @@ def is_local(flags: Sequence[str]) -> bool:
 
 def is_flink(flags: Sequence[str]) -> bool:
     """Whether the work is done by Apache Flink."""
-    return runner_name(flags).lower().rpartition(".")[2] in ("flinkrunner", "flink")
+    return _kind(flags) == "flinkrunner"
 
 
-def cluster_tasks(flags: Sequence[str]) -> int:
-    """How many workers of a Flink cluster a job uses at once, at least 1; 0 where it does not run on Flink."""
-    from apache_beam.options.pipeline_options import FlinkRunnerOptions
+def is_dataflow(flags: Sequence[str]) -> bool:
+    """Whether the work is done by Google Cloud Dataflow."""
+    return _kind(flags) == "dataflowrunner"
 
-    if not is_flink(flags):
+
+def preflight_tasks(flags: Sequence[str]) -> int:
+    """Into how many tasks the preflight of a runner's workers is cut; 0: there is none.
+
+    On this machine the workers are what the command is. Dataflow's start in minutes, and only for the job itself; as on every
+    runner, each of them compares its versions with the command's. Flink's tasks are as many as its workers; of other runners
+    their number is not known.
+    """
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PortableOptions
+
+    if is_local(flags) or is_dataflow(flags):
         return 0
-    return max(1, int(parse_options(flags).view_as(FlinkRunnerOptions).parallelism))
+    options = parse_options(flags)
+    if is_flink(flags):
+        return max(1, int(options.view_as(FlinkRunnerOptions).parallelism))
+    return max(_PREFLIGHT_TASKS, int(options.view_as(PortableOptions).sdk_worker_parallelism))
 
 
-def _profile_flags(profile: str, workers: int | None) -> list[str]:
-    if profile == "local":
-        return [
-            "--runner=FnApiRunner",
-            "--direct_running_mode=multi_processing",
-            f"--direct_num_workers={workers or len(os.sched_getaffinity(0))}",
-            "--default_sdk_harness_log_level=ERROR",
-        ]
-    if profile == "flink":
-        parallelism = [f"--parallelism={workers}"] if workers else []
-        return [
-            "--runner=FlinkRunner",
-            "--flink_master=127.0.0.1:8081",
-            "--flink_version=2.2",
-            "--flink_submit_uber_jar",
-            "--environment_type=EXTERNAL",
-            _POOL,
-            *parallelism,
-        ]
-    if profile == "spark":
-        return [
-            "--runner=SparkRunner",
-            "--spark_master_url=spark://127.0.0.1:7077",
-            "--environment_type=EXTERNAL",
-            _POOL,
-        ]
-    most_workers = [f"--max_num_workers={workers}"] if workers else []
-    return ["--runner=DataflowRunner", "--save_main_session=false", *most_workers]
+def _kind(flags: Sequence[str]) -> str:
+    """The runner's class in lower case, such as "flinkrunner", however the flags name it."""
+    kind = runner_name(flags).lower().rpartition(".")[2]
+    return kind if kind.endswith("runner") else f"{kind}runner"
+
+
+def _runs_here(flags: Sequence[str]) -> bool:
+    """Whether a portable runner starts its workers from this machine: Prism does, as a program of its own or at an endpoint."""
+    from apache_beam.options.pipeline_options import PortableOptions
+
+    from pipeline.runners.environment import is_here
+
+    endpoint = parse_options(flags).view_as(PortableOptions).job_endpoint
+    return is_here(endpoint.rpartition(":")[0]) if endpoint else _kind(flags) == "prismrunner"
+
+
+def _check_dataflow(options: "PipelineOptions", output: str) -> None:
+    """Checks the options as Beam does when the job is sent."""
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    if "://" not in output:
+        raise RunnerError(
+            f"Dataflow's workers cannot see the folder {output}; give an address such as s3://bucket/prefix"
+        )
+    problems = PipelineOptionsValidator(options, DataflowRunner()).validate()
+    if problems:
+        raise RunnerError(f"Dataflow does not take these options: {'; '.join(problems)}")
 
 
 def _unknown(flags: Sequence[str]) -> list[str]:
-    """Flags that no option class of Beam defines; a runner written in Java may know them."""
+    """Flags that no option class defines; a runner written in Java may know them."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parser = argparse.ArgumentParser(allow_abbrev=False)

@@ -13,7 +13,7 @@ from pipeline.errors import BonafideError, RunnerError
 from pipeline.files import temporary_folder
 from pipeline.interrupts import patience
 from pipeline.runners.local import local_run
-from pipeline.runners.options import is_flink, is_local, parse_options
+from pipeline.runners.options import is_flink, is_local, parse_options, runner_name
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -51,23 +51,23 @@ def run(
     with _temporary_folder() as folder:
         if is_local(flags):
             with local_run(parse_options(flags), in_flight, folder):
-                result = _to_end(build, flags, _local_runner())
+                on_metrics(_to_end(build, flags, _local_runner()).metrics())
         else:
-            result = _to_end(build, flags, _runner(flags, on_metrics))
-    on_metrics(result.metrics())
+            with _runner(flags, on_metrics) as runner:
+                on_metrics(_to_end(build, flags, runner).metrics())
 
 
 def run_preflight(build: Callable[["beam.Pipeline"], None], flags: Sequence[str]) -> None:
-    """Runs a small pipeline on a cluster to find out whether a job could run there.
+    """Runs a small pipeline to find out whether a job could run there.
 
-    On Flink, the first failure ends it, whatever the cluster's restart strategy, and so does `PREFLIGHT_S`.
+    `PREFLIGHT_S` ends it, and on Flink also the first failure, whatever the restart strategy.
 
     Raises:
         RunnerError: It failed, or took too long.
         BonafideError: A worker raised it.
     """
-    with _temporary_folder():
-        _to_end(build, flags, _runner(flags, lambda metrics: None, PREFLIGHT_S))
+    with _temporary_folder(), _runner(flags, lambda metrics: None, PREFLIGHT_S) as runner:
+        _to_end(build, flags, runner, None if is_flink(flags) else PREFLIGHT_S)
 
 
 def cancel_orphaned_job(flags: Sequence[str], job_name: str) -> bool:
@@ -106,13 +106,18 @@ def _local_runner() -> Any:
     return LocalRunner()
 
 
-def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Any:
-    """The project's own runner for Flink. None: Beam makes the runner that the flags name."""
-    if not is_flink(flags):
-        return None
-    from pipeline.runners.flink.runner import MonitoredFlinkRunner
+@contextlib.contextmanager
+def _runner(flags: Sequence[str], on_metrics: Callable[[Any], None], preflight_s: float | None = None) -> Iterator[Any]:
+    """Gives the project's own runner for Flink, or the one of Beam that the flags name."""
+    if is_flink(flags):
+        from pipeline.runners.flink.runner import MonitoredFlinkRunner
 
-    return MonitoredFlinkRunner(on_metrics, preflight_s)
+        yield MonitoredFlinkRunner(on_metrics, preflight_s)
+    else:
+        from pipeline.runners.portable import portable_runner
+
+        with portable_runner(runner_name(flags)) as runner:
+            yield runner
 
 
 @contextlib.contextmanager
@@ -127,15 +132,22 @@ def _temporary_folder() -> Iterator[Path]:
             tempfile.tempdir = old
 
 
-def _to_end(build: Callable[["beam.Pipeline"], None], flags: Sequence[str], runner: Any) -> Any:
+def _to_end(
+    build: Callable[["beam.Pipeline"], None], flags: Sequence[str], runner: Any, limit_s: float | None = None
+) -> Any:
     import apache_beam as beam
+    from apache_beam.runners.runner import PipelineState
+
+    from pipeline.runners.environment import workers_did_not_start
 
     try:
         pipeline = beam.Pipeline(runner=runner, options=parse_options(flags))
         build(pipeline)
         result = pipeline.run()
         try:
-            result.wait_until_finish()
+            state = result.wait_until_finish(duration=limit_s and round(limit_s * 1000))
+            if limit_s is not None and not PipelineState.is_terminal(state):
+                raise workers_did_not_start(limit_s)
         except BaseException:
             # Whatever ends the command, its job must not go on unattended.
             try:
@@ -159,14 +171,20 @@ def _explained(error: Exception) -> BonafideError:
             return kind(found[2])
     if "Unable to fetch remote job server jar" in text:
         return RunnerError(
-            "Beam's job server jar cannot be fetched. For Flink, `make flink-cache` builds the project's own runner, which a "
-            "checkout then uses; or name a jar with --flink_job_server_jar or --spark_job_server_jar"
+            f"{text}\nOr download it where that is possible, and name it with --spark_job_server_jar=PATH"
         )
     missing = re.search(r"^(?:ModuleNotFoundError|ImportError): (.+)$", text, re.MULTILINE)
     if missing is not None:
         return RunnerError(
             f"package missing on the workers: {missing[1]}. Install this project's wheel and its locked dependencies where "
             "the worker pools run"
+        )
+    if "Google Cloud Dataflow runner not available" in text:
+        return RunnerError("Dataflow's client is not installed: pip install 'bonafide[dataflow]'")
+    if "SDK worker disconnected" in text:  # Prism
+        return RunnerError(
+            "a worker process ended during the run. Finished work is kept: run the command again to go on; the worker pool's log "
+            "may say more"
         )
     last = text.rpartition("\n")[2]
     return RunnerError(

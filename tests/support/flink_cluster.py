@@ -1,4 +1,5 @@
-"""A real Flink cluster for tests: fetches the jars and builds the runner once, starts JobManager, TaskManagers and worker pools.
+"""A real Flink cluster for tests: fetches the jars and builds the stand-in runner once, starts JobManager, TaskManagers and
+worker pools.
 
 If Java, Maven or a jar is not available, `FlinkUnavailableError` says why, and the tests that need a cluster are skipped for
 that reason.
@@ -35,8 +36,13 @@ def local_cluster(*arguments: Any, **options: Any) -> Any:
         return importlib.import_module("cluster").LocalCluster(*arguments, **options)
 
 
+def standin_flag() -> str:
+    """Names the stand-in for Beam's Flink runner, which no job uses unless it is named."""
+    return f"--flink_job_server_jar={REPOSITORY / '.cache' / 'flink' / 'standin' / 'bonafide-flink-2.2-standin.jar'}"
+
+
 def build() -> None:
-    """Fetches Flink's jars and builds the runner, unless both exist.
+    """Fetches Flink's jars and builds the stand-in, unless both exist.
 
     Raises:
         FlinkUnavailableError: Java or Maven is missing, or something cannot be fetched.
@@ -94,3 +100,14 @@ def environment_without_the_project(folder: Path) -> Path:
         if "bonafide" not in path.name and not (packages / path.name).exists():
             (packages / path.name).symlink_to(path)
     return folder / "bin" / "python"
+
+
+def environment_with_another_soxr(folder: Path) -> Path:
+    """Makes a Python without this project in which soxr seems to have another version; gives its `python`."""
+    python = environment_without_the_project(folder)
+    found = next(folder.rglob("soxr-*.dist-info"))
+    found.unlink()
+    other = found.parent / "soxr-0.0.1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: soxr\nVersion: 0.0.1\n")
+    return python

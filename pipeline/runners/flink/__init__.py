@@ -1,4 +1,4 @@
 """Apache Flink: its REST interface, the checks of a cluster before a job, and Beam's FlinkRunner adapted to Flink 2.
 
-The runner in Java and the local test cluster are in `deploy/flink`.
+The local test cluster, and a stand-in for Beam's runner that only tests use, are in `deploy/flink`.
 """

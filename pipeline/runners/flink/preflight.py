@@ -1,7 +1,6 @@
 """Checks before a job goes to a Flink cluster: finds early, and explains, what would fail late or hang."""
 
 import re
-import socket
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,13 +8,12 @@ from pathlib import Path
 from apache_beam.options import pipeline_options as beam_options
 
 from pipeline.errors import RunnerError
+from pipeline.runners.environment import check_environment, is_here
+from pipeline.runners.flink.job_server import job_server_jar
 from pipeline.runners.flink.rest import FlinkCluster, Overview
 
 _NO_CLUSTER = ("[auto]", "[local]")
 """Values of --flink_master for which Beam starts its own Flink."""
-_TIMEOUT_S = 5.0
-_RUNNERS = Path(__file__).resolve().parents[3] / ".cache" / "flink" / "runner"
-"""Where `make flink-cache` puts the project's runner, in a checkout."""
 
 
 def find_cluster(options: beam_options.PipelineOptions) -> FlinkCluster | None:
@@ -35,72 +33,33 @@ def check_cluster(options: beam_options.PipelineOptions) -> None:
     if cluster is None:
         return
     flink = options.view_as(beam_options.FlinkRunnerOptions)
-    portable = options.view_as(beam_options.PortableOptions)
-    if portable.environment_type is None:
-        raise RunnerError(
-            "no --environment_type: with a cluster Beam would start Docker containers. Give --environment_type=EXTERNAL and "
-            "--environment_config=HOST:PORT of the worker pools, or --environment_type=DOCKER if containers are meant"
-        )
-    if portable.environment_type == "LOOPBACK":
-        raise RunnerError(
-            "--environment_type=LOOPBACK does all the work in this one process; give --environment_type=EXTERNAL, "
-            "or use --on local"
-        )
-    if portable.environment_type == "EXTERNAL":
-        host = cluster.url.rpartition("://")[2].rpartition(":")[0]
-        _check_pool(portable.environment_config, _is_here(host))
+    host = cluster.url.rpartition("://")[2].rpartition(":")[0]
+    check_environment(options, is_here(host))
     overview = cluster.overview()
     _check_version(overview.version, flink.flink_version, flink.flink_job_server_jar)
     _check_slots(cluster, overview, flink.parallelism)
 
 
 def complete_flags(flags: Sequence[str]) -> list[str]:
-    """Adds the flags that are missing: every free slot is used, with one worker process each, by the project's runner if built.
+    """Adds the flags that are missing: the runner's jar, every free slot, and one worker process for each.
 
-    Given flags are kept. If the project's runner is not built and no jar is given, Beam downloads its own.
+    Given flags are kept. The jar is Beam's official one, which Beam downloads, unless `--flink_job_server_jar` names another.
 
     Raises:
-        RunnerError: The cluster does not answer.
+        RunnerError: The cluster does not answer, or the jar cannot be fetched.
     """
     options = beam_options.PipelineOptions(list(flags))
+    if options.view_as(beam_options.PortableOptions).job_endpoint:
+        return list(flags)  # the job server that runs there has the jar
+    added = [f"--flink_job_server_jar={job_server_jar(options)}"]
     cluster = find_cluster(options)
-    if cluster is None:
-        return list(flags)
-    given = {flag.partition("=")[0] for flag in flags}
-    added = []
-    jar = _RUNNERS / f"bonafide-flink-{options.view_as(beam_options.FlinkRunnerOptions).flink_version}-runner.jar"
-    if "--flink_job_server_jar" not in given and jar.is_file():
-        added.append(f"--flink_job_server_jar={jar}")
-    if "--parallelism" not in given:
-        added.append(f"--parallelism={cluster.overview().slots_free}")
-    if "--sdk_worker_parallelism" not in given:
-        added.append(f"--sdk_worker_parallelism={cluster.most_slots()}")
+    if cluster is not None:
+        given = {flag.partition("=")[0] for flag in flags}
+        if "--parallelism" not in given:
+            added.append(f"--parallelism={cluster.overview().slots_free}")
+        if "--sdk_worker_parallelism" not in given:
+            added.append(f"--sdk_worker_parallelism={cluster.most_slots()}")
     return [*flags, *added]
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "[::1]")
-
-
-def _check_pool(address: str | None, cluster_is_here: bool) -> None:
-    """Checks the address of the worker pools, and that a pool listens if the cluster and the pool are on this machine.
-
-    For a cluster elsewhere, `localhost` is each TaskManager's own machine, which cannot be reached from here.
-    """
-    host, _, port = (address or "").rpartition(":")
-    if not host or not port.isdigit():
-        raise RunnerError(
-            f"--environment_type=EXTERNAL needs --environment_config=HOST:PORT of a worker pool, not {address!r}"
-        )
-    if not (cluster_is_here and _is_here(host)):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_TIMEOUT_S).close()
-    except OSError as error:
-        raise RunnerError(
-            f"no worker pool listens at {address} ({error.strerror or error}); start one: "
-            "python deploy/flink/worker_pool.py --port=PORT"
-        ) from error
 
 
 def _check_version(cluster: str, wanted: str, jar: str | None) -> None:
@@ -111,7 +70,7 @@ def _check_version(cluster: str, wanted: str, jar: str | None) -> None:
         return
     if "://" not in jar and not (Path(jar).is_file() and zipfile.is_zipfile(jar)):
         raise RunnerError(f"there is no job server jar at {jar}; see deploy/flink/README.md for how to get it")
-    named = re.search(r"flink-(\d+\.\d+)-(?:job-server|runner)", Path(jar).name)
+    named = re.search(r"flink-(\d+\.\d+)-", Path(jar).name)
     if named is not None and named[1] != minor:
         raise RunnerError(
             f"{Path(jar).name} is for Flink {named[1]}, but the cluster runs {cluster}: get the jar for {minor}"

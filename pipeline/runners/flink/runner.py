@@ -19,6 +19,7 @@ from apache_beam.runners.portability.portable_runner import PortableMetrics
 from google.protobuf import json_format
 
 from pipeline.errors import RunnerError
+from pipeline.runners.environment import workers_did_not_start
 from pipeline.runners.flink.rest import FlinkCluster
 
 _POLL_S = 0.5
@@ -111,10 +112,7 @@ class _Job(FlinkBeamJob):  # type: ignore[misc]
             self.cancel()
         if stack is not None:
             raise RuntimeError(failure(stack))
-        raise RunnerError(
-            f"the workers did not start within {self.preflight_s:.0f} s; see the logs of the worker pools and TaskManagers. "
-            "A pool listens even if each of its workers ends as it starts"
-        )
+        raise workers_did_not_start(seconds)
 
     def _states(self) -> Iterator[Any]:
         answered = time.monotonic()
@@ -159,6 +157,4 @@ def failure(stack: str) -> str:
 def _refusal(answer: str) -> str:
     """The message of the exception that the cluster threw, from its answer with stack traces."""
     causes = re.findall(r"Caused by: ([\w.$]+: .*?)(?:\\n|\n|\"|$)", answer)
-    own = [cause for cause in causes if cause.startswith("bonafide.flink.")]
-    found = own or causes
-    return found[-1].partition(": ")[2] if found else answer
+    return causes[-1].partition(": ")[2] if causes else answer

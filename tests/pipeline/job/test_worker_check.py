@@ -11,9 +11,12 @@ import pytest
 from apache_beam.internal import pickler
 
 from pipeline.errors import RunnerError
+from pipeline.job.worker import WriteShard
 from pipeline.job.worker_check import check_workers
 from pipeline.job.worklist import work_folder
+from pipeline.params import load_params
 from pipeline.runners.run import run
+from pipeline.store.lineage import Config
 
 FLAGS = ["--runner=FlinkRunner", "--parallelism=3"]
 
@@ -42,9 +45,22 @@ def test_every_worker_of_a_cluster_that_has_all_it_needs_writes_a_token(
     assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 3
 
 
-def test_a_run_on_this_machine_needs_no_preflight(cluster: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", ["SparkRunner", "PortableRunner", "PrismRunner"])
+def test_the_workers_of_every_portable_runner_are_probed(
+    cluster: Callable[..., None], tmp_path: Path, runner: str
+) -> None:
+    cluster(run_here)
+    check_workers([f"--runner={runner}", "--sdk_worker_parallelism=6"], tmp_path, str(tmp_path / "store"), "log_mel")
+    assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 6
+
+
+# Dataflow's workers start in minutes, and only for the job itself.
+@pytest.mark.parametrize("runner", ["FnApiRunner", "DataflowRunner"])
+def test_a_run_on_this_machine_or_dataflow_has_no_preflight(
+    cluster: Callable[..., None], tmp_path: Path, runner: str
+) -> None:
     cluster(lambda build: pytest.fail("a job was sent"))
-    check_workers(["--runner=FnApiRunner"], tmp_path, str(tmp_path / "store"), "log_mel")
+    check_workers([f"--runner={runner}"], tmp_path, str(tmp_path / "store"), "log_mel")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,6 +83,19 @@ def test_workers_with_other_versions_are_found(
     monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda kind: {"numba": "0.0.1"})
     with pytest.raises(RunnerError, match=r"has other versions than this command: numba .* instead of 0\.0\.1"):
         check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
+
+
+def test_a_worker_that_comes_after_the_preflight_refuses_to_work_with_other_versions(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = load_params(repository / "params.yaml")
+    config = Config.current(params.features, params.augment)
+    work = WriteShard(str(tmp_path), str(tmp_path / "store"), config, params.features, params.augment)
+    monkeypatch.setattr("pipeline.job.worker.installed_versions", lambda kind: {**config.versions, "numba": "0.0.1"})
+    with pytest.raises(
+        RunnerError, match=r"the worker on .* has other versions than this command: numba 0\.0\.1 instead of"
+    ):
+        work.setup()
 
 
 WORKER_WITHOUT_THE_PACKAGE = """

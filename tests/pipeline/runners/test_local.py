@@ -17,7 +17,7 @@ JOB = """
 import os, sys, time
 from pathlib import Path
 import apache_beam as beam
-from pipeline.runners import options, run
+from pipeline.runners import profiles, run
 from pipeline.errors import RunnerError
 
 class Work(beam.DoFn):
@@ -36,7 +36,7 @@ def build(p):
 def in_flight():
     return sorted(path.name for path in Path(folder).glob(".item-*"))
 try:
-    run.run(build, options.pipeline_options("local", [], 2), in_flight)
+    run.run(build, profiles.pipeline_options("local", [], 2), in_flight)
 except RunnerError as error:
     sys.exit(f"RunnerError: {error}")
 """

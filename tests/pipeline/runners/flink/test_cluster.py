@@ -1,72 +1,44 @@
 """The features job on a real Flink cluster with real worker processes: the bytes of a local run, whichever process is killed.
 
-One cluster serves all tests (JobManager, two TaskManagers of one slot, a worker pool); processes that a test killed are started
-again for the next test.
+Jobs run by the stand-in for Beam's official runner, with the flags of the profile `flink`. One cluster serves most tests
+(JobManager, two TaskManagers of one slot, each with a worker pool); processes that a test killed are started again for the next
+test.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import psutil
 import pytest
-import yaml
 
-from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.errors import RunnerError
 from pipeline.job.plan import plan_run
 from pipeline.job.run import run_features
 from pipeline.params import load_params
 from pipeline.runners.flink.rest import FlinkCluster
-from pipeline.runners.options import pipeline_options
+from pipeline.runners.profiles import pipeline_options
 from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
-from tests.support.flink_cluster import environment_without_the_project, local_cluster, worker_pool
+from tests.support.cluster_work import REPOSITORY, SHARDS, Run, Work, committed, completes
+from tests.support.flink_cluster import (
+    environment_with_another_soxr,
+    environment_without_the_project,
+    local_cluster,
+    standin_flag,
+    worker_pool,
+)
 from tests.support.small_disk import small_disk
 from tests.support.synthetic_store import files_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flink_is_built"), pytest.mark.xdist_group("flink")]
-
-REPOSITORY = Path(__file__).resolve().parents[4]
-SHARDS = 24
-COPIES = 6
-"""Enough work for a job to be still running when a process is killed."""
-
-
-class Work:
-    """The sample corpus, its manifest, parameters with more copies, and the store of a local run."""
-
-    def __init__(self, folder: Path, corpus: Path) -> None:
-        self.corpus = corpus
-        self.manifest_file = folder / "manifest.parquet"
-        self.params_file = folder / "params.yaml"
-        content = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-        content["augment"]["copies"] = COPIES
-        content["augment"]["copy_synthesis"]["copies"] = 0
-        self.params_file.write_text(yaml.safe_dump(content), encoding="utf-8")
-        self.manifest = build_manifest(corpus)
-        write_manifest(self.manifest, self.manifest_file)
-        self.store = folder / "store"
-        local = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
-        run_features(self.manifest, corpus, str(self.store), load_params(self.params_file), local)
-
-    def command(self, output: Path | str, *more: str) -> list[str]:
-        return [
-            *(sys.executable, "-m", "bonafide", "features", "--params", str(self.params_file)),
-            *("--manifest", str(self.manifest_file), "--root", str(self.corpus)),
-            *("--output", str(output), *more),
-        ]
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, sample_corpus: Path) -> Work:
-    return Work(tmp_path_factory.mktemp("flink-work"), sample_corpus)
 
 
 @pytest.fixture(scope="module")
@@ -84,39 +56,14 @@ def cluster(shared_cluster: Any) -> Any:
     return shared_cluster
 
 
-class Run:
-    """A command that runs on the cluster, with what it prints."""
-
-    def __init__(self, cluster: Any, command: list[str]) -> None:
-        self.cluster = cluster
-        environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "200"}
-        environment.pop("BEAM_ARGS", None)
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-
-    def end(self, seconds: float = 240.0) -> tuple[int, str]:
-        try:
-            _, printed = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        return self.process.returncode, printed
-
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 120.0) -> None:
-        end = time.monotonic() + seconds
-        while not condition():
-            assert self.process.poll() is None, self.end()
-            assert time.monotonic() < end, "the run did not come that far"
-            time.sleep(0.02)
-
-
 @pytest.fixture
 def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
     """Starts runs with `--on flink` on the cluster; kills those that a failed test left running."""
     runs: list[Run] = []
 
     def start(output: Path | str, *more: str) -> Run:
-        flags = ["--on", "flink", "--", *cluster.beam_flags(), *more]
-        runs.append(Run(cluster, work.command(output, *flags)))
+        flags = ["--on", "flink", "--", *cluster.beam_flags(), standin_flag(), *more]
+        runs.append(Run(work.command(output, *flags)))
         return runs[-1]
 
     yield start
@@ -126,31 +73,27 @@ def start(cluster: Any, work: Work) -> Iterator[Callable[..., Run]]:
             run.process.communicate()
 
 
-def committed(store: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of change of the index parts that are there."""
-    parts = (store / "index").glob("*-of-*.parquet")
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in parts}
-
-
-def completes(run: Run, store: Path, work: Work, finished: dict[str, tuple[int, int]], kept: int) -> None:
-    """Waits for a run that must complete the store: the bytes of a local run, no other file, no finished shard redone."""
-    status, printed = run.end()
-    assert status == 0, printed
-    assert f"{kept} shards kept" in printed
-    assert files_of(store) == files_of(work.store)
-    assert {name: committed(store)[name] for name in finished} == finished, "a finished shard was redone"
-
-
-def start_until_mid_job(start: Callable[..., Run], folder: Path) -> tuple[Run, Path]:
+def start_until_mid_job(start: Callable[..., Run], folder: Path, *more: str) -> tuple[Run, Path]:
     """Starts a run and waits until some shards are committed and others are being written; gives the run and its store."""
     store = folder / "store"
-    run = start(store, folder / "report")
-    run.wait_for(lambda: len(committed(store)) >= 3 and any(store.rglob("*.partial")))
+    run = start(store, *more)
+    run.wait_until_mid_job(store)
     return run, store
 
 
 def jobs(cluster: Any) -> list[str]:
     return [job["state"] for job in cluster.rest("/jobs/overview").get("jobs", [])]
+
+
+def has_children(pid: int) -> bool:
+    return bool(psutil.Process(pid).children())
+
+
+def until_workers_end(cluster: Any) -> None:
+    end = time.monotonic() + 20
+    while cluster.workers():
+        assert time.monotonic() < end, "the workers go on"
+        time.sleep(0.1)
 
 
 # The same bytes
@@ -165,6 +108,14 @@ def test_two_workers_on_two_task_managers_write_the_same_bytes_as_this_machine(
     assert verify(tmp_path / "store", work.manifest) == []
     assert f"0 shards kept, {SHARDS} redone" in printed
     assert "2 workers: " in printed  # both had work
+    assert re.search(r"^runner: FlinkRunner on .*, from .*/bonafide-flink-2\.2-standin\.jar$", printed, re.MULTILINE)
+    assert "misspelt" not in printed
+    assert "iscard" not in printed  # Beam's words for options that it does not know
+    assert (
+        (cluster.folder / "log" / "jobmanager.out")
+        .read_text()
+        .startswith("Bonafide's stand-in for Beam's Flink runner")
+    )
     assert f"{SHARDS}/{SHARDS} shards" in printed
     newest = max(cluster.rest("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
     assert newest["name"].startswith("bonafide-features-")
@@ -185,13 +136,34 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
 ) -> None:
     # Workers inherit the environment of their pool, with the address and the keys of the object store.
     with local_cluster(tmp_path / "cluster", task_managers=1, slots=2) as cluster:
-        flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar", *cluster.beam_flags()]
-        status, printed = Run(cluster, work.command(s3_url, *flags)).end()
+        flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar"]
+        flags += [*cluster.beam_flags(), standin_flag()]
+        status, printed = Run(work.command(s3_url, *flags)).end()
     assert status == 0, printed
     assert "2 workers: " in printed  # one for each slot
     folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
     assert files_of(folder) == files_of(work.store)
     assert verify(s3_url, work.manifest) == []
+
+
+def test_three_task_managers_write_the_same_bytes_while_the_progress_moves(work: Work, tmp_path: Path) -> None:
+    seen = []
+    with local_cluster(tmp_path / "cluster", task_managers=3) as cluster:
+        flags = pipeline_options("flink", [*cluster.beam_flags(), standin_flag()], None)
+        result = run_features(
+            work.manifest,
+            work.corpus,
+            str(tmp_path / "store"),
+            load_params(work.params_file),
+            flags,
+            on_progress=seen.append,
+        )
+        until_workers_end(cluster)
+        pools = "".join(path.read_text() for path in (cluster.folder / "log").glob("worker-pool-*.out"))
+    assert files_of(tmp_path / "store") == files_of(work.store)
+    assert len(result.counts.workers) == 3
+    assert [progress for progress in seen if 0 < progress.counts.shards < SHARDS]
+    assert "Traceback" not in pools
 
 
 # Killed processes
@@ -207,22 +179,40 @@ def test_a_killed_worker_is_replaced_and_what_it_had_finished_stands(
     completes(run, store, work, finished, kept=0)
 
 
+def test_without_the_flags_of_the_profile_a_lost_worker_fails_the_job(
+    start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    run = start(store, "--number_of_execution_retries=-1")
+    run.wait_until_mid_job(store)
+    os.kill(cluster.workers()[0], signal.SIGKILL)
+    status, printed = run.end()
+    assert status == 1
+    assert "error: " in printed
+    assert "Traceback" not in printed
+    finished = committed(store)
+    completes(start(store), store, work, finished, kept=len(finished))
+
+
 def test_a_killed_task_manager_loses_nothing_and_leaves_nothing(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    run, store = start_until_mid_job(start, tmp_path)
-    finished = committed(store)
-    cluster.kill(next(name for name in cluster.pids if name.startswith("taskmanager")))
-    # One slot is left, the job asks for two: start another TaskManager, as a cluster that replaces lost machines does.
+    # With a spare: a standalone cluster refuses a job at once while slots are missing.
     cluster.start_task_manager()
+    cluster.wait_for_task_managers(3)
+    run, store = start_until_mid_job(start, tmp_path, "--parallelism=2")
+    finished = committed(store)
+    busy = next(name for name, pid in cluster.pids.items() if name.startswith("worker-pool") and has_children(pid))
+    cluster.kill(busy.replace("worker-pool", "taskmanager"))
     completes(run, store, work, finished, kept=0)
+    until_workers_end(cluster)
 
 
 def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     start: Callable[..., Run], cluster: Any, work: Work, tmp_path: Path
 ) -> None:
-    # The command is also the job server: Beam's client runs inside it.
-    run, store = start_until_mid_job(start, tmp_path)
+    # The command is also the job server: Beam's client runs inside it. One worker, so that the job still runs at the next start.
+    run, store = start_until_mid_job(start, tmp_path, "--parallelism=1")
     finished = committed(store)
     run.process.kill()
     run.process.communicate()
@@ -248,10 +238,7 @@ def test_an_interrupted_command_cancels_the_job_and_the_next_run_goes_on(
     assert "interrupted: run the command again; finished shards are kept" in printed
     assert "Traceback" not in printed
     assert not {"RUNNING", "RESTARTING", "CANCELLING"} & set(jobs(cluster))
-    end = time.monotonic() + 20
-    while cluster.workers():
-        assert time.monotonic() < end, "the workers go on"
-        time.sleep(0.1)
+    until_workers_end(cluster)
     finished = committed(store)
     assert finished
     completes(start(store), store, work, finished, kept=len(finished))
@@ -279,7 +266,7 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
     expected = plan_run(work.manifest, str(tmp_path / "store"), load_params(work.params_file)).pending_bytes
     # Enough for the expected records, but not for the index parts too.
     with small_disk(tmp_path / "disk", f"size={expected // 1024 + 64}k") as disk:
-        status, printed = start(disk / "store").end()
+        status, printed = start(disk / "store", "--number_of_execution_retries=1").end()
         assert status == 1
         assert "the disk is full" in printed
         assert "Traceback" not in printed
@@ -290,6 +277,9 @@ def test_a_job_that_fails_for_good_says_why_and_keeps_what_it_finished(
 
 
 # Found before any work
+
+ONE = "--parallelism=1"
+"""For a single pool: TaskManagers cannot share one."""
 
 
 def failed_preflight(run: Run, store: Path) -> str:
@@ -315,8 +305,8 @@ def test_a_folder_that_the_workers_do_not_share_is_found(start: Callable[..., Ru
     shared.mkdir()
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(shared / "store", f"--environment_config={address}")
-        assert "storage not shared: the workers wrote 2 tokens" in failed_preflight(run, shared / "store")
+        run = start(shared / "store", f"--environment_config={address}", ONE)
+        assert "storage not shared: the workers wrote 1 tokens" in failed_preflight(run, shared / "store")
 
 
 def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
@@ -324,7 +314,7 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
     shared.mkdir()
     wrapper = namespace_with(f"mount --bind {shared} {shared} && mount -o remount,bind,ro {shared}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(shared / "store", f"--environment_config={address}")
+        run = start(shared / "store", f"--environment_config={address}", ONE)
         told = failed_preflight(run, shared / "store")
     assert "storage not writable from the workers" in told
     assert "read-only" in told
@@ -333,14 +323,17 @@ def test_a_folder_that_the_workers_cannot_write_is_found(start: Callable[..., Ru
 def test_audio_that_the_workers_do_not_see_is_found(start: Callable[..., Run], work: Work, tmp_path: Path) -> None:
     wrapper = namespace_with(f"mount -t tmpfs tmpfs {work.corpus.parent}")
     with worker_pool(tmp_path, wrapper=wrapper) as address:
-        run = start(tmp_path / "store", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}", ONE)
         assert "does not see the audio" in failed_preflight(run, tmp_path / "store")
 
 
-def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_package_that_the_workers_lack_is_found(
+    start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     python = environment_without_the_project(tmp_path / "bare")
     with worker_pool(tmp_path, python) as address:
-        run = start(tmp_path / "store", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}", ONE)
         told = failed_preflight(run, tmp_path / "store")
     assert "package missing on the workers: No module named 'pipeline' (worker on" in told
 
@@ -348,16 +341,10 @@ def test_a_package_that_the_workers_lack_is_found(start: Callable[..., Run], tmp
 def test_another_version_on_the_workers_is_found(
     start: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    python = environment_without_the_project(tmp_path / "other")
-    found = next((tmp_path / "other").rglob("soxr-*.dist-info"))
-    found.unlink()
-    (found.parent / "soxr-0.0.1.dist-info").mkdir()
-    (found.parent / "soxr-0.0.1.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: soxr\nVersion: 0.0.1\n"
-    )
+    python = environment_with_another_soxr(tmp_path / "other")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     with worker_pool(tmp_path, python) as address:
-        run = start(tmp_path / "store", f"--environment_config={address}")
+        run = start(tmp_path / "store", f"--environment_config={address}", ONE)
         told = failed_preflight(run, tmp_path / "store")
     assert "has other versions than this command: soxr 0.0.1 instead of" in told
 
@@ -373,7 +360,7 @@ def test_workers_that_end_as_they_start_are_found(
     monkeypatch.delenv("BEAM_ARGS", raising=False)
     monkeypatch.setattr("pipeline.runners.run.PREFLIGHT_S", 10.0)
     with worker_pool(tmp_path, python.with_name("python3")) as address:
-        own = [*cluster.beam_flags(), f"--environment_config={address}", "--parallelism=1"]
+        own = [*cluster.beam_flags(), standin_flag(), f"--environment_config={address}", "--parallelism=1"]
         with pytest.raises(RunnerError, match="the workers did not start within 10 s"):
             run_preflight(lambda p: p | beam.Create([1]), pipeline_options("flink", own, None))
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.utils.subprocess_server import JavaJarServer
 
 from pipeline.errors import RunnerError
-from pipeline.runners.options import prepare
+from pipeline.runners.options import describe_runner, prepare
+from pipeline.runners.profiles import pipeline_options
 
 OVERVIEW = {"flink-version": "2.2.1", "slots-total": 3, "slots-available": 2, "taskmanagers": 2}
 TASK_MANAGERS = {"taskmanagers": [{"slotsNumber": 1}, {"slotsNumber": 2}]}
@@ -53,9 +55,59 @@ def flink() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
+JAR_NAME = "beam-runners-flink-2.2-job-server-2.77.0.jar"
+
+
 def prepare_flink(master: str, pool: str, *more: str) -> list[str]:
-    flags = ["--runner=FlinkRunner", f"--flink_master={master}", "--environment_type=EXTERNAL"]
-    return prepare([*flags, f"--environment_config={pool}", *more], "s3://bucket/store")
+    given = [f"--flink_master={master}", f"--environment_config={pool}", *more]
+    return prepare(pipeline_options("flink", given, None), "s3://bucket/store")
+
+
+@pytest.fixture(autouse=True)
+def downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Beam's cache of jars, empty, and in place of Maven Central a folder that holds nothing yet."""
+    monkeypatch.delenv("BEAM_ARGS", raising=False)
+    served = tmp_path / "maven"
+    monkeypatch.setattr(JavaJarServer, "JAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(JavaJarServer, "MAVEN_CENTRAL_REPOSITORY", served.as_uri())
+    monkeypatch.setattr(JavaJarServer, "GOOGLE_MAVEN_MIRROR", (tmp_path / "mirror").as_uri())
+    return served
+
+
+@pytest.fixture
+def jar(downloads: Path) -> bytes:
+    """Content of Beam's job server jar, which can be downloaded."""
+    path = downloads / "org/apache/beam/beam-runners-flink-2.2-job-server/2.77.0" / JAR_NAME
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"beam's own")
+    return path.read_bytes()
+
+
+def test_the_official_runner_is_fetched_and_used_unless_another_is_named(
+    flink: Callable[..., str], pool: str, jar: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = prepare_flink(flink(), pool)
+    cached = tmp_path / "cache" / JAR_NAME
+    assert f"--flink_job_server_jar={cached}" in flags
+    assert cached.read_bytes() == jar
+    assert (describe_runner(flags) or "").endswith(f", from {cached}")
+    assert {"--max_bundle_size=1", "--number_of_execution_retries=5", "--execution_retry_delay=2000"} <= set(flags)
+    assert not [record for record in caplog.records if "misspelt" in record.getMessage()]
+    own = tmp_path / "own.jar"
+    with zipfile.ZipFile(own, "w"):
+        pass
+    flags = prepare_flink(flink(), pool, f"--flink_job_server_jar={own}")
+    assert (describe_runner(flags) or "").endswith(f", from {own}")
+
+
+def test_an_official_runner_that_cannot_be_fetched_is_told_with_the_places_for_it(
+    flink: Callable[..., str], pool: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RunnerError) as told:
+        prepare_flink(flink(), pool)
+    assert f"stage the jar at {tmp_path / 'cache' / JAR_NAME}" in str(told.value)  # Beam's own hint
+    assert f"Beam's official Flink runner, {JAR_NAME}" in str(told.value)
+    assert "--flink_job_server_jar=PATH" in str(told.value)
 
 
 def closed_port() -> str:
@@ -95,7 +147,7 @@ def test_a_job_server_jar_for_another_version_or_none_at_all_is_found(
         prepare_flink(master, pool, f"--flink_job_server_jar={jar}")
 
 
-def test_missing_slots_are_found(flink: Callable[..., str], pool: str) -> None:
+def test_missing_slots_are_found(flink: Callable[..., str], pool: str, jar: bytes) -> None:
     with pytest.raises(RunnerError, match="has no TaskManagers"):
         prepare_flink(flink(**{"slots-total": 0, "slots-available": 0}), pool)
     with pytest.raises(RunnerError, match="1 free of 3 slots, the job needs 2"):
@@ -104,7 +156,7 @@ def test_missing_slots_are_found(flink: Callable[..., str], pool: str) -> None:
 
 
 def test_all_free_slots_are_used_each_by_a_worker_of_its_own_unless_told_otherwise(
-    flink: Callable[..., str], pool: str
+    flink: Callable[..., str], pool: str, jar: bytes
 ) -> None:
     def parallel(*more: str) -> list[str]:
         return [flag for flag in prepare_flink(flink(), pool, *more) if "parallelism" in flag]
@@ -125,7 +177,11 @@ def test_all_the_work_in_this_process_is_not_what_a_cluster_is_for(flink: Callab
 
 
 def test_a_value_that_beam_does_not_take_is_told_and_an_unknown_option_is_warned_of(
-    flink: Callable[..., str], pool: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    flink: Callable[..., str],
+    pool: str,
+    jar: bytes,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(RunnerError, match="argument --parallelism: invalid int value: 'many'"):
         prepare_flink(flink(), pool, "--parallelism=many")

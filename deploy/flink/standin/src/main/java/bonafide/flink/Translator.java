@@ -11,6 +11,7 @@ import org.apache.beam.model.pipeline.v1.RunnerApi;
 import org.apache.beam.runners.fnexecution.provisioning.JobInfo;
 import org.apache.beam.runners.fnexecution.wire.WireCoders;
 import org.apache.beam.sdk.coders.Coder;
+import org.apache.beam.sdk.util.construction.NativeTransforms;
 import org.apache.beam.sdk.util.construction.PTransformTranslation;
 import org.apache.beam.sdk.util.construction.graph.ExecutableStage;
 import org.apache.beam.sdk.util.construction.graph.GreedyPipelineFuser;
@@ -33,29 +34,39 @@ import org.apache.flink.util.OutputTag;
  * <p>Beam's own library fuses the ParDos into stages; a stage becomes one operator. Between operators an element travels as
  * the bytes of its encoded windowed value, so Flink needs to know nothing of it.
  */
-final class Translator {
-  static final String RESHUFFLE = PTransformTranslation.RESHUFFLE_URN;
+public final class Translator {
+  private static final String RESHUFFLE = PTransformTranslation.RESHUFFLE_URN;
 
   private static final TypeInformation<byte[]> BYTES = PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO;
 
   private final StreamExecutionEnvironment environment;
   private final JobInfo job;
+  private final Options options;
   private final Map<String, Collection> collections = new HashMap<>();
 
   /** A PCollection as Flink has it; all elements of a single one are made in one place. */
   private record Collection(DataStream<byte[]> stream, boolean single) {}
 
-  Translator(StreamExecutionEnvironment environment, JobInfo job) {
+  /** Tells Beam's graph library that Reshuffle is translated itself instead of what it is composed of. */
+  public static final class ReshuffleIsNative implements NativeTransforms.IsNativeTransform {
+    @Override
+    public boolean test(RunnerApi.PTransform transform) {
+      return RESHUFFLE.equals(transform.getSpec().getUrn());
+    }
+  }
+
+  public Translator(StreamExecutionEnvironment environment, JobInfo job, Options options) {
     this.environment = environment;
     this.job = job;
+    this.options = options;
   }
 
   /**
    * Adds the operators of a pipeline to the environment.
    *
-   * @throws UnsupportedPipelineException for every transform but Impulse, Reshuffle and ParDo
+   * @throws UnsupportedOperationException for every transform but Impulse, Reshuffle and ParDo
    */
-  void translate(RunnerApi.Pipeline pipeline) throws UnsupportedPipelineException, IOException {
+  public void translate(RunnerApi.Pipeline pipeline) throws IOException {
     RunnerApi.Pipeline known = TrivialNativeTransformExpander.forKnownUrns(pipeline, Set.of(RESHUFFLE));
     RunnerApi.Pipeline fused = GreedyPipelineFuser.fuse(known).toPipeline();
     QueryablePipeline graph =
@@ -66,9 +77,7 @@ final class Translator {
         case PTransformTranslation.IMPULSE_TRANSFORM_URN -> impulse(transform, fused.getComponents());
         case PTransformTranslation.RESHUFFLE_URN -> reshuffle(transform);
         case ExecutableStage.URN -> stage(transform);
-        default ->
-            throw new UnsupportedPipelineException(
-                transform.getUniqueName(), "the transform " + transform.getSpec().getUrn());
+        default -> throw unsupported(transform, transform.getSpec().getUrn());
       }
     }
   }
@@ -88,22 +97,30 @@ final class Translator {
     collections.put(only(transform.getOutputsMap()), new Collection(input.rebalance(), false));
   }
 
-  private void stage(RunnerApi.PTransform transform) throws UnsupportedPipelineException, IOException {
+  private void stage(RunnerApi.PTransform transform) throws IOException {
     RunnerApi.ExecutableStagePayload payload =
         RunnerApi.ExecutableStagePayload.parseFrom(transform.getSpec().getPayload());
-    Supported.requirePlain(transform.getUniqueName(), payload);
+    if (payload.getSideInputsCount() + payload.getUserStatesCount() + payload.getTimersCount() > 0) {
+      throw unsupported(transform, "side inputs, state or timers");
+    }
     Map<String, OutputTag<byte[]>> tags = new LinkedHashMap<>();
     transform.getOutputsMap().values().forEach(id -> tags.put(id, new OutputTag<>(id, BYTES)));
 
     Collection input = collections.get(payload.getInput());
     SingleOutputStreamOperator<byte[]> operator =
-        input.stream().process(new StageFunction(payload.toByteArray(), job, tags), BYTES).name(transform.getUniqueName());
+        input.stream().transform(
+            transform.getUniqueName(), BYTES, new StageOperator(payload.toByteArray(), job, tags, options));
     if (input.single()) {
       operator.setParallelism(1);
     }
     // Flink leaves out what leads to no sink.
     operator.sinkTo(new DiscardingSink<>()).setParallelism(operator.getParallelism()).name("end");
     tags.forEach((id, tag) -> collections.put(id, new Collection(operator.getSideOutput(tag), input.single())));
+  }
+
+  private static RuntimeException unsupported(RunnerApi.PTransform transform, String what) {
+    return new UnsupportedOperationException(
+        transform.getUniqueName() + " uses " + what + "; the stand-in translates Impulse, Reshuffle and plain ParDo alone");
   }
 
   private static String only(Map<String, String> ids) {
