@@ -61,7 +61,8 @@ def value_of(field: str) -> str | None:
 def _raw_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
-            with pq.ParquetFile(path) as table:
+            # Arrow opens no path whose name is not UTF-8.
+            with path.open("rb") as binary, pq.ParquetFile(binary) as table:
                 rows = itertools.chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(_ROWS_AT_ONCE))
                 for number, row in enumerate(rows, start=1):
                     yield f"{path}:row {number}", row
