@@ -13,6 +13,7 @@ import typer
 from model import cli as model_cli
 from pipeline import cli as pipeline_cli
 from pipeline.interrupts import end_on_signals
+from pipeline.text import print_everything, printable
 
 _INTERRUPTED: Final = 130
 _KEPT: Final[Mapping[str, str]] = {
@@ -20,8 +21,16 @@ _KEPT: Final[Mapping[str, str]] = {
     "features": "finished shards are kept",
     "train": "the training goes on after the last step at which dev was scored, if there was one",
     "crossval": "each fold goes on after the last step at which dev was scored, if there was one",
+    **dict.fromkeys(("plan", "score", "metrics", "compare"), "it changes no file"),
 }
 """What the next run of a command finds of this one. The other commands write their results at their end."""
+
+# The part of pyproject.toml that installs a package which the base does not have.
+_EXTRAS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("dvclive", "jinja2", "keras", "markupsafe", "plotly", "tensorflow", "tensorflow_io"), "train"),
+    **dict.fromkeys(("boto3", "botocore"), "s3"),
+    "av": "media",
+}
 
 app = typer.Typer(
     help="Tell real speech from fake speech: from audio files to a verdict, every step reproducible.",
@@ -35,9 +44,24 @@ pipeline_cli.register(app)
 model_cli.register(app)
 
 
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        typer.echo(f"bonafide {version('bonafide')}")
+    except PackageNotFoundError:
+        typer.echo("bonafide, not installed: run from a folder of its sources")
+    raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     if debug:
@@ -51,6 +75,7 @@ _command = ""
 
 def main() -> None:
     """Runs the command line; an error that a user can cause ends with its message and exit code, without a traceback."""
+    print_everything(sys.stdout, sys.stderr)
     with end_on_signals(_interrupted) as interruption:
         try:
             # `python -m bonafide` is called `bonafide` in its help, too.
@@ -62,16 +87,26 @@ def main() -> None:
             sys.stderr.write(f"{_interrupted()}\n")
             sys.exit(interruption.exit_code)
         except Exception as error:
-            code = getattr(error, "exit_code", None)
-            if isinstance(error, OSError) and code is None:
-                # Such as a full disk or a missing permission: the message of the operating system names the cause.
-                code = 1
-            if code is None or os.environ.get("BONAFIDE_DEBUG"):
+            told = _told(error)
+            if told is None or os.environ.get("BONAFIDE_DEBUG"):
                 raise
-            from pipeline.text import printable
-
-            sys.stderr.write(f"error: {printable(str(error))}\n")
+            code, message = told
+            sys.stderr.write(f"error: {printable(message)}\n")
             sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[int, str] | None:
+    """Exit code and message of an error that a user can cause; None for any other."""
+    code = getattr(error, "exit_code", None)
+    if code is not None:
+        return code, str(error)
+    if isinstance(error, OSError):
+        # Such as a full disk or a missing permission: the message of the operating system names the cause.
+        return 1, str(error)
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package in _EXTRAS:
+        return 1, f"this command needs the package {package}: pip install 'bonafide[{_EXTRAS[package]}]'"
+    return None
 
 
 def _interrupted() -> str:

@@ -21,6 +21,7 @@ CROSSVAL_METRICS_FILE: Final = "metrics.json"
 
 # The data validation, reports/data.
 VALIDATION_FILE: Final = "validation.json"
+VALIDATION_METRICS_FILE: Final = "metrics.json"
 DISTRIBUTIONS_FILE: Final = "distributions.json"
 DISTRIBUTIONS_PICTURE: Final = "plots/distributions.png"
 

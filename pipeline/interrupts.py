@@ -8,8 +8,10 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
@@ -64,6 +66,9 @@ def end_on_signals(sentence: Callable[[], str]) -> Iterator[Interruption]:
         if found.number is not None:
             return
         found.number = number
+        # Foreign code that swallows the exception would print it, above the one sentence.
+        sys.unraisablehook = lambda _: None
+        warnings.simplefilter("ignore")
         inner = signal.getsignal(signal.SIGINT)
         if callable(inner) and inner is not interrupt:
             inner(signal.SIGINT, frame)  # of a Beam run, which ends its workers

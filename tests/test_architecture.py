@@ -32,7 +32,7 @@ PIPELINE = {
     "storage": "errors",
     "store": "audio corpus errors files frontends section storage tables text",
     "params": "augmentation corpus frontends parameter_file store",
-    "runners": "errors files interrupts",
+    "runners": "errors files interrupts text",
     "job": "audio augmentation corpus errors files frontends params runners storage store",
     "cli": "augmentation corpus errors files frontends job machine params runners store text",
 }

@@ -58,6 +58,15 @@ def test_git_holds_metrics_and_plots_and_dvc_the_rest(project: Project) -> None:
     ]
 
 
+def test_the_table_of_metrics_holds_few_columns(project: Project) -> None:
+    def leaves(value: object) -> int:
+        return sum(map(leaves, value.values())) if isinstance(value, dict) else 1
+
+    files = json.loads(project.run("dvc", "metrics", "show", "--json"))[""]["data"]
+    assert all(leaves(file["data"]) < 30 for file in files.values())
+    assert sum(leaves(file["data"]) for file in files.values()) < 80
+
+
 def test_another_learning_rate_trains_again_and_no_more(project: Project) -> None:
     output = project.run("dvc", "exp", "run", "-S", "train.learning_rate=0.02", "--name", "faster")
     assert stages_run(output) == ["crossval", "train", "evaluate", "export", "report"]
@@ -66,6 +75,9 @@ def test_another_learning_rate_trains_again_and_no_more(project: Project) -> Non
     parameters = json.loads(project.run("dvc", "params", "diff", "--json"))
     assert parameters["params.yaml"]["train.learning_rate"] == {"old": 0.002, "new": 0.02, "diff": pytest.approx(0.018)}
     assert "faster" in project.run("dvc", "exp", "show", "--csv")
+    compared = project.run("python", "-m", "bonafide", "compare", "HEAD", "faster", "--intervals", "5")
+    assert "B = faster" in compared
+    assert "different" not in compared
     project.run("dvc", "plots", "diff", "HEAD", "--out", "plots")
     page = (project.root / "plots" / "index.html").read_text()
     assert "ROC" in page

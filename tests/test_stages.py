@@ -56,7 +56,7 @@ def is_below(path: str, folder: str) -> bool:
 def test_each_stage_runs_the_command_of_its_name_in_the_order_of_the_data() -> None:
     assert tuple(stages()) == ORDER
     for name, stage in stages().items():
-        assert stage["cmd"].startswith(f"bonafide {name} ")
+        assert stage["cmd"].startswith(f"python -m bonafide {name} ")
 
 
 @pytest.mark.parametrize("stage", ORDER)

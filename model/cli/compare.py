@@ -1,10 +1,9 @@
 """The command `bonafide compare`: differences between two systems that scored the same clips.
 
-A system is a score file, or a git revision with committed scores. The numbers go to standard output, as tables or as JSON;
-warnings go to standard error.
+A system is a score file, or a git revision or experiment of DVC with committed scores. The numbers go to standard output, as
+tables or as JSON; warnings go to standard error.
 """
 
-import subprocess
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -38,7 +37,7 @@ class Split(str, Enum):
     eval = "eval"
 
 
-SystemArgument = Annotated[str, typer.Argument(help="Score file, or git revision.")]
+SystemArgument = Annotated[str, typer.Argument(help="Score file, git revision, or experiment of DVC.")]
 
 
 def compare(
@@ -50,7 +49,7 @@ def compare(
     dev_a: Annotated[Path | None, typer.Option("--dev-a", help="Dev scores of A, for its threshold.")] = None,
     dev_b: Annotated[Path | None, typer.Option("--dev-b", help="Dev scores of B, for its threshold.")] = None,
     dev_protocol: DevProtocolOption = None,
-    split: Annotated[Split, typer.Option("--split", help="Split compared between git revisions.")] = Split.eval,
+    split: Annotated[Split, typer.Option("--split", help="Split compared between revisions.")] = Split.eval,
     intervals: Annotated[int, typer.Option("--intervals", min=1, help="Resamples for intervals and p-values.")] = 1000,
     clusters: ClustersOption = Clusters.none,
     seed: SeedOption = 0,
@@ -59,7 +58,8 @@ def compare(
 ) -> None:
     """Compare two systems on the same clips: difference per metric with interval and p-value, verdicts that flip.
 
-    A and B are score files, or git revisions with committed scores. A revision's threshold comes from its dev scores.
+    A and B are score files, or git revisions or DVC experiments with committed scores, whose thresholds come from their dev
+    scores.
     """
     from model.metrics import paired_bootstrap, read_asv_scores
     from pipeline.cli.console import print_json
@@ -88,13 +88,14 @@ def compare(
 
 
 def _warn_of_origins(a: str, b: str) -> None:
-    """Warns where two git revisions come from different machines or code; a score file does not say where it is from."""
+    """Warns where two committed runs come from different machines, code or corpora; a score file does not tell."""
     from model.cli.origins import differences_of_origin
+    from model.cli.revisions import find_commit
     from pipeline.cli.console import warn
 
     if Path(a).is_file() or Path(b).is_file():
         return
-    for sentence in differences_of_origin(a, b):
+    for sentence in differences_of_origin((a, b), (find_commit(a), find_commit(b))):
         warn(sentence)
 
 
@@ -124,41 +125,33 @@ class _System:
 
 
 def _system(name: str, protocol: Path | None, dev: Path | None, dev_protocol: Path | None, split: Split) -> _System:
+    from model.cli.revisions import find_commit
     from model.metrics import dev_threshold, labelled_table, parse_scores, read_score_table
 
     dev_table = None if dev is None else read_score_table(dev, dev_protocol)
     if Path(name).is_file():
         table = read_score_table(Path(name), protocol)
     else:
-        text = _committed_scores(name, split.value, required=True)
+        commit = find_commit(name)
+        text = _committed_scores(name, commit, split.value, required=True)
         table = labelled_table(parse_scores(text, f"{name}:{split.value}"), protocol)
-        if dev_table is None and (text := _committed_scores(name, "dev", required=False)):
+        if dev_table is None and (text := _committed_scores(name, commit, "dev", required=False)):
             dev_table = labelled_table(parse_scores(text, f"{name}:dev"))
     return _System(name, table, dev_threshold(table if dev_table is None else dev_table), dev_table is not None)
 
 
-def _committed_scores(revision: str, split: str, *, required: bool) -> str:
+def _committed_scores(name: str, commit: str, split: str, *, required: bool) -> str:
     """The text of a committed score file; "" for one that is not required and not there."""
+    from model.cli.revisions import committed
     from model.metrics import MetricsError
 
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8", check=False)
-        except FileNotFoundError:
-            raise MetricsError(f"{revision}: no such file, and without git it cannot be a revision") from None
-
-    known = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if known.returncode:
-        raise MetricsError(f"{revision}: neither a score file nor a git revision of this folder")
-    path = f"./{EVALUATION_FOLDER}/{scores_file(split)}"
-    shown = git("show", f"{known.stdout.strip()}:{path}")
-    if shown.returncode:
-        if not required:
-            return ""
+    path = f"{EVALUATION_FOLDER}/{scores_file(split)}"
+    text = committed(commit, path)
+    if text is None and required:
         raise MetricsError(
-            f"{revision}: this revision has no {path[2:]}. Commit it after `bonafide evaluate`, or compare score files"
+            f"{name}: this revision has no {path}. Commit it after `bonafide evaluate`, or compare score files"
         )
-    return shown.stdout
+    return text or ""
 
 
 def _flips(a: _System, b: _System) -> list[dict[str, Any]]:

@@ -34,10 +34,10 @@ def plots(
         per_attack: `per_attack` of the split's metrics.
 
     Returns:
-        `roc` (false_alarm, hit), `precision_recall` (recall, precision), `det` (the rates and their normal deviates),
-        `confusion` (actual, predicted: one record per trial), `score_histogram` (score, bona_fide and spoof as share per
-        bin), `calibration` (predicted, observed) and `per_attack_eer` (attack, eer). Rates are fractions; curves are thinned
-        to a few hundred points.
+        `roc` (false_alarm, hit), `precision_recall` (recall, precision, and the share of bona fide as chance), `det` (the
+        rates and their normal deviates), `confusion` (actual, predicted, count), `score_histogram` (score in the middle of a
+        bin, its width, bona_fide and spoof as share per bin), `calibration` (predicted, observed) and `per_attack_eer`
+        (attack, eer). Rates are fractions; curves are thinned to a few hundred points.
     """
     curve = table.curve
     points = _thinned(len(curve.miss))
@@ -50,7 +50,11 @@ def plots(
     predicted = np.where(table.scores >= threshold, BONA_FIDE, SPOOF)
     return {
         "roc": _records(false_alarm=false_alarm[::-1], hit=1 - miss[::-1]),
-        "precision_recall": _records(recall=1 - miss[some][::-1], precision=precision[::-1]),
+        "precision_recall": _records(
+            recall=1 - miss[some][::-1],
+            precision=precision[::-1],
+            chance=np.full(len(precision), curve.n_bonafide / (curve.n_bonafide + curve.n_spoof)),
+        ),
         "det": _records(
             false_alarm=false_alarm[inner][::-1],
             miss=miss[inner][::-1],
@@ -65,12 +69,15 @@ def plots(
 
 
 def _confusion(labels: npt.NDArray[np.int8], predicted: npt.NDArray[np.int64]) -> list[Record]:
-    """One record per trial, since DVC's template counts them; equal ones are one object."""
-    records = []
-    for actual, guess in itertools.product((BONA_FIDE, SPOOF), repeat=2):
-        count = np.count_nonzero((labels == actual) & (predicted == guess))
-        records += [{"actual": label_name(actual), "predicted": label_name(guess)}] * count
-    return records
+    """The number of trials of each class and verdict."""
+    return [
+        {
+            "actual": label_name(actual),
+            "predicted": label_name(guess),
+            "count": int(np.count_nonzero((labels == actual) & (predicted == guess))),
+        }
+        for actual, guess in itertools.product((BONA_FIDE, SPOOF), repeat=2)
+    ]
 
 
 def _records(**columns: FloatArray) -> list[Record]:
@@ -92,7 +99,8 @@ def _normal_deviates(rates: FloatArray) -> FloatArray:
 def _histogram(table: ScoreTable) -> list[Record]:
     edges = np.linspace(table.scores.min(), table.scores.max(), _HISTOGRAM_BINS + 1)
     shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (table.bonafide, table.spoof)]
-    return _records(score=(edges[:-1] + edges[1:]) / 2, bona_fide=shares[0], spoof=shares[1])
+    middles = (edges[:-1] + edges[1:]) / 2
+    return _records(score=middles, width=np.diff(edges), bona_fide=shares[0], spoof=shares[1])
 
 
 def _calibration(table: ScoreTable, prior: float) -> list[Record]:

@@ -80,8 +80,9 @@ class HeldOutTrials:
 def write_held_out(trials: HeldOutTrials, folder: Path) -> None:
     """Writes scores.parquet."""
     rows = trials.rows.replace_schema_metadata({_FINGERPRINT: trials.store_fingerprint.encode()})
-    with atomic_path(folder / CROSSVAL_SCORES_FILE) as path:
-        pq.write_table(rows, path)
+    # Arrow opens no path whose name is not UTF-8.
+    with atomic_path(folder / CROSSVAL_SCORES_FILE) as path, path.open("wb") as file:
+        pq.write_table(rows, file)
 
 
 def read_held_out(folder: Path) -> HeldOutTrials:
@@ -92,7 +93,8 @@ def read_held_out(folder: Path) -> HeldOutTrials:
     """
     path = folder / CROSSVAL_SCORES_FILE
     try:
-        rows = pq.read_table(path)
+        with path.open("rb") as file:
+            rows = pq.read_table(file)
         fingerprint = rows.schema.metadata[_FINGERPRINT].decode()
         return HeldOutTrials(rows.replace_schema_metadata(None).cast(SCHEMA), fingerprint, str(path))
     except FileNotFoundError:

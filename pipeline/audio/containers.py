@@ -17,6 +17,8 @@ _W64_RIFF: Final = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_DATA: Final = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 # 32-bit sizes from here on are what encoders write when they stream and cannot know the length.
 _STREAMED: Final = 0x7FFFF000
+_STREAMED_LONG: Final = ((1 << 63) - 1, (1 << 64) - 1)
+_CHUNK_HEAD_BYTES: Final = 8
 _MPEG_IN_RIFF: Final = 0x55
 
 
@@ -59,12 +61,32 @@ def is_flac(data: bytes) -> bool:
     return data.startswith(b"fLaC")
 
 
-def is_tail(rest: bytes) -> bool:
-    """Whether bytes behind the audio are what is common and harmless there: nothing, zeros, a tag, or a chunk."""
-    if len(rest) < 8 or rest.startswith((b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")):
+def is_tail(rest: bytes, *, whole: bool = False) -> bool:
+    """Whether bytes behind the audio are what is common and harmless there: nothing, zeros, a tag, or a chunk.
+
+    Args:
+        rest: What follows the audio.
+        whole: Where the audio does not state its own end, damaged audio can look like the name of a chunk: then chunks have to
+            end with the file.
+    """
+    if len(rest) < _CHUNK_HEAD_BYTES or not any(rest) or rest.startswith((b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")):
         return True
-    # The names of chunks are printable. An odd chunk has a byte of padding behind it.
-    return not any(rest) or any(all(32 <= byte < 127 for byte in rest[at : at + 4]) for at in (0, 1))
+    # An odd chunk has a byte of padding behind it.
+    return any(_begins_chunk(rest, at) and (not whole or _ends_with_chunk(rest, at)) for at in (0, 1))
+
+
+def _begins_chunk(rest: bytes, at: int) -> bool:
+    """Whether a chunk may begin at a byte: their names have four printable letters."""
+    name = rest[at : at + 4]
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name)
+
+
+def _ends_with_chunk(rest: bytes, at: int) -> bool:
+    """Whether bytes are chunks to their end; sizes are little-endian."""
+    while at + _CHUNK_HEAD_BYTES <= len(rest) and _begins_chunk(rest, at):
+        size = int.from_bytes(rest[at + 4 : at + _CHUNK_HEAD_BYTES], "little")
+        at += _CHUNK_HEAD_BYTES + size + size % 2
+    return len(rest) <= at <= len(rest) + 1
 
 
 def find_audio(head: bytes, size: int) -> AudioBytes | None:
@@ -101,7 +123,7 @@ def find_audio(head: bytes, size: int) -> AudioBytes | None:
     return audio
 
 
-def checked(data: bytes) -> bytes:
+def checked(data: bytes) -> tuple[bytes, int | None]:
     """Compares the declared size of the audio with the bytes that are there.
 
     Args:
@@ -109,7 +131,8 @@ def checked(data: bytes) -> bytes:
 
     Returns:
         The file as libsndfile reads it to its true end: itself, or where it does not state the size of its audio, a copy that
-        does; for MPEG audio in a RIFF file that audio.
+        does; for MPEG audio in a RIFF file that audio. And how many bytes its audio has; None for MPEG audio, and for a
+        container that this module does not know.
 
     Raises:
         AudioError: `truncated`: fewer bytes than declared; `duration_mismatch`: bytes behind the audio that are no chunk and
@@ -117,20 +140,21 @@ def checked(data: bytes) -> bytes:
     """
     audio = find_audio(data, len(data))
     if audio is None:
-        return data
+        return data, None
     require_whole(audio, len(data))
     present = len(data) - audio.begin
     # A size of 0 is an empty clip only if nothing but chunks follows.
     if audio.declared is None or (audio.declared == 0 and present and not is_tail(data[audio.begin :])):
         if audio.is_mpeg:
-            return data[audio.begin :]
+            return data[audio.begin :], None
         end = audio.field + audio.field_bytes
         stated = (present + audio.extra).to_bytes(audio.field_bytes, audio.order)
-        return data[: audio.field] + stated + data[end:]
+        return data[: audio.field] + stated + data[end:], present
     end = audio.begin + audio.declared
-    if not is_tail(data[end : end + 4096]):
+    rest = data[end : end + 4096]
+    if not is_tail(rest) or (len(rest) < _CHUNK_HEAD_BYTES and any(rest) and not _begins_chunk(rest, 0)):
         raise AudioError("duration_mismatch", f"the header states {audio.declared} of {present} bytes of audio")
-    return data[audio.begin : end] if audio.is_mpeg else data
+    return (data[audio.begin : end], None) if audio.is_mpeg else (data, audio.declared)
 
 
 def require_whole(audio: AudioBytes, size: int) -> None:
@@ -187,10 +211,10 @@ def _find_chunk(
         if name == wanted:
             # SSND and the data of CAF begin with fields of their own.
             extra = {b"SSND": 8, b"caff": 4}.get(head[:4] if head[:4] == b"caff" else name, 0)
-            is_unknown = stated >= 1 << 62 if field_bytes == 8 else stated >= _STREAMED
+            is_unknown = stated in _STREAMED_LONG if field_bytes == 8 else stated >= _STREAMED
             declared = None if is_unknown else max(0, stated - counted - extra)
             if long_size is not None and is_unknown:
-                declared = long_size if 0 < long_size < 1 << 62 else None
+                declared = None if long_size == 0 or long_size in _STREAMED_LONG else long_size
                 return AudioBytes(begin, declared, long_field, 8, "little", is_mpeg=is_mpeg)
             return AudioBytes(begin + extra, declared, field, field_bytes, order, counted + extra, is_mpeg)
         if name == b"ds64" and begin + 16 <= len(head):

@@ -53,7 +53,11 @@ class MediaStream:
         _require_whole(data)
         self._errors: Any = av.error.FFmpegError
         try:
-            self._container = av.open(io.BytesIO(data), options={"err_detect": "crccheck+bitstream+buffer+explode"})
+            self._container = av.open(
+                io.BytesIO(data),
+                options={"err_detect": "crccheck+bitstream+buffer+explode"},
+                metadata_errors="replace",  # tags are no text that has to be right
+            )
         except self._errors as error:
             raise AudioError("unreadable", f"damaged stream: {error.strerror}") from None
         if not self._container.streams.audio:

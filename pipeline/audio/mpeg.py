@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pipeline.audio.containers import is_tail
+from pipeline.audio.lame_tag import require_checksums
 from pipeline.errors import AudioError
 
 # kbit/s by the code of a frame's header, of layer III: MPEG 1, and MPEG 2 and 2.5.
@@ -47,7 +48,7 @@ def with_length(data: bytes) -> bytes:
 
     Raises:
         AudioError: `truncated`: the last frame is not whole, or the Xing header states more frames; `unreadable`: what follows
-            a frame is neither a frame nor a tag.
+            a frame is neither a frame nor a tag, or a checksum of the tag of the encoder is wrong.
     """
     first = _frame(data, 0)
     assert first is not None, "is_mpeg was asked"
@@ -61,8 +62,9 @@ def with_length(data: bytes) -> bytes:
             raise AudioError("truncated", f"the file ends within frame {count + 1}")
         position += frame.size
         count += 1
-    if position < len(data) and not is_tail(data[position:]):
+    if position < len(data) and not is_tail(data[position:], whole=True):
         raise AudioError("unreadable", f"damaged stream: no frame at byte {position} of {len(data)}")
+    require_checksums(data, first.side_info_end, first.size, position)
     if has_xing and xing[7] & 1:
         stated = int.from_bytes(xing[8:12], "big")
         # Some encoders count the frame of the header itself.

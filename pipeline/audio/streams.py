@@ -25,6 +25,14 @@ _HIGHEST_RATE: Final = 1_000_000
 _BLOCK_VALUES: Final = 1 << 20
 # Formats of libsndfile whose length is checked before, by its names of them.
 _CHECKED_FORMATS: Final = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "OGG", "MP3", "FLAC"})
+_SAMPLE_BYTES: Final = {
+    **dict.fromkeys(("PCM_S8", "PCM_U8", "ULAW", "ALAW"), 1),
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}
 
 
 class Stream(Protocol):
@@ -71,9 +79,21 @@ class SoundFileStream:
         if self._sound.format not in _CHECKED_FORMATS:
             text = f"the length of {self._sound.format_info} cannot be checked; convert the file to FLAC or WAV"
             raise AudioError("unsupported_format", text)
+        self.format = str(self._sound.format)
         self.sample_rate = int(self._sound.samplerate)
         self.channels = int(self._sound.channels)
         self.stated = int(self._sound.frames)
+
+    def require_bytes(self, n_bytes: int) -> None:
+        """Compares the samples that libsndfile is going to read with the bytes of the audio, where samples have a fixed size.
+
+        Raises:
+            AudioError: `duration_mismatch`: they differ.
+        """
+        width = _SAMPLE_BYTES.get(str(self._sound.subtype))
+        if width is not None and self.stated * self.channels * width != n_bytes:
+            text = f"{n_bytes} bytes of audio, {self.stated} samples of {self.channels} channels have another number"
+            raise AudioError("duration_mismatch", text)
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Decodes the file; raises `unreadable`, or `duration_mismatch` for fewer samples than stated."""
@@ -117,13 +137,19 @@ def _stream_of(data: bytes) -> Stream:
         return FlacStream(data)
     if is_ogg(data):
         require_whole_ogg(data)
-    elif is_media(data):
+        return SoundFileStream(io.BytesIO(data))
+    if is_media(data):
         return MediaStream(data)
-    else:
-        data = checked(data)
-        if is_mpeg(data):
-            data = with_length(data)
-    return SoundFileStream(io.BytesIO(data))
+    data, n_bytes = checked(data)
+    if is_mpeg(data):
+        return SoundFileStream(io.BytesIO(with_length(data)))
+    stream = SoundFileStream(io.BytesIO(data))
+    if stream.format == "MP3":
+        # libsndfile searches damaged data for a frame, and estimates the length from the first that it finds.
+        raise AudioError("unreadable", "damaged stream: it does not begin with two frames of MPEG audio")
+    if n_bytes is not None:
+        stream.require_bytes(n_bytes)
+    return stream
 
 
 class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]

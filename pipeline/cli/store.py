@@ -27,6 +27,14 @@ store_app = typer.Typer(
 )
 
 
+class SplitName(str, Enum):
+    """`pipeline.corpus.schema.SPLITS`, for the command line."""
+
+    train = "train"
+    dev = "dev"
+    eval = "eval"
+
+
 class ClassName(str, Enum):
     """The two classes, as the protocols write them."""
 
@@ -147,7 +155,7 @@ def get(
 )
 def select(
     path: StoreOption = _DEFAULT,
-    split: Annotated[list[str] | None, typer.Option("--split", help="train, dev or eval; may be repeated.")] = None,
+    split: Annotated[list[SplitName] | None, typer.Option("--split", help="Split; may be repeated.")] = None,
     attack: Annotated[list[str] | None, typer.Option("--attack", help="Attack; may be repeated.")] = None,
     speaker: Annotated[list[str] | None, typer.Option("--speaker", help="Speaker; may be repeated.")] = None,
     label: Annotated[ClassName | None, typer.Option("--label", help="Class.")] = None,
@@ -159,11 +167,14 @@ def select(
 ) -> None:
     """List the examples that meet every condition given."""
     from pipeline.cli.console import console, print_json, results, table
+    from pipeline.cli.store_selection import require_known, write_csv
     from pipeline.cli.store_tables import SHOWN_ROWS, cell
     from pipeline.store import FeatureStore
 
-    selection = FeatureStore.open(path).select(
-        split=split,
+    store = FeatureStore.open(path)
+    require_known(path, store, {"attack_id": attack, "speaker_id": speaker})
+    selection = store.select(
+        split=None if split is None else [name.value for name in split],
         attack_id=attack,
         speaker_id=speaker,
         label=None if label is None else int(label is ClassName.bonafide),
@@ -172,7 +183,7 @@ def select(
         max_duration_s=max_duration,
     )
     if csv is not None:
-        _write_csv(selection, csv)
+        write_csv(selection, csv)
         console.print(f"{len(selection):,} examples")
     elif as_json:
         print_json(selection.index.to_pylist())
@@ -253,25 +264,3 @@ def _absence(store: "FeatureStore", utterance_id: str, copy: int) -> str:
     for row in rejects.filter(pc.equal(rejects["utterance_id"], utterance_id)).to_pylist():
         return f"{where}: the file was rejected, {row['reason']} ({row['detail']})"
     return f"{where}; list its examples with `bonafide store select`"
-
-
-def _write_csv(selection: "FeatureStore", target: Path) -> None:
-    import io
-
-    import pyarrow as pa
-    import pyarrow.csv
-
-    from pipeline.files import atomic_write
-    from pipeline.text import csv_cell
-
-    index = selection.index
-    for place, field in enumerate(index.schema):
-        if pa.types.is_string(field.type):
-            cells = pa.array(map(csv_cell, index[field.name].to_pylist()), pa.string())
-            index = index.set_column(place, field, cells)
-    sink = io.BytesIO()
-    pyarrow.csv.write_csv(index, sink)
-    if str(target) == "-":
-        typer.echo(sink.getvalue().decode(), nl=False)
-    else:
-        atomic_write(target, sink.getvalue())

@@ -130,7 +130,12 @@ def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) ->
     batches = iter(manifest.combine_chunks().to_batches(_BATCH) if isinstance(manifest, pa.Table) else manifest)
     # What is wrong with the protocols shows with the first batch, before any file or folder is made.
     first = list(islice(batches, 1))
-    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, MANIFEST_SCHEMA, compression="zstd") as writer:
+    # Arrow opens no path whose name is not UTF-8.
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as file,
+        pq.ParquetWriter(file, MANIFEST_SCHEMA, compression="zstd") as writer,
+    ):
         for batch in chain(first, batches):
             writer.write_batch(batch)
 
@@ -143,8 +148,8 @@ def read_manifest(path: Path) -> pa.Table:
     """
     try:
         # By batches, since Arrow's `read` holds three times the memory of the table.
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            manifest = gathered(file.iter_batches(_BATCH, use_threads=False), file.schema_arrow)
+        with path.open("rb") as file, pq.ParquetFile(file, pre_buffer=False) as table:
+            manifest = gathered(table.iter_batches(_BATCH, use_threads=False), table.schema_arrow)
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.runners.worker_watchdog import watch_workers
+from pipeline.text import print_everything
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -58,7 +59,9 @@ def _worker_log(folder: Path) -> Iterator[None]:
     own_stream = sys.stderr
     try:
         # Workers inherit descriptor 2; this process prints to the terminal through the copy.
-        with path.open("wb") as log, open(terminal, "w", buffering=1, closefd=False) as sys.stderr:
+        encoding = getattr(own_stream, "encoding", None)
+        with path.open("wb") as log, open(terminal, "w", buffering=1, closefd=False, encoding=encoding) as sys.stderr:
+            print_everything(sys.stderr)
             os.dup2(log.fileno(), 2)
             yield
     except KeyboardInterrupt:

@@ -181,8 +181,9 @@ class _WorkerWatchdog:
 
 
 def _worker_processes() -> list[psutil.Process]:
+    # Children of its own only: a program that a worker starts has the worker's command line for a moment, and ends soon.
     workers = []
-    for child in psutil.Process().children(recursive=True):
+    for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):
             if _WORKER_MODULE in child.cmdline():
                 workers.append(child)

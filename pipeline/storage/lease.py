@@ -2,7 +2,8 @@
 
 A conditional PUT (If-None-Match) creates it and another (If-Match) renews it; AWS, MinIO, Ceph, R2 and others support both.
 A lock that was not renewed for `LEASE_SECONDS`, or whose holder is a dead process of this machine, is taken over. On a
-server that ignores or refuses the condition, the lock only excludes writers on this machine, and a warning says so.
+server that ignores the condition, or refuses it and takes objects without one, the lock only excludes writers on this machine,
+and a warning says so.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ import psutil
 from pipeline.errors import StoreError
 from pipeline.storage.base import WRITING, held_message, identity
 from pipeline.storage.locks import file_lock
+from pipeline.storage.s3_client import error_code
 
 LEASE_SECONDS = 60.0
 """Age at which a lock that nobody renewed may be taken over."""
@@ -181,13 +183,25 @@ class _LockObject:
         try:
             response = self._client.put_object(**self._target, Body=json.dumps(content).encode(), **condition)
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code"))
-            if code in _UNSUPPORTED:
+            code = error_code(error)
+            if code in _UNSUPPORTED and self._takes_objects():
                 raise _UnsupportedError from None
             if code in _TAKEN or code in ("NoSuchKey", "404"):
                 return False
             raise
         self._etag = response["ETag"]
+        return True
+
+    def _takes_objects(self) -> bool:
+        """Whether the server takes an object without a condition: only then is it the condition that it refuses."""
+        from botocore.exceptions import ClientError
+
+        target = self._target | {"Key": f"{self._target['Key']}.{self._token}"}
+        try:
+            self._client.put_object(**target, Body=b"")
+        except ClientError:
+            return False
+        self._client.delete_object(**target)
         return True
 
     def _is_enforced(self) -> bool:
@@ -204,7 +218,7 @@ class _LockObject:
         try:
             response, body = self._read()
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            if error_code(error) in ("NoSuchKey", "404"):
                 return None
             raise
         now = email.utils.parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])

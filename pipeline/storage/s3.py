@@ -17,21 +17,10 @@ from typing_extensions import Buffer, override
 from pipeline.errors import StoreError
 from pipeline.storage.base import Names, Storage, checked, too_short
 from pipeline.storage.lease import lease
+from pipeline.storage.s3_client import CREDENTIALS, NO_OBJECT, connect, error_code, hint
 
 # A multipart upload has 10,000 parts at most, so a file may be 78 GiB long.
 _PART_BYTES = 8 << 20
-
-_CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS profile"
-_HINTS = {
-    "NoSuchKey": "there is no such object",
-    "404": "there is no such object",
-    "NoSuchBucket": "there is no such bucket; make it, or check AWS_ENDPOINT_URL and AWS_REGION",
-    "AccessDenied": f"access denied; {_CREDENTIALS}, and its permissions",
-    "403": f"access denied; {_CREDENTIALS}, and its permissions",
-    "InvalidAccessKeyId": f"the server does not know the access key; {_CREDENTIALS}",
-    "SignatureDoesNotMatch": f"the secret key is wrong; {_CREDENTIALS}",
-    "ExpiredToken": f"the session token has expired; {_CREDENTIALS}",
-}
 
 
 class S3Storage(Storage):
@@ -112,7 +101,7 @@ class S3Storage(Storage):
     def size(self, name: str) -> int:
         size = self._size(name)
         if size is None:
-            raise StoreError(f"cannot read {self.url_of(name)}: {_HINTS['NoSuchKey']}")
+            raise StoreError(f"cannot read {self.url_of(name)}: {NO_OBJECT}")
         return size
 
     @override
@@ -163,7 +152,7 @@ class S3Storage(Storage):
         """
         with self._guard:
             if self._connection is None:
-                self._connection = self._connect()
+                self._connection = connect(self.url, self.endpoint_url, self.region)
         return self._connection
 
     def key(self, name: str) -> str:
@@ -179,11 +168,9 @@ class S3Storage(Storage):
         try:
             yield
         except ClientError as error:
-            code = error_code(error)
-            hint = _HINTS.get(code, f"{code}: {error.response.get('Error', {}).get('Message', 'no message')}")
-            raise StoreError(f"cannot {verb} {address}: {hint}") from error
+            raise StoreError(f"cannot {verb} {address}: {hint(error)}") from error
         except NoCredentialsError as error:
-            raise StoreError(f"cannot {verb} {address}: there are no credentials; {_CREDENTIALS}") from error
+            raise StoreError(f"cannot {verb} {address}: there are no credentials; {CREDENTIALS}") from error
         except (ConnectionError, HTTPClientError) as error:
             raise StoreError(
                 f"cannot {verb} {address}: no answer from {self.client.meta.endpoint_url}; check AWS_ENDPOINT_URL "
@@ -191,25 +178,6 @@ class S3Storage(Storage):
             ) from error
         except BotoCoreError as error:
             raise StoreError(f"cannot {verb} {address}: {error}") from error
-
-    def _connect(self) -> Any:
-        try:
-            import boto3
-            from botocore.config import Config
-            from botocore.exceptions import BotoCoreError
-        except ImportError:
-            raise StoreError(f"{self.url}: object storage needs boto3; run pip install 'bonafide[s3]'") from None
-        # Few servers other than Amazon's have a host name per bucket.
-        style = {"addressing_style": "path"} if self.endpoint_url else None
-        try:
-            return boto3.session.Session().client(
-                "s3",
-                endpoint_url=self.endpoint_url,
-                region_name=self.region,
-                config=Config(connect_timeout=10, max_pool_connections=32, s3=style),
-            )
-        except (BotoCoreError, ValueError) as error:
-            raise StoreError(f"{self.url}: {error}; check the AWS_ variables and the AWS profile") from error
 
     def _size(self, name: str) -> int | None:
         from botocore.exceptions import ClientError
@@ -285,9 +253,3 @@ class _Upload(io.BufferedIOBase):
             number = len(self._parts) + 1
             part = client.upload_part(**self._target, UploadId=self._upload_id, PartNumber=number, Body=data)
         self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
-
-
-def error_code(error: Any) -> str:
-    """The server's error code, such as NoSuchKey; the HTTP status where it gives none."""
-    response = error.response
-    return str(response.get("Error", {}).get("Code") or response.get("ResponseMetadata", {}).get("HTTPStatusCode"))

@@ -55,13 +55,29 @@ def signalled(work: str, *numbers: signal.Signals, ignoring: bool = False) -> tu
     return process.returncode, errors, time.monotonic() - began
 
 
+# What Cython does where an interrupt hits the loading of a module.
+UNRAISABLE = """
+    class Swallows:
+        def __del__(self):
+            time.sleep(60)
+    swallows = Swallows()
+    del swallows
+    time.sleep(60)
+"""
+
 LAST_WORDS = "\nlast words\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("work", "said"),
-    [(WAITS, "interrupted\n"), (SWALLOWS, LAST_WORDS), (NATIVE, LAST_WORDS), (THREAD_STAYS, "interrupted\n")],
+    [
+        (WAITS, "interrupted\n"),
+        (SWALLOWS, LAST_WORDS),
+        (UNRAISABLE, LAST_WORDS),
+        (NATIVE, LAST_WORDS),
+        (THREAD_STAYS, "interrupted\n"),
+    ],
 )
 def test_a_command_ends_within_two_seconds_with_one_sentence(work: str, said: str, number: signal.Signals) -> None:
     code, errors, seconds = signalled(work, number)

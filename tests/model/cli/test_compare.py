@@ -81,7 +81,78 @@ def test_compare_reads_the_scores_of_git_revisions(
     assert "different code: model/a.py" in text
     code, text = run_bonafide("compare", "nowhere", "new")
     assert code == 1
-    assert "neither a score file nor a git revision" in text
+    assert "neither a score file nor a git revision or DVC experiment" in text
     code, text = run_bonafide("compare", "empty", "new")
     assert code == 1
     assert "empty: this revision has no reports/evaluation/scores/eval.txt" in text
+
+
+LOCK = """
+stages:
+  manifest:
+    deps:
+    - {{path: pipeline/corpus, md5: 1}}
+    - {{path: {root}, md5: {files}}}
+    params:
+      params.yaml:
+        data: {{root: {root}, limit: {limit}}}
+"""
+
+
+def test_compare_takes_experiments_by_name_and_warns_of_other_corpora(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, run: Run, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    monkeypatch.chdir(folder)
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+        done = subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def commit(name: str, seed: int, root: str = "data/LA", files: int = 1, limit: str = "null") -> None:
+        (folder / "reports/evaluation/scores").mkdir(parents=True, exist_ok=True)
+        (folder / "reports/train").mkdir(exist_ok=True)
+        (folder / "reports/train/machine.json").write_text('{"processor": "Xeon"}')
+        for split in ("dev", "eval"):
+            (folder / f"reports/evaluation/scores/{split}.txt").write_text(make_scores(seed))
+        (folder / "dvc.lock").write_text(LOCK.format(root=root, files=files, limit=limit))
+        git("add", "reports", "dvc.lock")
+        git("commit", "-q", "--allow-empty", "-m", name)
+
+    git("init", "-q", ".")
+    commit("base", 1)
+    base = git("rev-parse", "HEAD")
+    for number, (name, options) in enumerate(
+        {
+            "same": {},
+            "moved": {"root": "/far/LA"},
+            "other-root": {"root": "data/WF", "files": 2},
+            "other-files": {"files": 2},
+            "fewer": {"limit": "10"},
+        }.items()
+    ):
+        git("checkout", "-q", base)
+        commit(name, number + 2, **options)
+        # As DVC stores experiments.
+        git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/{name}", "HEAD")
+    git("checkout", "-q", base)
+
+    found, _ = json.JSONDecoder().raw_decode(run("compare", "HEAD", "same", "--intervals", 5, "--json"))
+    assert found["cllr"]["a"] != found["cllr"]["b"]
+    for name, told in {
+        "same": "",
+        "moved": "",
+        "other-root": "HEAD and other-root have different corpora: the files of data/LA and data/WF",
+        "other-files": "HEAD and other-files have different corpora: the files of data/LA",
+        "fewer": "HEAD and fewer have different corpora: data.limit None and 10",
+    }.items():
+        code, text = run_bonafide("compare", "HEAD", name, "--intervals", 5)
+        assert code == 0
+        assert ("different corpora" in text) == bool(told)
+        assert told in text
+
+    git("update-ref", f"refs/exps/{'1' * 2}/{'1' * 38}/same", "HEAD")
+    run("compare", "HEAD", "same", "--intervals", 5)
+    git("commit", "-q", "--allow-empty", "-m", "next")
+    code, text = run_bonafide("compare", "HEAD", "same", "--intervals", 5)
+    assert (code, "2 experiments have this name" in text) == (1, True)

@@ -170,10 +170,10 @@ def test_what_an_earlier_evaluation_left_is_removed(
 def test_plots_are_records_whose_rates_are_rates(report: Path) -> None:
     fields = {
         "roc": {"false_alarm", "hit"},
-        "precision_recall": {"precision", "recall"},
+        "precision_recall": {"precision", "recall", "chance"},
         "det": {"false_alarm", "miss", "false_alarm_deviate", "miss_deviate"},
-        "confusion": {"actual", "predicted"},
-        "score_histogram": {"score", "bona_fide", "spoof"},
+        "confusion": {"actual", "predicted", "count"},
+        "score_histogram": {"score", "width", "bona_fide", "spoof"},
         "calibration": {"predicted", "observed"},
         "per_attack_eer": {"attack", "eer"},
     }
@@ -185,9 +185,11 @@ def test_plots_are_records_whose_rates_are_rates(report: Path) -> None:
             for record in records:
                 for field in set(record) - {
                     "score",
+                    "width",
                     "attack",
                     "actual",
                     "predicted",
+                    "count",
                     "false_alarm_deviate",
                     "miss_deviate",
                 }:
@@ -198,9 +200,11 @@ def test_the_confusion_plot_counts_what_the_metrics_count(report: Path) -> None:
     found = metrics_of(report)["eval"]
     records = json.loads((report / "plots" / "eval" / "confusion.json").read_text())
 
-    right = sum(record["actual"] == record["predicted"] for record in records)
-    assert len(records) == found["n_trials"]
-    assert right / len(records) == pytest.approx(found["accuracy"])
+    right = sum(record["count"] for record in records if record["actual"] == record["predicted"])
+    n_trials = sum(record["count"] for record in records)
+    assert len(records) == 4
+    assert n_trials == found["n_trials"]
+    assert right / n_trials == pytest.approx(found["accuracy"])
 
 
 def test_curves_of_many_trials_are_thinned_but_keep_their_ends(report: Path) -> None:

@@ -251,3 +251,41 @@ def test_without_ffmpeg_the_message_says_what_to_install(monkeypatch: pytest.Mon
     for data in (b"\0\0\0\x20ftypM4A " + bytes(500), b"\x1a\x45\xdf\xa3" + bytes(500), b"\xff\xf1" + bytes(500)):
         with pytest.raises(AudioError, match=r"unsupported_format.*pip install 'bonafide\[media\]'"):
             open_stream(data)
+
+
+def mp3_by_ffmpeg() -> bytes:
+    av = pytest.importorskip("av")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3") as output:
+        stream = output.add_stream("libmp3lame", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.round(CLIP * 32767).astype(np.int16)[None], "s16p", "mono")
+        frame.sample_rate = RATE
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            output.mux(packet)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("writer", ["LAME", "FFmpeg"])
+def test_an_mp3_whose_frames_do_not_have_the_checksum_of_its_tag_is_damaged(writer: str) -> None:
+    data = LOSSY["MP3"] if writer == "LAME" else mp3_by_ffmpeg()
+    assert len(samples_of(data)) == RATE
+    tag = data.index(b"LAME" if writer == "LAME" else b"Lav", data.index(b"Xing" if b"Xing" in data else b"Info"))
+    for place in (len(data) // 2, tag + 12):
+        assert reason_of(replaced(data, place, bytes([data[place] ^ 4]))) == "unreadable"
+    assert reason_of(replaced(data, tag - 120, b"xxxx")) == "unreadable"
+    # mp3gain changes the loudness of all frames and leaves the checksum as it is.
+    quieter = replaced(data, len(data) // 2, bytes([data[len(data) // 2] ^ 4]))
+    assert len(samples_of(quieter + b"APETAGEX" + bytes(24) + b"MP3GAIN_MINMAX\0" + bytes(9))) == RATE
+
+
+def test_an_mp3_without_a_frame_at_its_start_is_damaged() -> None:
+    data = mp3("VARIABLE")
+    for damaged in (b"\0" + data[1:], data[1:], data[:2] + b"\xff" + data[3:]):
+        assert reason_of(damaged) in ("unreadable", "unsupported_format")
+
+
+@pytest.mark.parametrize("name", ["RIFF", "W64", "AU"])
+def test_audio_that_ends_within_a_sample_is_told(name: str) -> None:
+    at, width = SIZE_FIELDS[name]
+    assert reason_of(replaced(PCM[name], at, b"\xff" * width) + b"\x81") == "duration_mismatch"
+    assert reason_of(PCM[name] + b"\x81") == "duration_mismatch"

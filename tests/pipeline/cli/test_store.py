@@ -155,6 +155,23 @@ def test_select_to_standard_output(run: Run, folder: Path) -> None:
     assert all(row["duration_s"] >= 0.08 for row in shown)
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "told"),
+    [
+        ("--split", "evaluation", "'train', 'dev', 'eval'"),
+        ("--attack", "A1", "has the attack A1; there are A01, A02"),
+        ("--speaker", "nobody", "has the speaker nobody; there are "),
+    ],
+)
+def test_select_refuses_names_that_the_store_does_not_have(
+    option: str, name: str, told: str, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    code, text = run("select", "--store", folder, option, name)
+    assert code != 0
+    assert told in text
+
+
 def test_select_shows_a_table(run: Run, folder: Path) -> None:
     code, text = run("select", "--store", folder, "--split", "dev")
     assert code == 0
