@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from model.errors import ModelError
 from pipeline.audio import Waveform
-from pipeline.audio.decode import decode
-from pipeline.corpus.audio_files import clip_path
+from pipeline.audio.decode import decode_bytes
+from pipeline.audio.limits import most_bytes
+from pipeline.corpus.audio_files import open_audio_files
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 
@@ -20,11 +20,11 @@ class Audio:
 
     Attributes:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
-        root: Folder that its paths are relative to.
+        root: Folder that its paths are relative to, or its address in an object store.
     """
 
     manifest: pa.Table
-    root: Path
+    root: str
 
     def reader(self, params: ClipParams) -> Callable[[str], Waveform]:
         """A function that decodes the clip of an utterance id.
@@ -32,6 +32,8 @@ class Audio:
         The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
         """
         columns = (self.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
+        audio_files = open_audio_files(self.root)
+        largest = most_bytes(params.max_duration_s)
         files = {name: (path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
 
         def read(name: str) -> Waveform:
@@ -39,8 +41,8 @@ class Audio:
                 raise ModelError(f"{name} is not in the manifest")
             path, sha256 = files[name]
             try:
-                return decode(clip_path(self.root, path), params, sha256).waveform
+                return decode_bytes(audio_files.read(path, largest), params, sha256).waveform
             except AudioError as error:
-                raise ModelError(f"{name}, {self.root / path}: {error}") from None
+                raise ModelError(f"{name}, {self.root}/{path}: {error}") from None
 
         return read
