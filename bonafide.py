@@ -1,12 +1,13 @@
-"""The console command `bonafide`: the commands of the pipeline and of the model.
+"""The console command `bonafide`: the commands of the pipeline and of the model. For Python, `from bonafide import Detector`.
 
-It imports nothing heavy, so that `bonafide --help` is fast and the commands of the pipeline run without TensorFlow.
+It imports nothing heavy, so that `bonafide --help` is fast and the commands of the pipeline run without TensorFlow; `Detector`
+is loaded when it is asked for.
 """
 
 import os
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,6 +15,9 @@ from model import cli as model_cli
 from pipeline import cli as pipeline_cli
 from pipeline.interrupts import end_on_signals
 from pipeline.text import print_everything, printable
+
+if TYPE_CHECKING:
+    from model.detector import Detector as Detector
 
 _INTERRUPTED: Final = 130
 _KEPT: Final[Mapping[str, str]] = {
@@ -71,6 +75,14 @@ def _options(
 
 
 _command = ""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Detector":
+        from model.detector import Detector
+
+        return Detector
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.harness import ONE_THREAD, REPOSITORY, installed
 from benchmarks.tables import filled, machine_line, markdown
 
-NAMES = ("audio", "front_end", "augmentation", "job", "profile", "store", "commands", "training", "memory")
+NAMES = ("audio", "front_end", "augmentation", "job", "profile", "store", "commands", "training", "scoring", "memory")
 WITHOUT_PASSES = ("memory",)
 RESULTS = REPOSITORY / "reports" / "benchmarks.json"
 PAGE = REPOSITORY / "docs" / "performance.md"

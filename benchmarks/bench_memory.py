@@ -136,12 +136,14 @@ def evaluate(folder: Path) -> None:
     from model.evaluation.evaluation_files import write_breakdowns, write_scores
     from model.evaluation.shortcut_audit import correlations
     from model.metrics import summarise
+    from model.params import load_params
     from model.scoring.clip_scores import ClipScores
     from model.scoring.scorer import SCORED_COLUMNS, labelled_scores, split_trials
     from pipeline.files import write_json
     from pipeline.store import FeatureStore
 
     store = FeatureStore.open(folder / "store", SCORED_COLUMNS)
+    params = load_params(REPOSITORY / "params.yaml").evaluate.model_copy(update={"intervals": 20})
     draw = np.random.default_rng(7)
     for split in EVALUATED_SPLITS:
         trials = split_trials(store, split)
@@ -150,7 +152,7 @@ def evaluate(folder: Path) -> None:
         table = labelled_scores(trials, scores, split)
         figures = summarise(table, threshold=1.0, asv=None, n_resamples=20, cluster=None, seed=0)
         correlations(table, trials)
-        write_breakdowns(folder / "evaluation", split, table, trials, 1.0, 20)
+        write_breakdowns(folder / "evaluation", split, table, trials, 1.0, params)
         for name, records in plots(table, 1.0, 0.5, figures["per_attack"]).items():
             write_json(folder / "evaluation" / plot_file(split, name), records)
 

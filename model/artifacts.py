@@ -10,18 +10,30 @@ from typing import Final
 BUNDLE_FILE: Final = "bundle.json"
 NETWORK_FILE: Final = "model.keras"
 DEV_SCORES_FILE: Final = "dev_scores.txt"
+DOMAIN_FILE: Final = "domain.json"
 
-# The exported models, data/export.
+# The exported models, data/export, and what they measured, reports/export.
 EXPORT_FILE: Final = "export.json"
-SERVING_FILE: Final = "serving.keras"
+MODEL_CARD_FILE: Final = "README.md"
+SAVED_MODEL_FOLDER: Final = "saved_model"
+FLAC_MODEL_FOLDER: Final = "saved_model_flac"
+ONNX_FILE: Final = "bonafide.onnx"
+TFLITE_FILES: Final = {
+    "float32": "bonafide_float32.tflite",
+    "float16": "bonafide_float16.tflite",
+    "int8": "bonafide_int8.tflite",
+}
+EXPORT_METRICS_FILE: Final = "metrics.json"
+EXPORT_DETAILS_FILE: Final = "details.json"
+EXPORT_CARD_FILE: Final = "model_card.md"
 
 # The leave-attacks-out trainings, data/crossval and reports/crossval.
 CROSSVAL_SCORES_FILE: Final = "scores.parquet"
 CROSSVAL_METRICS_FILE: Final = "metrics.json"
+CROSSVAL_DETAILS_FILE: Final = "details.json"
 
 # The data validation, reports/data.
 VALIDATION_FILE: Final = "validation.json"
-VALIDATION_METRICS_FILE: Final = "metrics.json"
 DISTRIBUTIONS_FILE: Final = "distributions.json"
 DISTRIBUTIONS_PICTURE: Final = "plots/distributions.png"
 
@@ -34,12 +46,16 @@ MACHINE_FILE: Final = "machine.json"
 EVALUATION_FOLDER: Final = "reports/evaluation"
 EVALUATED_SPLITS: Final = ("dev", "eval")
 METRICS_FILE: Final = "metrics.json"
+HEADLINES_FOLDER: Final = "metrics"
 DETAILS_FILE: Final = "details.json"
 SCORES_FOLDER: Final = "scores"
 PLOTS_FOLDER: Final = "plots"
 BREAKDOWNS_FOLDER: Final = "breakdowns"
 EXAMPLES_PICTURE: Final = "plots/examples.png"
 ROBUSTNESS_FILE: Final = "robustness.json"
+REJECTS_FOLDER: Final = "rejects"
+CORPORA_FOLDER: Final = "data/corpora"
+"""The manifests of the further test sets, one for each; the stage `corpus` writes them."""
 
 
 def training_curve_file(split: str, name: str) -> str:
@@ -47,8 +63,23 @@ def training_curve_file(split: str, name: str) -> str:
     return f"plots/metrics/{split}/{name}.tsv"
 
 
+def corpus_manifest(name: str) -> str:
+    """The manifest of a further test set, in `CORPORA_FOLDER`."""
+    return f"{name}.parquet"
+
+
+def headlines_file(name: str) -> str:
+    """The few metrics of a split, of a part of eval or of a further test set that `dvc metrics show` prints as one row."""
+    return f"{HEADLINES_FOLDER}/{name}.json"
+
+
+def rejects_file(name: str) -> str:
+    """The clips of a further test set that have no score, as CSV."""
+    return f"{REJECTS_FOLDER}/{name}.csv"
+
+
 def scores_file(split: str) -> str:
-    """The scores of an evaluated split, in the format that `model.metrics.read_scores` reads."""
+    """The scores of an evaluated split or further test set, in the format that `model.metrics.read_scores` reads."""
     return f"{SCORES_FOLDER}/{split}.txt"
 
 
@@ -58,5 +89,5 @@ def plot_file(split: str, name: str) -> str:
 
 
 def breakdown_file(split: str, name: str) -> str:
-    """The error rates of an evaluated split by "attack", "speaker" or "duration", as CSV."""
+    """The error rates of an evaluated split by "attack", "speaker", "duration" or a field of the protocol, as CSV."""
     return f"{BREAKDOWNS_FOLDER}/{split}/{name}.csv"

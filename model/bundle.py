@@ -1,4 +1,4 @@
-"""The model bundle: a folder with weights, dev scores and a description, all that is needed to score raw audio.
+"""The model bundle: a folder with weights, dev scores, what it knows of its domain, and a description: all that scores raw audio.
 
 `bundle.json` holds the checksum of every other file. A bundle is written to another folder and swapped in whole.
 """
@@ -14,11 +14,20 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, NETWORK_FILE
+from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, DOMAIN_FILE, NETWORK_FILE
 from model.bundle_file import BUNDLE_VERSION, REMEDY, read_description, sealed, wrong
+from model.domain_file import Domain, read_domain, write_domain
 from model.errors import ModelError
 from model.keras_archive import save_normalised
-from model.metrics import Calibration, MetricsError, ScoreTable, format_scores, read_score_table
+from model.metrics import (
+    Calibration,
+    MetricsError,
+    ScoreTable,
+    format_scores,
+    read_scores,
+    require_both_classes,
+    trial_table,
+)
 from model.metrics.rates import eer_of_curve
 from model.params import TrainParams
 from model.sampler import crop_frames
@@ -45,6 +54,7 @@ class Bundle:
         development: Log-likelihood ratios of dev and, with folds, of attacks left out of train: what calibration, threshold
             and any abstain band come from.
         calibrated_on: Number of trials in it: `dev_bonafide`, `dev_spoof`, `folds`, `held_out_bonafide`, `held_out_spoof`.
+        domain: The recordings that it knows.
         train: The parameters it was trained with.
         epoch: The epoch whose weights it has, from 1.
         store_fingerprint: `config_fingerprint` of the feature store it was trained on.
@@ -56,6 +66,7 @@ class Bundle:
     threshold: float
     development: ScoreTable
     calibrated_on: Mapping[str, int]
+    domain: Domain
     train: TrainParams
     epoch: int
     store_fingerprint: str
@@ -128,7 +139,9 @@ def require_bundle_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file; choose a folder for the model")
-    others = sorted({path.name for path in folder.glob("*")} - {BUNDLE_FILE, NETWORK_FILE, DEV_SCORES_FILE})
+    others = sorted(
+        {path.name for path in folder.glob("*")} - {BUNDLE_FILE, NETWORK_FILE, DEV_SCORES_FILE, DOMAIN_FILE}
+    )
     if others:
         raise ModelError(
             f"{folder} holds files that are not a model's, such as {others[0]}, and would be replaced as a whole; "
@@ -141,6 +154,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
     table = bundle.development
     scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())
     atomic_write(folder / DEV_SCORES_FILE, scores)
+    write_domain(bundle.domain, folder)
     description = {
         "bundle_version": BUNDLE_VERSION,
         "front_end": {
@@ -154,7 +168,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         "training": {"parameters": bundle.train.model_dump(mode="json"), "epoch": bundle.epoch},
         "store_fingerprint": bundle.store_fingerprint,
         "versions": {name: version(name) for name in _VERSIONED},
-        "sha256": {name: sha256_of(folder / name) for name in (NETWORK_FILE, DEV_SCORES_FILE)},
+        "sha256": {name: sha256_of(folder / name) for name in (NETWORK_FILE, DEV_SCORES_FILE, DOMAIN_FILE)},
     }
     write_json(folder / BUNDLE_FILE, sealed(description))
 
@@ -189,6 +203,7 @@ def load_bundle(folder: Path) -> Bundle:
         threshold=info["threshold"],
         development=_read_development(folder),
         calibrated_on=info["calibrated_on"],
+        domain=read_domain(folder, REMEDY),
         train=sections.train,
         epoch=info["training"]["epoch"],
         store_fingerprint=info["store_fingerprint"],
@@ -208,7 +223,13 @@ def _load_network(folder: Path) -> keras.Model:
 
 def _read_development(folder: Path) -> ScoreTable:
     try:
-        return read_score_table(folder / DEV_SCORES_FILE)
+        file = read_scores(folder / DEV_SCORES_FILE)
+        if file.labels is None:
+            raise MetricsError("it has no labels")
+        # A network may give one value for every clip, which a score file of anyone else must not hold.
+        table = trial_table(file.utterance_ids, file.scores, file.labels, file.attack_ids, None, file.source)
+        require_both_classes(table)
+        return table
     except (OSError, ValueError, MetricsError) as error:
         raise ModelError(f"{folder / DEV_SCORES_FILE} cannot be read: {error}; {REMEDY}") from error
 
@@ -230,6 +251,9 @@ def _check_network(folder: Path, bundle: Bundle, front_end: Mapping[str, Any]) -
     for key, values in statistics.items():
         if values != front_end[key]:
             raise wrong(folder, f"front_end.{key}", "the network normalises with other values")
+    n_features = network.layers[-1].input.shape[-1]
+    if len(bundle.domain.embeddings.means[0]) != n_features:
+        raise ModelError(f"{folder / DOMAIN_FILE}: embeddings.means: the network has {n_features} features; {REMEDY}")
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
         raise ModelError(f"{folder / NETWORK_FILE}: the network has weights that are not finite; {REMEDY}")
 

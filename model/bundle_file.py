@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, NETWORK_FILE
+from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, DOMAIN_FILE, NETWORK_FILE
 from model.errors import ModelError
 
 BUNDLE_VERSION: Final = 3
@@ -52,6 +52,7 @@ class _Training(_Part):
 class _Files(_Part):
     network: _Digest = Field(alias=NETWORK_FILE)
     dev_scores: _Digest = Field(alias=DEV_SCORES_FILE)
+    domain: _Digest = Field(alias=DOMAIN_FILE)
 
 
 class _Description(_Part):

@@ -1,7 +1,7 @@
 """The feature store as tf.data: batches of random crops to train on, windows of whole clips to score.
 
 Crops are drawn by `model.sampler`, windows are cut in the order of the store. Whole examples are read by TensorFlow as TFRecords,
-for other networks. No other module imports tensorflow-io, which lets tf.data read `s3://` addresses.
+for other networks. No other module imports tensorflow-io, which lets tf.data read `s3://` addresses and decodes FLAC in a graph.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_io  # noqa: F401, registers the s3:// file system
+import tensorflow_io as tfio  # also registers the s3:// file system
 
 from model.params import TrainParams
 from model.sampler import Batch, CropSampler
@@ -249,3 +249,15 @@ def _skip_static_destructors() -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "on_exit"):  # glibc
         libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
+
+
+def decode_flac(content: tf.Tensor) -> tf.Tensor:
+    """The samples of a FLAC file of 16 bits in a graph.
+
+    Args:
+        content: string scalar, the bytes of the file.
+
+    Returns:
+        int16 [samples, channels]
+    """
+    return tfio.audio.decode_flac(content, dtype=tf.int16)

@@ -1,11 +1,12 @@
 """The sections `crossval`, `train` and `evaluate` of params.yaml, typed and frozen."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.corpus.params import DataParams
+from pipeline.corpus.params import DataParams, LayoutName
+from pipeline.corpus.schema import SPLITS, Split
 from pipeline.parameter_file import ParameterFile, read_params
 from pipeline.section import Probability, Section, Seed, ordered
 
@@ -14,6 +15,10 @@ from pipeline.section import Probability, Section, Seed, ordered
 NetworkName = Literal["cnn", "lcnn", "resnet"]
 PoolingName = Literal["average", "statistics", "attention"]
 LossName = Literal["binary_crossentropy", "focal", "one_class_softmax"]
+
+# Of a detector that is loaded without a parameter file.
+DEFAULT_PRIOR: Final = 0.5
+DEFAULT_ABSTAIN_ERROR_RATE: Final = 0.05
 
 Cosine = Annotated[float, Field(ge=-1.0, le=1.0)]
 
@@ -118,26 +123,58 @@ class AsvScoresParams(Section):
     eval: str | None
 
 
+def _no_split(name: str) -> str:
+    if name in SPLITS or name.startswith("eval_"):
+        raise ValueError(f"{name} is a name of the corpus of data.root: choose another one")
+    return name
+
+
+CorpusName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=24), AfterValidator(_no_split)]
+
+
+class FurtherCorpusParams(Section):
+    """A further test set: a split of another corpus, which the model is tested on and nothing is fitted on.
+
+    Attributes:
+        root: The corpus, as `data.root`.
+        layout: Its layout, as `data.layout`; "auto" finds out.
+        split: The split to score.
+        same_attack_ids: Whether its attack ids mean the attacks of `data.root`. Otherwise A01 here may be another attack than
+            A01 there, and nothing is said of attacks of train.
+    """
+
+    root: str = Field(min_length=1)
+    layout: LayoutName
+    split: Split
+    same_attack_ids: bool = False
+
+
 class EvaluateParams(Section):
     """The evaluation.
 
     Attributes:
         batch_size: Clips scored at once.
         intervals: Bootstrap resamples for 95 % confidence intervals; 0 for none.
-        interval_clusters: What the bootstrap resamples: single clips, speakers or attacks.
+        interval_clusters: What the bootstrap resamples: single clips ("none"), speakers or attacks; "auto" for attacks where the
+            clips name at least five, else single clips.
         prior: Probability of bona fide that turns log-likelihood ratios into probabilities, in (0, 1).
         asv_scores: Score files of a speaker verification system, per split.
-        abstain_error_rate: The error rate on dev that verdicts outside the uncertain band keep, in [0, 1].
+        abstain_error_rate: Share of each class of dev that is called the other one outside the uncertain band, in [0, 1].
         attack_aliases: Other ids of the same attacks, such as `{A16: A04}`: what counts as an attack of train.
+        breakdowns: Fields of the protocol, such as codec, whose values error rates are broken down by, beside attack, duration
+            and speaker; None for every field of at most 64 values.
+        corpora: Further test sets by name.
         robustness_clips: Clips of eval that are scored again under every condition of the robustness table; 0 for no table.
     """
 
     batch_size: int = Field(ge=1, le=65536)
     intervals: int = Field(ge=0, le=10**6)
-    interval_clusters: Literal["none", "speaker", "attack"]
+    interval_clusters: Literal["auto", "none", "speaker", "attack"]
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
+    breakdowns: tuple[str, ...] | None = None
+    corpora: dict[CorpusName, FurtherCorpusParams]
     robustness_clips: Literal[0] | Annotated[int, Field(ge=10, le=10**7)]
     asv_scores: AsvScoresParams
 

@@ -15,6 +15,7 @@ PARTS = {
     "pipeline": ("dependencies", "s3", "media"),
     "model": ("dependencies", "train"),
     "deploy": ("dependencies",),
+    "examples": ("dependencies", "train", "dev"),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
     "tests": ("dependencies", "train", "s3", "dev", "flink"),
 }

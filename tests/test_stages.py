@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import bonafide
-from tests.support.dvc_project import Project, changed, paths, stages
+from tests.support.dvc_project import Project, changed, paths, repeated_stages, stages
 from tests.support.imports import PACKAGES, REPOSITORY, modules, reached, unit
 
 REGISTRIES = ("pipeline.cli", "model.cli")
@@ -63,6 +63,17 @@ def test_each_stage_runs_the_command_of_its_name_in_the_order_of_the_data() -> N
 def test_a_stage_depends_on_the_packages_that_its_command_imports_and_on_no_other(stage: str) -> None:
     missing, unused = sorted(used(stage) - code_deps(stage)), sorted(code_deps(stage) - used(stage))
     assert (missing, unused) == ([], []), f"dvc.yaml, stage {stage}: add to deps {missing}, remove {unused}"
+
+
+def test_the_manifest_of_a_further_test_set_is_made_like_that_of_the_corpus() -> None:
+    corpus, manifest = repeated_stages()["corpus"], stages()["manifest"]
+    of_code = [path for path in paths(corpus["deps"]) if path.partition("/")[0] in PACKAGES]
+    assert (set(of_code), corpus["params"]) == (code_deps("manifest"), manifest["params"])
+    assert [path for path in corpus["deps"] if path not in of_code] == ["${item.root}"]
+    assert "manifest --root ${item.root}" in corpus["cmd"]
+    folder = corpus["outs"][0].rpartition("/")[0]
+    assert folder in stages()["evaluate"]["deps"]
+    assert (REPOSITORY / folder / "README.md").is_file(), "DVC wants the folder without any test set, too"
 
 
 def test_a_change_of_any_module_makes_exactly_the_stages_stale_that_use_it() -> None:

@@ -51,7 +51,7 @@ def compare(
     dev_protocol: DevProtocolOption = None,
     split: Annotated[Split, typer.Option("--split", help="Split compared between revisions.")] = Split.eval,
     intervals: Annotated[int, typer.Option("--intervals", min=1, help="Resamples for intervals and p-values.")] = 1000,
-    clusters: ClustersOption = Clusters.none,
+    clusters: ClustersOption = Clusters.auto,
     seed: SeedOption = 0,
     flips: Annotated[int, typer.Option("--flips", min=0, help="Clips with another verdict to list.")] = 20,
     as_json: JsonOption = False,

@@ -23,9 +23,7 @@ from model.cli.options import (
 from pipeline.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from model.metrics import Part, ScoreTable
+    from model.metrics import AsvScores, Part, ScoreTable
 
 
 class Grouping(str, Enum):
@@ -36,7 +34,10 @@ class Grouping(str, Enum):
 
 
 ScoresOption = Annotated[
-    Path, typer.Option("--scores", help="Lines of `id score`, or `id attack label score`; higher = more genuine.")
+    Path,
+    typer.Option(
+        "--scores", help="Lines of `id score` or `id attack label score`, CSV or JSON Lines; higher = more genuine."
+    ),
 ]
 SasvOption = Annotated[
     Path | None,
@@ -78,13 +79,14 @@ def metrics(
     alias: AliasOption = None,
     abstain_error_rate: AbstainOption = 0.05,
     intervals: IntervalsOption = 0,
-    clusters: ClustersOption = Clusters.none,
+    clusters: ClustersOption = Clusters.auto,
     by: GroupingOption = Grouping.attack,
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Compute every metric of a score file: EER, t-DCF, DCF, Cllr, AUC, accuracy, by attack or speaker."""
-    from model.metrics import a_dcf, dev_threshold, read_asv_scores, read_score_table, summarise
+    from model.cli.metrics_tables import print_metrics, print_parts
+    from model.metrics import dev_threshold, read_asv_scores, read_score_table, summarise
     from pipeline.cli.console import print_json
 
     if dev_protocol is not None and dev_scores is None:
@@ -93,18 +95,17 @@ def metrics(
     with warnings_as_notes():
         table = read_score_table(scores, protocol)
         dev = None if dev_scores is None else read_score_table(dev_scores, dev_protocol)
+        asv = None if asv_scores is None else read_asv_scores(asv_scores)
         summary = summarise(
             table,
             threshold=None if dev is None else dev_threshold(dev),
-            asv=None if asv_scores is None else read_asv_scores(asv_scores),
+            asv=asv,
             same_corpus=same_corpus,
             n_resamples=intervals,
             cluster=clusters.drawn,
             seed=seed,
         )
-        if sasv_scores is not None:
-            sasv = read_asv_scores(sasv_scores)
-            summary["a_dcf"] = a_dcf(sasv.target, sasv.nontarget, sasv.spoof)
+        summary |= _costs_of_asv(asv, sasv_scores)
         if dev is not None:
             summary |= _fitted_on_dev(dev, table, abstain_error_rate)
         groups: dict[str, Part] = {}
@@ -119,12 +120,26 @@ def metrics(
             summary["per_speaker"] = {part.name: _part_as_scalars(part) for part in parts}
         print_json(summary)
     else:
-        _print_metrics(summary, scores.name)
+        print_metrics(summary, scores.name)
         titles = {"seen": "of train", "unseen": "others"}
         if groups:
             named = [replace(part, name=titles[name]) for name, part in groups.items()]
-            _print_parts(named, "attacks", _seen_title(summary["seen_attacks"]), with_intervals=intervals > 0)
-        _print_parts(parts, by.value, f"By {by.value}, worst first", with_intervals=intervals > 0)
+            print_parts(named, "attacks", _seen_title(summary["seen_attacks"]), with_intervals=intervals > 0)
+        print_parts(parts, by.value, f"By {by.value}, worst first", with_intervals=intervals > 0)
+
+
+def _costs_of_asv(asv: "AsvScores | None", sasv_scores: Path | None) -> dict[str, Any]:
+    """Why a t-DCF is absent, and the a-DCFs of a spoofing-robust ASV system."""
+    from model.metrics import ASVSPOOF5_TRACK2, SHIM2024, a_dcf, asv_error_rates, read_asv_scores, undefined_costs
+
+    found: dict[str, Any] = {}
+    if asv is not None and (undefined := undefined_costs(asv_error_rates(asv))):
+        found["undefined"] = undefined
+    if sasv_scores is not None:
+        sasv = read_asv_scores(sasv_scores)
+        for name, costs in (("shim2024", SHIM2024), ("asvspoof5", ASVSPOOF5_TRACK2)):
+            found[f"a_dcf_{name}"] = a_dcf(sasv.target, sasv.nontarget, sasv.spoof, costs)
+    return found
 
 
 def _fitted_on_dev(dev: "ScoreTable", table: "ScoreTable", error_rate: float) -> dict[str, Any]:
@@ -181,7 +196,7 @@ def _seen_title(seen: dict[str, str]) -> str:
 
 def _parts(table: "ScoreTable", by: Grouping, threshold: float, n_resamples: int, seed: int) -> "list[Part]":
     from model.metrics import MetricsError, by_attack, by_speaker
-    from model.metrics.score_files import NO_VALUE
+    from model.metrics.fields import NO_VALUE
 
     if by is Grouping.attack:
         return by_attack(table, threshold=threshold, n_resamples=n_resamples, seed=seed)
@@ -201,74 +216,3 @@ def _part_as_scalars(part: "Part") -> dict[str, float]:
     if part.eer_interval is not None:
         values |= {"eer_ci95_low": part.eer_interval.low, "eer_ci95_high": part.eer_interval.high}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _print_metrics(summary: dict[str, Any], source: str) -> None:
-    from model.cli.numbers import interval, number
-    from model.metrics import HEADLINES
-    from pipeline.cli.console import results, table
-
-    console = results()
-    with_intervals = "eer_ci95_low" in summary
-    rows = []
-    for name, info in HEADLINES.items():
-        if name in summary:
-            cells = [info.title, number(summary[name], info.unit)]
-            if with_intervals:
-                cells.append(interval(summary[f"{name}_ci95_low"], summary[f"{name}_ci95_high"], info.unit))
-            rows.append((*cells, info.unit, "lower" if info.lower_is_better else "higher"))
-    for name, title, unit in (
-        ("t_eer", "t-EER", "%"),
-        ("asv_eer", "EER of the ASV system", "%"),
-        ("a_dcf", "a-DCF", ""),
-    ):
-        if name in summary:
-            rows.append((title, number(summary[name], unit), *[""] * with_intervals, unit, "lower"))
-    headings = ["metric", "value", *["95 % interval"] * with_intervals, "unit", "better"]
-    title = f"{source}: {summary['n_bonafide']:,} bona fide, {summary['n_spoof']:,} spoof"
-    console.print(table(title, headings, rows))
-    _print_notes(console, summary)
-
-
-def _print_notes(console: "Console", summary: dict[str, Any]) -> None:
-    from_dev = "calibrated" in summary
-    origin = (
-        "the dev EER threshold"
-        if from_dev
-        else "the EER threshold of these scores, which is too optimistic (--dev-scores)"
-    )
-    console.print(f"Accuracy to F1 at {summary['threshold']:.4f}, {origin}.")
-    console.print("actDCF and Cllr take scores as log-likelihood ratios; for other scores they measure the scale.")
-    if "asv_eer" not in summary:
-        console.print("No t-DCF: it needs ASV scores of the same corpus (--asv-scores).")
-    if from_dev:
-        fitted, band = summary["calibrated"], summary["abstain"]
-        console.print(
-            f"Calibrated on dev (LLR = {fitted['slope']:.4f} × score {fitted['intercept']:+.4f}): Cllr {fitted['cllr']:.4f} bit, "
-            f"actDCF {fitted['act_dcf']:.4f}; the lowest Cllr of any calibration is {fitted['min_cllr']:.4f} bit."
-        )
-        console.print(
-            f"These ratios would still need a slope of {fitted['calibration_slope']:.3f} and an offset of "
-            f"{fitted['calibration_offset']:+.3f} here (1 and 0 if honest); ECE {fitted['expected_calibration_error']:.2%}."
-        )
-        console.print(
-            f"Uncertain from {band['low']:.4f} to {band['high']:.4f} ({band['error_rate']:.0%} error on dev): "
-            f"{band['bonafide_uncertain']:.1%} of bona fide and {band['spoof_uncertain']:.1%} of spoof; wrong outside it: "
-            f"{band['bonafide_wrong']:.2%} and {band['spoof_wrong']:.2%}, {band['wrong_of_certain']:.1%} of the certain verdicts."
-        )
-
-
-def _print_parts(parts: "list[Part]", heading: str, title: str, *, with_intervals: bool) -> None:
-    from model.cli.numbers import interval, number
-    from pipeline.cli.console import results, table
-
-    console = results()
-    rows = []
-    for part in parts:
-        cells = [part.name, f"{part.n_bonafide:,}", f"{part.n_spoof:,}", number(part.eer, "%")]
-        if with_intervals:
-            cells.append("" if part.eer_interval is None else interval(*part.eer_interval, "%"))
-        rows.append((*cells, number(part.miss, "%"), number(part.false_alarm, "%")))
-    headings = [heading, "bona fide", "spoof", "EER %", *["95 % interval"] * with_intervals, "miss %", "false alarm %"]
-    console.print()
-    console.print(table(title, headings, rows))

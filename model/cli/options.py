@@ -11,14 +11,15 @@ import typer
 
 
 class Clusters(str, Enum):
-    """What a resample draws: single trials, or whole speakers or attacks."""
+    """What a resample draws: single trials, whole speakers or attacks, or whole attacks where there are at least five."""
 
+    auto = "auto"
     none = "none"
     speaker = "speaker"
     attack = "attack"
 
     @property
-    def drawn(self) -> Literal["speaker", "attack"] | None:
+    def drawn(self) -> Literal["auto", "speaker", "attack"] | None:
         """The `cluster` of `model.metrics.bootstrap`."""
         return None if self is Clusters.none else self.value
 
@@ -40,7 +41,12 @@ SameCorpusOption = Annotated[
 DevProtocolOption = Annotated[
     Path | None, typer.Option("--dev-protocol", help="Protocol of the dev scores; as --protocol.")
 ]
-ClustersOption = Annotated[Clusters, typer.Option("--clusters", help="What a resample draws; none: single trials.")]
+ClustersOption = Annotated[
+    Clusters,
+    typer.Option(
+        "--clusters", help="What a resample draws; none: trials; auto: attacks if there are five, else trials."
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples.")]
 
 

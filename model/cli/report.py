@@ -80,4 +80,4 @@ def _audio(manifest: Path, root: str) -> "ClipAudio | None":
         return None
     rows = read_manifest(manifest)
     paths = dict(zip(rows["utterance_id"].to_pylist(), rows["path"].to_pylist(), strict=True))
-    return ClipAudio(str(audio_root(corpus)), paths)
+    return ClipAudio(audio_root(corpus), paths)

@@ -54,6 +54,13 @@ def train(
         f"{output}: epoch {kept.number} of {result.epochs}, dev EER {kept.dev.eer:.2%}, AUC {kept.dev.auc:.3f}, "
         f"loss {kept.dev.loss:.3f} (train EER {kept.train.eer:.2%}, loss {kept.train.loss:.3f})"
     )
+    if kept.dev.is_constant:
+        console.print(
+            "the network gives one value for every clip of dev, which is an EER of 50 %: it tells nothing. Lower "
+            "train.learning_rate",
+            style="yellow",
+            soft_wrap=True,
+        )
     console.print(_calibration(result.calibrated_on))
     if result.picture is None:
         console.print(

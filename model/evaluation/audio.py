@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
 from model.errors import ModelError
 from pipeline.audio import Waveform
-from pipeline.audio.decode import decode_bytes
-from pipeline.audio.limits import most_bytes
 from pipeline.corpus.audio_files import open_audio_files
+from pipeline.corpus.clip_files import ClipFiles
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 
@@ -20,29 +21,32 @@ class Audio:
 
     Attributes:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
-        root: Folder that its paths are relative to, or its address in an object store.
+        root: Folder that its paths are relative to.
     """
 
     manifest: pa.Table
-    root: str
+    root: CorpusPath
+
+    @cached_property
+    def files(self) -> ClipFiles:
+        """Where each clip is, by utterance id."""
+        return ClipFiles(self.manifest)
 
     def reader(self, params: ClipParams) -> Callable[[str], Waveform]:
         """A function that decodes the clip of an utterance id.
 
         The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
         """
-        columns = (self.manifest[name].to_pylist() for name in ("utterance_id", "path", "sha256"))
-        audio_files = open_audio_files(self.root)
-        largest = most_bytes(params.max_duration_s)
-        files = {name: (path, sha256) for name, path, sha256 in zip(*columns, strict=True)}
+        files, audio_files = self.files, open_audio_files(self.root)
 
         def read(name: str) -> Waveform:
-            if name not in files:
+            found = files.find(name)
+            if found is None:
                 raise ModelError(f"{name} is not in the manifest")
-            path, sha256 = files[name]
+            path, sha256 = found
             try:
-                return decode_bytes(audio_files.read(path, largest), params, sha256).waveform
+                return audio_files.decode(path, params, sha256).waveform
             except AudioError as error:
-                raise ModelError(f"{name}, {self.root}/{path}: {error}") from None
+                raise ModelError(f"{name}, {self.root / path}: {error}") from None
 
         return read

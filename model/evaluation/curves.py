@@ -18,6 +18,17 @@ _MAX_POINTS: Final = 400
 _HISTOGRAM_BINS: Final = 40
 _DIGITS: Final = 6
 
+PLOTS: Final = (
+    "roc",
+    "precision_recall",
+    "det",
+    "confusion",
+    "score_histogram",
+    "calibration",
+    "per_attack_eer",
+)
+"""The names of the plots of a split."""
+
 Record = dict[str, Any]
 FloatArray = npt.NDArray[np.float64]
 
@@ -97,7 +108,10 @@ def _normal_deviates(rates: FloatArray) -> FloatArray:
 
 
 def _histogram(table: ScoreTable) -> list[Record]:
-    edges = np.linspace(table.scores.min(), table.scores.max(), _HISTOGRAM_BINS + 1)
+    low, high = float(table.scores.min()), float(table.scores.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _HISTOGRAM_BINS + 1)
     shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (table.bonafide, table.spoof)]
     middles = (edges[:-1] + edges[1:]) / 2
     return _records(score=middles, width=np.diff(edges), bona_fide=shares[0], spoof=shares[1])

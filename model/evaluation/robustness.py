@@ -19,7 +19,8 @@ from model.bundle import Bundle
 from model.evaluation.audio import Audio
 from model.evaluation.conditions import CONDITIONS, Condition, seed_of
 from model.evaluation.split_metrics import SEED
-from model.metrics import AbstainBand, DetCurve, ScoreTable, bootstrap
+from model.metrics import AbstainBand, Drawing, ScoreTable, bootstrap, require_both_classes
+from model.metrics.breakdown import eer_statistic
 from model.metrics.rates import eer_of_curve
 from model.scoring.scorer import ClipScorer, labelled_scores
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
@@ -133,6 +134,7 @@ def measure_robustness(
     band: AbstainBand,
     batch_size: int,
     n_resamples: int = 0,
+    cluster: Drawing = "auto",
     conditions: Sequence[Condition] = CONDITIONS,
     scored: Callable[[int], None] = lambda count: None,
 ) -> Robustness:
@@ -147,12 +149,13 @@ def measure_robustness(
         band: From dev.
         batch_size: Windows at once.
         n_resamples: For the 95 % intervals of the EER; 0 for none.
+        cluster: What they draw, as in `model.metrics.bootstrap`.
         conditions: Which.
         scored: Told how many more clips are done.
 
     Raises:
         ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
-        MetricsError: A class is missing.
+        MetricsError: A class is missing, or clusters of clips are not known.
     """
     every = (UNCHANGED, *conditions)
     names = [str(trial["utterance_id"]) for trial in trials]
@@ -164,12 +167,12 @@ def measure_robustness(
         if condition == every[-1].name:
             scored(1)
     unchanged = labelled_scores(trials, scores[UNCHANGED.name], f"{split}, {UNCHANGED.title}")
+    require_both_classes(unchanged)
     rows = []
     for condition in every:
-        # Without the checks of a score file: where a condition leaves one and the same score for all, the EER is 50 %.
         values = np.array([scores[condition.name][name] for name in unchanged.utterance_ids.tolist()])
         table = replace(unchanged, scores=values)
-        rows.append(_result(condition, table, unchanged, bundle.threshold, band, n_resamples))
+        rows.append(_result(condition, table, unchanged, bundle.threshold, band, n_resamples, cluster))
     return Robustness(split, len(unchanged.bonafide), len(unchanged.spoof), rows)
 
 
@@ -196,23 +199,22 @@ def _result(
     threshold: float,
     band: AbstainBand,
     n_resamples: int,
+    cluster: Drawing,
 ) -> ConditionResult:
     verdicts, is_bona_fide = band.verdicts(table.scores), table.labels == BONA_FIDE
     is_certain = (verdicts == BONA_FIDE) | (verdicts == SPOOF)
     accepted = table.scores >= threshold
-    interval = bootstrap(table, _eer, n_resamples=n_resamples, seed=SEED)["eer"] if n_resamples else None
+    interval = (
+        bootstrap(table, eer_statistic, n_resamples=n_resamples, cluster=cluster, seed=SEED) if n_resamples else None
+    )
     return ConditionResult(
         name=condition.name,
         title=condition.title,
         eer=eer_of_curve(table.curve).value,
-        eer_ci95=None if interval is None else (interval.low, interval.high),
+        eer_ci95=None if interval is None else (interval["eer"].low, interval["eer"].high),
         changed=float(np.mean(accepted != (unchanged.scores >= threshold))),
         miss=float(np.mean(~accepted[is_bona_fide])),
         false_alarm=float(np.mean(accepted[~is_bona_fide])),
         uncertain=float(np.mean(~is_certain)),
         certain_wrong=float(np.mean(is_certain & (verdicts != table.labels))),
     )
-
-
-def _eer(curve: DetCurve) -> dict[str, float]:
-    return {"eer": eer_of_curve(curve).value}

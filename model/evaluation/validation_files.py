@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from model.artifacts import DISTRIBUTIONS_FILE, DISTRIBUTIONS_PICTURE, VALIDATION_FILE, VALIDATION_METRICS_FILE
+from model.artifacts import DISTRIBUTIONS_FILE, DISTRIBUTIONS_PICTURE, VALIDATION_FILE
 from model.evaluation.data_validation import shortcuts_of
 from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write, replaced_folder, write_json
@@ -38,9 +38,9 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> None:
-    """Writes `validation.json`, `distributions.json`, `metrics.json`, and below `plots/` tables that DVC draws and a picture.
+    """Writes `validation.json`, `distributions.json`, and below `plots/` tables that DVC draws and a picture.
 
-    DVC shows every number of a metrics file in a column of its own, so `metrics.json` holds only a few.
+    DVC shows every number of a metrics file in a column of its own, so the distributions have a file beside it.
 
     Args:
         folder: Such as reports/data. An earlier report stays until this one is whole, then goes.
@@ -50,7 +50,7 @@ def write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> No
     Raises:
         OSError: The folder holds files that are not a report's, or another process writes it.
     """
-    with replaced_folder(folder, (VALIDATION_FILE, DISTRIBUTIONS_FILE, VALIDATION_METRICS_FILE, "plots")) as new:
+    with replaced_folder(folder, (VALIDATION_FILE, DISTRIBUTIONS_FILE, "plots")) as new:
         _write_report(new, report, index)
 
 
@@ -61,7 +61,6 @@ def _write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> N
     counts = {name: {key: value for key, value in part.items() if key != "measures"} for name, part in splits.items()}
     write_json(folder / VALIDATION_FILE, {**report, **counts})
     write_json(folder / DISTRIBUTIONS_FILE, distributions)
-    write_json(folder / VALIDATION_METRICS_FILE, _headlines(report))
     plots = folder / "plots"
     atomic_write(plots / "balance.csv", _csv(("split", "attack", "clips"), _balance(report)))
     atomic_write(plots / "shortcuts.csv", _csv(("split", "measure", "eer"), _shortcut_rows(report)))
@@ -69,22 +68,6 @@ def _write_report(folder: Path, report: Mapping[str, Any], index: pa.Table) -> N
     for measure in MEASURES:
         atomic_write(plots / f"{measure}.csv", _quantile_table(values, measure))
     _draw(values, report, folder / DISTRIBUTIONS_PICTURE)
-
-
-def _headlines(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The few numbers that DVC tracks as metrics."""
-    found: dict[str, Any] = {key: report[key] for key in ("shortcuts", "uneven_rejects")}
-    for split in SPLITS:
-        part = report.get(split)
-        if part is None:
-            continue
-        found[split] = {
-            "clips": sum(part[name] for name in (*CLASSES, "unlabelled")),
-            "rejects": sum(part["rejects"].values()),
-        }
-        if part["shortcut_eer"]:
-            found[split]["lowest_shortcut_eer"] = min(part["shortcut_eer"].values())
-    return found
 
 
 def _balance(report: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:

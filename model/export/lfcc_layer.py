@@ -5,8 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from model.export.front_end_layer import run_sums
 from model.export.spectrum_layer import SpectrumLayer
 from pipeline.frontends.lfcc import DELTA_FRAMES, LfccParams, dct_matrix, linear_filterbank
+from pipeline.frontends.triangles import nonzero_runs
 
 
 @keras.saving.register_keras_serializable(package="bonafide")
@@ -15,18 +17,21 @@ class LfccLayer(SpectrumLayer):
 
     params_type = LfccParams
 
-    def __init__(self, params: LfccParams | dict[str, Any], **options: Any) -> None:
-        super().__init__(params, **options)
-        self._filters = linear_filterbank(self.params).astype("float64").T
+    def __init__(self, params: LfccParams | dict[str, Any], *args: Any, **options: Any) -> None:
+        super().__init__(params, *args, **options)
+        self._bands = nonzero_runs(linear_filterbank(self.params))
         self._cosines = dct_matrix(self.params.n_filters, self.params.n_coefficients)
 
     def bin_powers(self, powers: tf.Tensor) -> tf.Tensor:
         """Sums over the filters, whose cepstra the layer gives."""
-        return tf.matmul(powers, self._filters)
+        return run_sums(powers, self._bands, self._bands.weights)
 
     def values(self, waveform: tf.Tensor) -> tf.Tensor:
         """Coefficients, then their deltas."""
-        parts = [tf.matmul(super().values(waveform), self._cosines)]
+        levels = super().values(waveform)
+        cosines = tf.constant(self._cosines, levels.dtype)
+        # Not a matrix product; see model.export.front_end_layer.
+        parts = [tf.reduce_sum(tf.expand_dims(levels, -1) * cosines, axis=-2)]
         for _ in range(self.params.deltas):
             parts.append(_deltas(parts[-1]))
         return tf.concat(parts, axis=-1)

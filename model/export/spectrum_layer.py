@@ -5,9 +5,10 @@ Window and weights are the pipeline's own, so that layer and pipeline agree with
 
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
-from model.export.front_end_layer import FrontEndLayer, centred_spectra, squared_magnitude
+from model.export.front_end_layer import FrontEndLayer, centred_frames, kernel_powers, real_spectra
 from pipeline.frontends.spectra import SpectrumParams, padded_window
 
 
@@ -16,15 +17,22 @@ class SpectrumLayer(FrontEndLayer):
 
     params_type: ClassVar[type[SpectrumParams]]
 
-    def __init__(self, params: SpectrumParams | dict[str, Any], **options: Any) -> None:
-        super().__init__(params, **options)
+    def __init__(self, params: SpectrumParams | dict[str, Any], *args: Any, **options: Any) -> None:
+        super().__init__(params, *args, **options)
         self._window = padded_window(self.params)
 
     def bin_powers(self, powers: tf.Tensor) -> tf.Tensor:
-        """Power of the FFT bins, float64 [..., 1 + n_fft // 2], to power of the front end's bins, float64 [..., n_bins]."""
+        """Power of the FFT bins, [..., 1 + n_fft // 2], to power of the front end's bins, [..., n_bins]."""
         raise NotImplementedError
 
     def values(self, waveform: tf.Tensor) -> tf.Tensor:
         """The power of the bins in dB."""
-        spectra = centred_spectra(waveform, self._window, self.params.n_fft, self.params.hop_length)
-        return self.decibels(self.bin_powers(squared_magnitude(spectra)))
+        n_fft = self.params.n_fft
+        frames = centred_frames(waveform, n_fft, self.params.hop_length)
+        if self.arithmetic == "matrix":
+            transform = np.fft.rfft(np.eye(n_fft))
+            powers = kernel_powers(frames, self._window[:, np.newaxis] * transform)
+        else:
+            real, imaginary = real_spectra(frames * tf.constant(self._window, frames.dtype))
+            powers = tf.square(real) + tf.square(imaginary)
+        return self.decibels(self.bin_powers(powers))

@@ -22,10 +22,19 @@ from model.metrics.classification import Classification, auc, average_precision,
 from model.metrics.detection_cost import ASVSPOOF5, CostModel, act_dcf, cllr, min_cllr, min_dcf
 from model.metrics.errors import InvertedLabelsWarning, MetricsError
 from model.metrics.fusion import Fusion, fit_fusion, scores_side_by_side
-from model.metrics.intervals import Difference, Interval, bootstrap, paired_bootstrap
+from model.metrics.intervals import Difference, Drawing, Interval, bootstrap, drawn_cluster, paired_bootstrap
+from model.metrics.one_class import summarise_one_class
 from model.metrics.rates import DetCurve, EqualErrorRate, det_curve, eer, rocch_eer
 from model.metrics.score_files import Protocol, ScoreFile, format_scores, parse_scores, read_protocol, read_scores
-from model.metrics.score_table import ScoreTable, join, labelled_table, read_score_table, score_table
+from model.metrics.score_table import (
+    ScoreTable,
+    join,
+    labelled_table,
+    read_score_table,
+    require_both_classes,
+    score_table,
+    trial_table,
+)
 from model.metrics.summary import (
     CHECKS,
     HEADLINES,
@@ -36,13 +45,23 @@ from model.metrics.summary import (
     headline_statistic,
     summarise,
 )
-from model.metrics.tandem import a_dcf, min_tdcf_2019, min_tdcf_2021, t_eer
+from model.metrics.tandem import (
+    ASVSPOOF5_TRACK2,
+    SHIM2024,
+    a_dcf,
+    min_tdcf_2019,
+    min_tdcf_2021,
+    t_eer,
+    undefined_costs,
+)
 
 __all__ = [
     "ASVSPOOF5",
+    "ASVSPOOF5_TRACK2",
     "CHECKS",
     "HEADLINES",
     "SEEN",
+    "SHIM2024",
     "UNSEEN",
     "AbstainBand",
     "AsvErrorRates",
@@ -54,6 +73,7 @@ __all__ = [
     "CostModel",
     "DetCurve",
     "Difference",
+    "Drawing",
     "EqualErrorRate",
     "Fusion",
     "Interval",
@@ -84,6 +104,7 @@ __all__ = [
     "cllr",
     "det_curve",
     "dev_threshold",
+    "drawn_cluster",
     "eer",
     "fit_calibration",
     "fit_fusion",
@@ -105,11 +126,15 @@ __all__ = [
     "refit",
     "refuse_other_corpus",
     "reliability_diagram",
+    "require_both_classes",
     "rocch_eer",
     "score_table",
     "scores_side_by_side",
     "seen_as",
     "summarise",
+    "summarise_one_class",
     "t_eer",
+    "trial_table",
+    "undefined_costs",
     "without_twins",
 ]

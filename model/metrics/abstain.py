@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError
-from model.metrics.rates import DetCurve, det_curve, eer_of_curve
+from model.metrics.rates import DetCurve, check_scores, curve_of_checked, eer_of_curve
 from model.metrics.score_table import ScoreTable
 
 IntArray = npt.NDArray[np.int8]
@@ -43,7 +43,8 @@ def band_outcomes(band: AbstainBand, table: ScoreTable) -> dict[str, float]:
 
     Returns:
         `uncertain` and `certain_wrong`, shares of all trials; `wrong_of_certain`, share of the certain verdicts, 0 if there is
-        none; `bonafide_uncertain`, `bonafide_wrong`, `spoof_uncertain` and `spoof_wrong`, shares of the class.
+        none; `bonafide_uncertain`, `bonafide_wrong`, `spoof_uncertain` and `spoof_wrong`, shares of the class, for each class
+        that the table has.
     """
     verdicts = band.verdicts(table.scores)
     uncertain = verdicts == UNCERTAIN
@@ -56,6 +57,8 @@ def band_outcomes(band: AbstainBand, table: ScoreTable) -> dict[str, float]:
     }
     for name, label in (("bonafide", 1), ("spoof", 0)):
         of_class = table.labels == label
+        if not of_class.any():
+            continue
         outcomes |= {
             f"{name}_uncertain": float(uncertain[of_class].mean()),
             f"{name}_wrong": float(wrong[of_class].mean()),
@@ -74,9 +77,10 @@ def abstain_band(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, error_rate: floa
         error_rate: Share of each class that may be called the other, in [0, 0.5). Less than 1 / number of trials allows no error.
 
     Raises:
-        MetricsError: As in `det_curve`, or the rate is out of range.
+        MetricsError: A class is missing, a score is not finite, or the rate is out of range.
     """
-    return abstain_band_of_curve(det_curve(bonafide, spoof), error_rate)
+    curve = curve_of_checked(check_scores(bonafide, "bona fide"), check_scores(spoof, "spoof"))
+    return abstain_band_of_curve(curve, error_rate)
 
 
 def abstain_band_of_curve(curve: DetCurve, error_rate: float) -> AbstainBand:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from model.metrics.errors import MetricsError, enumerate_some
+from model.metrics.fields import NO_VALUE, read_fields
 from model.metrics.rates import FloatArray, check_scores, curve_of_checked, eer_of_curve
-from model.metrics.score_files import NO_VALUE, StringArray, read_fields
+from model.metrics.score_files import StringArray
 from model.metrics.score_table import ScoreTable
 
 KEYS = ("target", "nontarget", "spoof")

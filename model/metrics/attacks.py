@@ -67,7 +67,7 @@ def by_seen(
         table: The scores. Spoof of unknown attack ("-") is in neither group.
         seen: Attacks of the table that train holds.
         threshold: As in `by_attack`.
-        n_resamples: As in `by_attack`.
+        n_resamples: As in `by_attack`; a group of at least five attacks draws whole attacks.
         seed: As in `by_attack`.
     """
     spoof = table.labels == 0

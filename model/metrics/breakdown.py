@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError
+from model.metrics.fields import NO_VALUE
 from model.metrics.intervals import Interval, bootstrap, no_error_bound
 from model.metrics.rates import DetCurve, eer_of_curve
-from model.metrics.score_files import NO_VALUE, StringArray
+from model.metrics.score_files import StringArray
 from model.metrics.score_table import ScoreTable
 
 DURATION_EDGES_S = (1.0, 2.0, 3.0, 4.0, 6.0)
@@ -63,7 +64,8 @@ def by_attack(table: ScoreTable, *, threshold: float | None = None, n_resamples:
     Args:
         table: The scores.
         threshold: Threshold (of dev) for the miss and false-alarm rates.
-        n_resamples: Resamples for the intervals; 0 = none.
+        n_resamples: Resamples for the intervals; 0 = none. They draw whole attacks in a part of at least five, else single
+            trials.
         seed: Seed of the draws.
     """
     spoof = table.labels == 0
@@ -154,7 +156,7 @@ def by_mask(
     if len(bonafide) and len(spoof):
         eer = eer_of_curve(part.curve).value
         if n_resamples:
-            interval = bootstrap(part, _eer, n_resamples=n_resamples, seed=seed)["eer"]
+            interval = bootstrap(part, eer_statistic, n_resamples=n_resamples, cluster="auto", seed=seed)["eer"]
             interval = widen_if_no_error(interval, eer, min(len(bonafide), len(spoof)))
     return Part(
         name=name,
@@ -180,7 +182,8 @@ def widen_if_no_error(interval: Interval, eer: float, n_trials: int) -> Interval
     return Interval(interval.low, max(interval.high, no_error_bound(n_trials))) if eer * n_trials < 1 else interval
 
 
-def _eer(curve: DetCurve) -> dict[str, float]:
+def eer_statistic(curve: DetCurve) -> dict[str, float]:
+    """The EER alone, as a statistic of `bootstrap`."""
     return {"eer": eer_of_curve(curve).value}
 
 

@@ -13,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
+from model.metrics.fields import NO_VALUE
 from model.metrics.rates import DetCurve, FloatArray
-from model.metrics.score_files import NO_VALUE
 from model.metrics.score_table import ScoreTable
 
 Cluster = Literal["speaker", "attack"]
+Drawing = Cluster | Literal["auto"] | None
+"""What a resample draws: single trials (None), whole speakers, whole attacks, or what `drawn_cluster` finds."""
 Statistic = Callable[[DetCurve], Mapping[str, float]]
 
 DEFAULT_RESAMPLES = 1000
 LEVEL = 0.95
 MAX_REDRAWS = 1000
+FEWEST_ATTACKS = 5
+"""Fewest attacks for which "auto" draws whole attacks."""
 
 
 class Interval(NamedTuple):
@@ -63,7 +67,7 @@ def bootstrap(
     statistic: Statistic,
     *,
     n_resamples: int = DEFAULT_RESAMPLES,
-    cluster: Cluster | None = None,
+    cluster: Drawing = None,
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, Interval]:
@@ -75,7 +79,7 @@ def bootstrap(
         n_resamples: Number of resamples.
         cluster: "speaker" draws whole speakers with both classes, "attack" draws whole attacks and single bona fide trials,
             None draws single trials. Clusters tell how the result varies with other speakers or attacks; single trials tell
-            how it varies with other clips of the same ones.
+            how it varies with other clips of the same ones. "auto" is what `drawn_cluster` finds.
         seed: Seed of the draws.
         level: Coverage, in (0, 1).
 
@@ -83,7 +87,7 @@ def bootstrap(
         MetricsError: The cluster of a trial is unknown, or there is only one cluster.
     """
     layout = _Layout(table)
-    weights = _resamples(table, n_resamples, cluster, np.random.default_rng(seed))
+    weights = _resamples(table, n_resamples, drawn_cluster(table, cluster), np.random.default_rng(seed))
     rows = [statistic(layout.curve(drawn)) for drawn in weights]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {name: percentile_interval(column, level) for name, column in values.items()}
@@ -96,7 +100,7 @@ def paired_bootstrap(
     statistic_b: Statistic,
     *,
     n_resamples: int = DEFAULT_RESAMPLES,
-    cluster: Cluster | None = None,
+    cluster: Drawing = None,
     seed: int = 0,
     level: float = LEVEL,
 ) -> dict[str, Difference]:
@@ -123,7 +127,8 @@ def paired_bootstrap(
     observed_a, observed_b = dict(statistic_a(a.curve)), dict(statistic_b(b.curve))
     names = [name for name in observed_a if name in observed_b]
     drawn = np.empty((n_resamples, len(names)))
-    for i, weights in enumerate(_resamples(a, n_resamples, cluster, np.random.default_rng(seed))):
+    resamples = _resamples(a, n_resamples, drawn_cluster(a, cluster), np.random.default_rng(seed))
+    for i, weights in enumerate(resamples):
         row_a, row_b = statistic_a(layout_a.curve(weights)), statistic_b(layout_b.curve(weights))
         drawn[i] = [row_b[name] - row_a[name] for name in names]
     result = {}
@@ -134,6 +139,33 @@ def paired_bootstrap(
         p_value = (1 + int(as_far.sum())) / (1 + n_resamples)
         result[name] = Difference(observed_a[name], observed_b[name], difference, low, high, p_value)
     return result
+
+
+def drawn_cluster(table: ScoreTable, wanted: Drawing = "auto") -> Cluster | None:
+    """What a resample of a table draws.
+
+    Args:
+        table: The scores.
+        wanted: "auto" gives "attack" if all spoof trials name their attack and there are at least `FEWEST_ATTACKS`, else None;
+            anything else is kept. Clips of one attack succeed or fail together, so that single trials give too narrow an
+            interval.
+    """
+    if wanted != "auto":
+        return wanted
+    attacks = np.unique(table.attack_ids[table.labels == 0])
+    return "attack" if len(attacks) >= FEWEST_ATTACKS and NO_VALUE not in attacks else None
+
+
+def can_draw(table: ScoreTable, cluster: Cluster) -> bool:
+    """Whether whole speakers or whole attacks of a table can be drawn: all are known, and there are at least two."""
+    names = table.speaker_ids if cluster == "speaker" else table.attack_ids[table.labels == 0]
+    distinct = np.unique(names)
+    if len(distinct) < 2 or NO_VALUE in distinct:
+        return False
+    if cluster == "attack":
+        return True
+    genuine, fake = (np.unique(names[table.labels == label]) for label in (1, 0))
+    return bool(len(genuine) and len(fake))
 
 
 def aligned(a: ScoreTable, b: ScoreTable) -> ScoreTable:
@@ -241,5 +273,7 @@ def _cluster_index(names: npt.NDArray[np.str_], what: str, source: str) -> npt.N
 
 
 def _draw(n: int, rng: np.random.Generator) -> FloatArray:
-    """How often each of `n` things is drawn in `n` draws with replacement."""
+    """How often each of `n` things is drawn in `n` draws with replacement; `n` may be 0."""
+    if not n:
+        return np.zeros(0)
     return np.bincount(rng.integers(0, n, n, dtype=np.int32), minlength=n).astype(np.float64)

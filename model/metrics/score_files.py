@@ -1,10 +1,9 @@
-"""Reads and writes score files and protocols: text files whose fields are separated by white space.
+"""Reads and writes score files and protocols: text files whose fields are separated by white space, or named in each record.
 
 A malformed line is an error that names the file, its lines and its utterances. Byte-order marks, CRLF, tabs and blank lines are
 accepted. `model.metrics.score_table` joins scores with labels.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,49 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
+from model.metrics.fields import NO_VALUE, Fields, parse_fields, read_fields, read_text
 from model.metrics.rates import FloatArray
+from model.metrics.score_records import parse_records
 
 StringArray = npt.NDArray[np.str_]
 LabelArray = npt.NDArray[np.int8]
 
-NO_VALUE = "-"
-"""Marks an attack, a speaker or a label that is absent or unknown."""
 LABEL_NAMES = {1: "bonafide", 0: "spoof"}
 
 _LABELS = {name: label for label, name in LABEL_NAMES.items()}
 _SCORE_WIDTHS = (2, 4)
 _SCORE_LINES = "`utterance_id score` or `utterance_id attack_id label score`"
-
-
-@dataclass(frozen=True)
-class Fields:
-    """The columns of a text file whose fields are separated by white space.
-
-    Attributes:
-        source: The file, for messages.
-        lines: Line number of each row, from 1.
-        fields: One sequence per column.
-    """
-
-    source: str
-    lines: list[int]
-    fields: list[tuple[str, ...]]
-
-    def numbers(self, texts: Sequence[str]) -> FloatArray:
-        """A column as float64.
-
-        Raises:
-            MetricsError: Some texts are not numbers, or not finite; the message names their lines.
-        """
-        values = np.array([_float(text) for text in texts])
-        wrong = np.flatnonzero(~np.isfinite(values))
-        bad = [f"line {self.lines[i]} ({self.fields[0][i]}): '{texts[i]}'" for i in wrong]
-        if bad:
-            raise MetricsError(
-                f"{self.source}: {len(bad):,} score{'s' * (len(bad) != 1)} not a finite number: {enumerate_some(bad)}. "
-                "Scores must be finite log-odds; leave out a header line"
-            )
-        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,55 +64,21 @@ class ScoreFile:
     source: str
 
 
-def read_fields(path: Path, widths: Sequence[int], expected: str) -> Fields:
-    """Reads a text file whose lines all have the same number of fields.
-
-    Args:
-        path: The file.
-        widths: Numbers of fields allowed.
-        expected: What a line looks like, for the message.
-
-    Raises:
-        MetricsError: The file is missing, empty or not text, or a line has another number of fields; the message names the
-            lines.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise MetricsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise MetricsError(f"{path}: not a text file; expected lines of {expected}") from None
-    return parse_fields(text, str(path), widths, expected)
-
-
-def parse_fields(text: str, source: str, widths: Sequence[int], expected: str) -> Fields:
-    """As `read_fields`, from the file's text."""
-    rows = [line.split() for line in text.splitlines()]
-    lines = [number for number, fields in enumerate(rows, 1) if fields]
-    rows = [fields for fields in rows if fields]
-    if not rows:
-        raise MetricsError(f"{source}: empty; expected lines of {expected}")
-    width = len(rows[0]) if len(rows[0]) in widths else widths[0]
-    bad = [
-        f"line {number} has {len(fields)}" for number, fields in zip(lines, rows, strict=True) if len(fields) != width
-    ]
-    if bad:
-        raise MetricsError(f"{source}: expected {width} fields, {expected}, but {enumerate_some(bad)}")
-    return Fields(source, lines, list(zip(*rows, strict=True)))
-
-
 def read_scores(path: Path) -> ScoreFile:
-    """Reads a score file: `utterance_id score`, or `utterance_id attack_id label score`.
+    """Reads a score file: lines of `utterance_id score` or `utterance_id attack_id label score`, or CSV or JSON Lines.
+
+    The content tells which; `model.metrics.score_records` describes the last two.
 
     Raises:
         MetricsError: A malformed line, an unknown label, a score that is not finite, a duplicate id; the message names the lines.
     """
-    return _score_file(read_fields(path, _SCORE_WIDTHS, _SCORE_LINES))
+    return parse_scores(read_text(path, _SCORE_LINES), str(path))
 
 
 def parse_scores(text: str, source: str) -> ScoreFile:
     """As `read_scores`, from the text of a file; `source` names it in messages."""
-    return _score_file(parse_fields(text, source, _SCORE_WIDTHS, _SCORE_LINES))
+    records = parse_records(text, source)
+    return _score_file(parse_fields(text, source, _SCORE_WIDTHS, _SCORE_LINES) if records is None else records)
 
 
 def _score_file(columns: Fields) -> ScoreFile:
@@ -264,10 +198,3 @@ def format_scores(
     values = np.asarray(scores, dtype=np.float64).tolist()
     rows = zip(utterance_ids, attack_ids, names, values, strict=True)
     return "".join(f"{utterance_id} {attack_id} {name} {value!r}\n" for utterance_id, attack_id, name, value in rows)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

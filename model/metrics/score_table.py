@@ -1,7 +1,7 @@
 """Scores of labelled utterances: checked, and joined with a protocol by utterance id.
 
-A `ScoreTable` holds unique ids and finite, soft scores of both classes. Anything else is an error that names the file and its
-utterances. The order of lines in the score file and in the protocol does not matter.
+A `ScoreTable` holds unique ids and finite scores. Score files that lack a class or hold hard decisions are refused, with the file
+and its utterances named. The order of lines in the score file and in the protocol does not matter.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model.metrics.errors import MetricsError, enumerate_some
+from model.metrics.fields import NO_VALUE
 from model.metrics.rates import DetCurve, FloatArray, curve_of_checked, refuse_hard_decisions
 from model.metrics.score_files import (
     LABEL_NAMES,
-    NO_VALUE,
     LabelArray,
     Protocol,
     ScoreFile,
@@ -31,12 +31,12 @@ from model.metrics.score_files import (
 class ScoreTable:
     """Checked scores of labelled utterances.
 
-    Made by `score_table`, `join` or `read_score_table`.
+    Made by `score_table`, `join` or `read_score_table`; `trial_table` makes one that may lack a class.
 
     Attributes:
         utterance_ids: str [n], unique.
         scores: float64 [n], finite log-odds for bona fide.
-        labels: int8 [n], 1 = bona fide, 0 = spoof; both occur.
+        labels: int8 [n], 1 = bona fide, 0 = spoof.
         attack_ids: str [n]; "-" for bona fide.
         speaker_ids: str [n]; "-" where unknown.
         source: Where the scores come from, for messages.
@@ -64,14 +64,24 @@ class ScoreTable:
         chosen: FloatArray = self.scores[self.labels == 0]
         return chosen
 
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are bona fide and spoof utterances, which an error rate over both needs."""
+        return bool(len(self)) and int(self.labels.min()) != int(self.labels.max())
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether every utterance has the same score."""
+        return bool(len(self)) and float(self.scores.min()) == float(self.scores.max())
+
     @cached_property
     def curve(self) -> DetCurve:
         """The DET curve of all scores."""
         return curve_of_checked(self.bonafide, self.spoof)
 
     def with_scores(self, scores: npt.ArrayLike) -> "ScoreTable":
-        """The same utterances with other scores, such as calibrated ones; they are checked as in `score_table`."""
-        return score_table(self.utterance_ids, scores, self.labels, self.attack_ids, self.speaker_ids, self.source)
+        """The same utterances with other scores, such as calibrated ones; they are checked as in `trial_table`."""
+        return trial_table(self.utterance_ids, scores, self.labels, self.attack_ids, self.speaker_ids, self.source)
 
     def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> "ScoreTable":
         """The utterances at a mask, bool [n], or at places, int [k], in that order; the result may lack a class."""
@@ -85,10 +95,13 @@ class ScoreTable:
         )
 
     def unnamed(self, rows: npt.NDArray[np.bool_]) -> "ScoreTable":
-        """Scores and labels at a mask, bool [n]; the ids are all "-", which takes no memory. The result may lack a class."""
+        """Scores, labels and attacks at a mask, bool [n]; the other ids are all "-", which takes no memory.
+
+        The result may lack a class.
+        """
         scores = self.scores[rows]
         names = np.broadcast_to(np.array(NO_VALUE), scores.shape)
-        return ScoreTable(names, scores, self.labels[rows], names, names, self.source)
+        return ScoreTable(names, scores, self.labels[rows], self.attack_ids[rows], names, self.source)
 
 
 def score_table(
@@ -99,7 +112,44 @@ def score_table(
     speaker_ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
     source: str = "scores",
 ) -> ScoreTable:
-    """Checks scores that are in memory and makes a table of them.
+    """As `trial_table`, of both classes and with soft scores.
+
+    Raises:
+        MetricsError: As in `trial_table`, a class without trials, or hard decisions.
+    """
+    table = trial_table(utterance_ids, scores, labels, attack_ids, speaker_ids, source)
+    require_both_classes(table)
+    refuse_hard_decisions(len(np.unique(table.scores)), f"{source}: ")
+    return table
+
+
+def require_both_classes(table: ScoreTable) -> None:
+    """Makes sure that an error rate over both classes can be computed.
+
+    Raises:
+        MetricsError: A class has no trial.
+    """
+    if not len(table):
+        raise MetricsError(f"{table.source}: no utterance: an error rate needs both classes")
+    if not table.has_both_classes:
+        found = int(table.labels[0])
+        raise MetricsError(
+            f"{table.source}: no {LABEL_NAMES[1 - found]} utterance among {len(table):,}, all are {LABEL_NAMES[found]}: an error "
+            "rate needs both classes"
+        )
+
+
+def trial_table(
+    utterance_ids: Sequence[str] | npt.NDArray[np.str_],
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    attack_ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
+    speaker_ids: Sequence[str] | npt.NDArray[np.str_] | None = None,
+    source: str = "scores",
+) -> ScoreTable:
+    """Checks scores that are in memory and makes a table of them, which may lack a class or hold equal scores.
+
+    A network may give one value for every clip, and a test set may hold one class; neither is a mistake of whoever scores it.
 
     Args:
         utterance_ids: str [n].
@@ -110,8 +160,7 @@ def score_table(
         source: What to call the scores in messages.
 
     Raises:
-        MetricsError: Columns of different length, duplicate ids, scores that are not finite, labels other than 0 and 1, a
-            class without trials, or hard decisions.
+        MetricsError: Columns of different length, duplicate ids, scores that are not finite, labels other than 0 and 1.
     """
     names = np.asarray(utterance_ids, dtype=np.str_)
     values = np.asarray(scores, dtype=np.float64)
@@ -130,7 +179,6 @@ def score_table(
         shapes = ", ".join(f"{key} {column.shape}" for key, column in columns.items())
         raise MetricsError(f"{source}: columns differ in shape: {shapes}")
     _refuse_bad_values(names, values, flags, source)
-    refuse_hard_decisions(len(np.unique(values)), f"{source}: ")
     return ScoreTable(names, values, flags.astype(np.int8), attacks, speakers, source)
 
 
@@ -147,12 +195,6 @@ def _refuse_bad_values(names: StringArray, scores: FloatArray, labels: npt.NDArr
     odd = [f"{names[i]} ({labels[i]})" for i in np.flatnonzero((labels != 0) & (labels != 1))]
     if odd:
         raise MetricsError(f"{source}: a label must be 1 (bona fide) or 0 (spoof): {enumerate_some(odd)}")
-    for label, other in ((1, 0), (0, 1)):
-        if not np.any(labels == label):
-            raise MetricsError(
-                f"{source}: no {LABEL_NAMES[label]} utterance among {len(names):,}, all are {LABEL_NAMES[other]}: an error rate "
-                "needs both classes"
-            )
 
 
 def join(file: ScoreFile, protocol: Protocol) -> ScoreTable:

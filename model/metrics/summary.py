@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from model.metrics.asv import AsvErrorRates, AsvScores, asv_error_rates, refuse_other_corpus
-from model.metrics.breakdown import by_attack, widen_if_no_error
+from model.metrics.breakdown import by_attack, eer_statistic, widen_if_no_error
 from model.metrics.calibration import refit, reliability_diagram
 from model.metrics.classification import auc_of_curve, average_precision_of_curve, classify_curve
 from model.metrics.detection_cost import (
@@ -15,10 +15,10 @@ from model.metrics.detection_cost import (
     min_cllr_of_curve,
     min_dcf_of_curve,
 )
-from model.metrics.intervals import Cluster, bootstrap
+from model.metrics.intervals import Cluster, Drawing, Interval, bootstrap, can_draw, drawn_cluster
 from model.metrics.rates import DetCurve, eer_of_curve, rocch_eer_of_curve, warn_if_inverted
 from model.metrics.score_table import ScoreTable
-from model.metrics.tandem import min_tdcf_2019_of_curve, min_tdcf_2021_of_curve, t_eer_of_curve
+from model.metrics.tandem import T_DCFS, t_eer_of_curve, undefined_costs
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ CHECKS: Mapping[str, CheckInfo] = {
     "uncertain": CheckInfo("uncertain", "%", "verdicts in the uncertain band"),
     "certain_wrong": CheckInfo("certain but wrong", "%", "wrong verdicts outside the uncertain band, of all clips"),
     "wrong_of_certain": CheckInfo("wrong of certain", "%", "the same, of the clips outside the band"),
+    "bonafide_uncertain": CheckInfo("bona fide uncertain", "%", "genuine clips in the uncertain band"),
+    "bonafide_wrong": CheckInfo(
+        "bona fide called spoof", "%", "genuine clips below the band; dev keeps the stated rate"
+    ),
+    "spoof_uncertain": CheckInfo("spoof uncertain", "%", "fakes in the uncertain band"),
+    "spoof_wrong": CheckInfo("spoof called bona fide", "%", "fakes above the band; dev keeps the stated rate"),
 }
 """Numbers beside the headlines; `calibration_checks` and `band_outcomes` compute them."""
 
@@ -90,21 +96,21 @@ def calibration_checks(table: ScoreTable, prior: float = 0.5) -> dict[str, float
     """How honest scores are as log-likelihood ratios: the calibration's part of `CHECKS`.
 
     Args:
-        table: Log-likelihood ratios.
+        table: Log-likelihood ratios of both classes. Slope and offset are absent if all are equal.
         prior: Of bona fide, for the probabilities of the ECE and for the refit.
 
     Raises:
         MetricsError: The prior is out of range.
     """
-    line = refit(table.bonafide, table.spoof, prior)
-    return {
+    diagram = reliability_diagram(table.bonafide, table.spoof, prior=prior)
+    checks = {
         "min_cllr": min_cllr_of_curve(table.curve),
-        "expected_calibration_error": reliability_diagram(
-            table.bonafide, table.spoof, prior=prior
-        ).expected_calibration_error,
-        "calibration_slope": line.slope,
-        "calibration_offset": line.offset,
+        "expected_calibration_error": diagram.expected_calibration_error,
     }
+    if not table.is_constant:
+        line = refit(table.bonafide, table.spoof, prior)
+        checks |= {"calibration_slope": line.slope, "calibration_offset": line.offset}
+    return checks
 
 
 def headline_statistic(
@@ -115,9 +121,12 @@ def headline_statistic(
     Args:
         table: The scores; the function accepts only DET curves with these scores.
         threshold: Score from which a trial is called bona fide, from dev.
-        asv: ASV error rates, for the t-DCF; they are the same for every resample.
+        asv: ASV error rates, for the t-DCF; they are the same for every resample. A version that is not defined with them
+            (`undefined_costs`) is left out.
     """
     losses = log_losses(table.curve.scores)
+    undefined = {} if asv is None else undefined_costs(asv)
+    tandem = {} if asv is None else {name: cost for name, cost in T_DCFS.items() if name not in undefined}
 
     def statistic(curve: DetCurve) -> dict[str, float]:
         at_threshold = classify_curve(curve, threshold)
@@ -136,8 +145,7 @@ def headline_statistic(
             "cllr": cllr_of_curve(curve, losses),
         }
         if asv is not None:
-            values["min_tdcf_2019"] = min_tdcf_2019_of_curve(curve, asv)
-            values["min_tdcf_2021"] = min_tdcf_2021_of_curve(curve, asv)
+            values |= {name: cost(curve, asv) for name, cost in tandem.items()}
         return values
 
     return statistic
@@ -161,7 +169,7 @@ def summarise(
     asv: AsvScores | None = None,
     same_corpus: bool = False,
     n_resamples: int = 0,
-    cluster: Cluster | None = None,
+    cluster: Drawing = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Every metric of one split.
@@ -173,13 +181,14 @@ def summarise(
         asv: ASV scores of the same corpus; without them the t-DCF and the t-EER are absent.
         same_corpus: As `stated_same` of `refuse_other_corpus`.
         n_resamples: Resamples for the 95 % intervals; 0 = none.
-        cluster: As in `bootstrap`. Intervals per attack always draw single trials.
+        cluster: As in `bootstrap`. Intervals per attack draw single trials.
         seed: Seed of the draws.
 
     Returns:
-        Scalars: the names of `HEADLINES`, each with `…_ci95_low` and `…_ci95_high` if there are resamples;
-        `eer_threshold`, `threshold`, `n_bonafide`, `n_spoof`, `n_trials`; `asv_eer` and `t_eer` if there are ASV scores;
-        and `per_attack`: `eer`, `false_alarm` and `n_spoof` of each attack.
+        Scalars: the names of `HEADLINES`, each with `…_ci95_low` and `…_ci95_high` if there are resamples; the EER's interval
+        also by what else can be drawn, as `eer_clip_ci95_low`, `eer_speaker_…` and `eer_attack_…`; `miss` and `false_alarm` at
+        the threshold; `eer_threshold`, `threshold`, `n_bonafide`, `n_spoof`, `n_trials`; `asv_eer` and `t_eer` if there are ASV
+        scores; and `per_attack`: `eer`, `false_alarm` and `n_spoof` of each attack.
 
     Raises:
         MetricsError: The ASV scores belong to another corpus, or the cluster of a trial is unknown.
@@ -198,7 +207,8 @@ def summarise(
     n_bonafide, n_spoof = int(table.curve.n_bonafide), int(table.curve.n_spoof)
 
     summary: dict[str, Any] = dict(statistic(table.curve))
-    summary |= {"eer_threshold": own.threshold, "threshold": applied}
+    miss, false_alarm = table.curve.rates(applied)
+    summary |= {"eer_threshold": own.threshold, "threshold": applied, "miss": miss, "false_alarm": false_alarm}
     summary |= {"n_bonafide": n_bonafide, "n_spoof": n_spoof, "n_trials": n_bonafide + n_spoof}
     if asv is not None and rates is not None:
         summary["asv_eer"] = rates.eer
@@ -206,12 +216,35 @@ def summarise(
         if tandem is not None:
             summary["t_eer"] = tandem
     if n_resamples:
-        for name, interval in bootstrap(table, statistic, n_resamples=n_resamples, cluster=cluster, seed=seed).items():
-            if name == "eer":
-                interval = widen_if_no_error(interval, own.value, min(n_bonafide, n_spoof))
-            summary[f"{name}_ci95_low"], summary[f"{name}_ci95_high"] = interval
+        drawn = drawn_cluster(table, cluster)
+        found = bootstrap(table, statistic, n_resamples=n_resamples, cluster=drawn, seed=seed)
+        found |= _eer_intervals(table, drawn, n_resamples, seed)
+        summary |= _ends(found, own.value, min(n_bonafide, n_spoof))
     summary["per_attack"] = _per_attack(table, applied, n_resamples, seed)
     return summary
+
+
+def _ends(intervals: Mapping[str, Interval], eer: float, n_trials: int) -> dict[str, float]:
+    """Both ends of each interval by name; those of the EER are not narrower than `n_trials` of the smaller class allow."""
+    ends = {}
+    for name, interval in intervals.items():
+        if name.startswith("eer"):
+            interval = widen_if_no_error(interval, eer, n_trials)
+        ends[f"{name}_ci95_low"], ends[f"{name}_ci95_high"] = interval
+    return ends
+
+
+def _eer_intervals(table: ScoreTable, drawn: Cluster | None, n_resamples: int, seed: int) -> dict[str, Interval]:
+    """The interval of the EER by everything that can be drawn and was not, as `eer_clip`, `eer_speaker` and `eer_attack`.
+
+    One of them alone says little: that of single clips is the narrowest, and it does not tell of other attacks.
+    """
+    drawings: dict[str, Cluster | None] = {"clip": None, "speaker": "speaker", "attack": "attack"}
+    return {
+        f"eer_{name}": bootstrap(table, eer_statistic, n_resamples=n_resamples, cluster=other, seed=seed)["eer"]
+        for name, other in drawings.items()
+        if other != drawn and (other is None or can_draw(table, other))
+    }
 
 
 def _per_attack(table: ScoreTable, threshold: float, n_resamples: int, seed: int) -> dict[str, dict[str, float]]:

@@ -1,9 +1,11 @@
 """Costs of a countermeasure (CM) that guards a speaker verification (ASV) system.
 
 A tandem accepts a trial if both systems accept it. t-DCF and t-EER rate the tandem; a-DCF rates any system with one score that is
-high only for the genuine voice of the claimed speaker. The two versions of t-DCF are different numbers. Lower is better.
+high only for the genuine voice of the claimed speaker. The two versions of t-DCF are different numbers, and so are the a-DCFs of
+Shim et al. and of ASVspoof 5. Lower is better.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +47,10 @@ SHIM2024 = TandemCostModel(
 )
 """Of a-DCF, in Shim et al. 2024."""
 
+ASVSPOOF5_TRACK2 = ASVSPOOF2019
+"""Of a-DCF, in ASVspoof 5: the priors and costs of its t-DCF, which are those of 2019 (Wang et al., "ASVspoof 5: Crowdsourced
+Speech Data, Deepfakes, and Adversarial Attacks at Scale", 2024; the organisers' evaluation package sets them so)."""
+
 
 def min_tdcf_2019(
     bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvErrorRates, model: TandemCostModel = ASVSPOOF2019
@@ -62,13 +68,13 @@ def min_tdcf_2019_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCos
     evaluation plan.
 
     Raises:
-        MetricsError: The ASV system is too poor for the cost to be defined.
+        MetricsError: The cost is not defined with this ASV system: it is too poor, or it accepts no spoof.
     """
     miss_weight = (
         model.p_target * model.c_miss * (1 - asv.miss) - model.p_nontarget * model.c_false_alarm * asv.false_alarm
     )
     spoof_weight = model.c_false_alarm_spoof * model.p_spoof * asv.spoof_false_alarm
-    _require_positive(miss_weight, spoof_weight)
+    _require_defined(miss_weight, spoof_weight)
     cost = miss_weight * curve.miss + spoof_weight * curve.false_alarm
     return float(cost.min() / min(miss_weight, spoof_weight))
 
@@ -88,14 +94,33 @@ def min_tdcf_2021_of_curve(curve: DetCurve, asv: AsvErrorRates, model: TandemCos
     automatic speaker verification: fundamentals", IEEE/ACM TASLP 28 (2020).
 
     Raises:
-        MetricsError: The ASV system is too poor for the cost to be defined.
+        MetricsError: The cost is not defined with this ASV system: it is too poor.
     """
     asv_cost = model.p_target * model.c_miss * asv.miss + model.p_nontarget * model.c_false_alarm * asv.false_alarm
     miss_weight = model.p_target * model.c_miss - asv_cost
     spoof_weight = model.p_spoof * model.c_false_alarm_spoof * asv.spoof_false_alarm
-    _require_positive(miss_weight, spoof_weight)
+    _require_defined(miss_weight, spoof_weight, asv_cost)
     cost = asv_cost + miss_weight * curve.miss + spoof_weight * curve.false_alarm
     return float(cost.min() / (asv_cost + min(miss_weight, spoof_weight)))
+
+
+T_DCFS: Mapping[str, Callable[[DetCurve, AsvErrorRates], float]] = {
+    "min_tdcf_2019": min_tdcf_2019_of_curve,
+    "min_tdcf_2021": min_tdcf_2021_of_curve,
+}
+"""Every version of the t-DCF by its name in metrics."""
+
+
+def undefined_costs(asv: AsvErrorRates) -> dict[str, str]:
+    """The versions of the t-DCF that are not defined with an ASV system, each with the reason; it does not depend on the CM."""
+    any_curve = DetCurve(np.array([0.0, 1.0]), np.array([1.0, 1.0]), np.array([1.0, 1.0]))
+    reasons = {}
+    for name, cost in T_DCFS.items():
+        try:
+            cost(any_curve, asv)
+        except MetricsError as error:
+            reasons[name] = str(error)
+    return reasons
 
 
 def t_eer(bonafide: npt.ArrayLike, spoof: npt.ArrayLike, asv: AsvScores) -> float | None:
@@ -169,7 +194,7 @@ def a_dcf(
         target: float64 [t], scores of the claimed speaker's genuine trials.
         nontarget: float64 [u], scores of other speakers' genuine trials.
         spoof: float64 [v], scores of spoof trials.
-        model: Priors and costs.
+        model: Priors and costs, such as `SHIM2024` and `ASVSPOOF5_TRACK2`.
     """
     wanted = check_scores(target, "target")
     impostor, fake = check_scores(nontarget, "nontarget"), check_scores(spoof, "spoof")
@@ -190,9 +215,14 @@ def _fraction_below(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
     return below
 
 
-def _require_positive(miss_weight: float, spoof_weight: float) -> None:
-    if miss_weight <= 0 or spoof_weight <= 0:
+def _require_defined(miss_weight: float, spoof_weight: float, asv_cost: float = 0.0) -> None:
+    if miss_weight > 0 and spoof_weight >= 0 and asv_cost + min(miss_weight, spoof_weight) > 0:
+        return
+    if spoof_weight == 0:
         raise MetricsError(
-            f"t-DCF is not defined with this ASV system: its cost weights are {miss_weight:.4f} (CM misses) and "
-            f"{spoof_weight:.4f} (CM false alarms), both must be positive. Are target and nontarget scores the right way round?"
+            "the t-DCF is not defined with this ASV system: it accepts no spoof, so the countermeasure has nothing to guard"
         )
+    raise MetricsError(
+        f"the t-DCF is not defined with this ASV system: its cost weights are {miss_weight:.4f} (CM misses) and "
+        f"{spoof_weight:.4f} (CM false alarms), both must be positive. Are target and nontarget scores the right way round?"
+    )

@@ -20,6 +20,7 @@ from model.report.pictures import data_uri, evidence_picture, png_uri, spectrogr
 from pipeline.audio.decode import decode_bytes
 from pipeline.audio.limits import most_bytes
 from pipeline.corpus.audio_files import open_audio_files
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
@@ -65,11 +66,11 @@ class ClipAudio:
     """The audio files of a corpus.
 
     Attributes:
-        root: Folder that the paths start from, or its address in an object store.
+        root: Folder that the paths start from.
         paths: By utterance id, relative to the root.
     """
 
-    root: str
+    root: CorpusPath
     paths: dict[str, str]
 
 
@@ -155,7 +156,8 @@ def clip_audio(
     if audio is None or utterance_id not in audio.paths:
         return None, "no audio: the corpus was not available when this page was made"
     try:
-        data = open_audio_files(audio.root).read(audio.paths[utterance_id], most_bytes(params.max_duration_s))
+        files = open_audio_files(audio.root)
+        data = files.read(audio.paths[utterance_id], most_bytes(params.max_duration_s))
     except AudioError:
         return None, "no audio: its file was not available when this page was made"
     if hashlib.sha256(data).hexdigest() != sha256:

@@ -33,6 +33,13 @@ def conclude(metrics: Mapping[str, Any], split: str) -> Conclusion:
         split: "eval" or "dev".
     """
     eer = metrics["eer"]
+    if metrics.get("is_constant"):
+        return Conclusion(
+            grade="chance",
+            label="It tells nothing",
+            sentence=f"This detector gives the same score to every clip of {split}.",
+            consequence="Its equal error rate of 50\u202f% is that of guessing. Training has failed: lower train.learning_rate.",
+        )
     if eer >= 0.4:
         grade, label = "chance", "Hardly better than guessing"
     elif eer >= 0.15:

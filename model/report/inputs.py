@@ -21,6 +21,7 @@ from model.artifacts import (
     training_curve_file,
 )
 from model.errors import ModelError
+from model.evaluation.split_metrics import CORPORA
 from model.evaluation.validation_files import read_report
 from model.metrics import ScoreTable, read_scores
 from model.scoring.scorer import labelled_scores, split_trials
@@ -55,18 +56,28 @@ class EvaluationFiles:
     """The files of the evaluation.
 
     Attributes:
-        splits: The labelled splits by name; dev before eval.
+        splits: The splits with labels of both classes by name; dev before eval.
         unlabelled: Number of clips of each split without labels.
-        abstain_band: Lowest and highest score of the uncertain band, or None.
+        one_class: Metrics of each split that holds one class.
+        corpora: Metrics of each further test set.
+        described_band: The uncertain band, and what it does to the trials that it was chosen on; empty without one.
     """
 
     splits: dict[str, EvaluatedSplit]
     unlabelled: dict[str, int]
-    abstain_band: tuple[float, float] | None
+    one_class: dict[str, dict[str, Any]]
+    corpora: dict[str, dict[str, Any]]
+    described_band: dict[str, Any]
+
+    @property
+    def abstain_band(self) -> tuple[float, float] | None:
+        """Lowest and highest score of the uncertain band, or None."""
+        band = self.described_band
+        return (band["low"], band["high"]) if band else None
 
     @property
     def main(self) -> EvaluatedSplit:
-        """The split of the conclusion: eval if it has labels, else dev."""
+        """The split of the conclusion: eval if it has both classes, else dev."""
         return self.splits.get("eval") or self.splits["dev"]
 
 
@@ -81,7 +92,7 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
     metrics = _read_json(path)
     labelled = [split for split in EVALUATED_SPLITS if "eer" in metrics.get(split, {})]
     if not labelled:
-        raise ModelError(f"{path}: no split with labels was evaluated: there is no error rate to report")
+        raise ModelError(f"{path}: no split with labels of both classes was evaluated: there is no EER to report")
     splits = {}
     for split in labelled:
         file = read_scores(folder / scores_file(split))
@@ -94,11 +105,11 @@ def read_evaluation(folder: Path, store: FeatureStore) -> EvaluationFiles:
             )
         plots = {name: _read_json(folder / plot_file(split, name)) for name in _PLOTS}
         splits[split] = EvaluatedSplit(split, metrics[split], plots, labelled_scores(trials, scores, file.source))
-    unlabelled = {
-        split: metrics[split]["n_trials"] for split in EVALUATED_SPLITS if split in metrics and split not in labelled
-    }
-    band = metrics.get("abstain_band")
-    return EvaluationFiles(splits, unlabelled, None if band is None else (band["low"], band["high"]))
+    others = {split: metrics[split] for split in EVALUATED_SPLITS if split in metrics and split not in labelled}
+    unlabelled = {split: found["n_trials"] for split, found in others.items() if "threshold" not in found}
+    one_class = {split: found for split, found in others.items() if "threshold" in found}
+    corpora, band = metrics.get(CORPORA, {}), metrics.get("abstain_band") or {}
+    return EvaluationFiles(splits, unlabelled, one_class, corpora, band)
 
 
 def read_robustness(folder: Path) -> dict[str, Any] | None:

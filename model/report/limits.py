@@ -55,6 +55,7 @@ def limits(
     window_s: float,
     prior: float,
     unseen: Collection[str],
+    corpora: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Limit]:
     """What the detector cannot be trusted with; measured limits first.
 
@@ -64,11 +65,13 @@ def limits(
         window_s: Seconds that the network sees at once.
         prior: Probability of bona fide that stated probabilities assume.
         unseen: Attacks of eval that were not in the training data.
+        corpora: Metrics of each further test set.
     """
     split = "eval" if "eval" in metrics else "dev"
     main = metrics[split]
     measured = (
         _unseen_attacks(metrics, unseen),
+        _other_corpora(main, split, corpora or {}),
         _shortcuts(validation, split, main),
         _prior_shift(main, prior),
         _calibration(metrics),
@@ -94,6 +97,17 @@ def _unseen_attacks(metrics: Mapping[str, Mapping[str, Any]], unseen: Collection
     text = f"{gap}Among {len(new)} unseen attacks it ranges from {percent(new[worst[-1]])} to {percent(new[worst[0]])}"
     text += f"; against {listed(hopeless)} it is hardly better than guessing. " if hopeless else ". "
     return Limit(title, f"{text}A new generator of voices may be harder than any of these.", True)
+
+
+def _other_corpora(main: Mapping[str, Any], split: str, corpora: Mapping[str, Mapping[str, Any]]) -> Limit:
+    title = "Other corpora"
+    eers = {name: found["eer"] for name, found in corpora.items() if "eer" in found}
+    if not eers:
+        text = "Detectors lose much of their success on recordings of another origin. No other corpus was tested."
+        return Limit(title, text, False)
+    told = listed([f"{percent(eers[name])} on {name}" for name in sorted(eers, key=lambda name: (-eers[name], name))])
+    text = f"The EER is {percent(main['eer'])} on {split}, {told}, with nothing fitted on them."
+    return Limit(title, text, True)
 
 
 def _shortcuts(validation: Mapping[str, Any] | None, split: str, main: Mapping[str, Any]) -> Limit | None:
@@ -155,6 +169,11 @@ def _uncertain_clips(main: Mapping[str, Any], split: str) -> Limit | None:
         return None
     wrong = main.get("wrong_of_certain")
     certain = "" if wrong is None else f" Of the other verdicts {percent(wrong, 0)} are wrong."
+    if "bonafide_wrong" in main and "spoof_wrong" in main:
+        certain += (
+            f" {percent(main['bonafide_wrong'])} of the genuine clips are called spoof for certain, and "
+            f"{percent(main['spoof_wrong'])} of the fakes bona fide."
+        )
     return Limit(
         "Unclear cases",
         f"{percent(main['uncertain'], 0)} of the {split} clips are in the uncertain band, and their verdict is "
@@ -169,7 +188,10 @@ def _sample_size(main: Mapping[str, Any], split: str, validation: Mapping[str, A
     text += f" of {speakers:,} speakers. " if speakers else ". "
     if "eer_ci95_low" in main:
         low, high = percent(main["eer_ci95_low"]), percent(main["eer_ci95_high"])
-        text += f"With other clips of the same kind the EER would be between {low} and {high} (95\u202f%); "
+        others = {"attack": "attacks like these", "speaker": "speakers like these"}.get(
+            main.get("drawn", ""), "clips of the same kind"
+        )
+        text += f"With other {others} the EER would be between {low} and {high} (95\u202f%); "
         text += "with other kinds of clips it may have any value."
     return Limit("Small numbers" if main["n_trials"] < 2000 else "Sampling", text, True)
 

@@ -16,6 +16,7 @@ from model.params import Params
 from model.report import charts, tables
 from model.report.clips import ClipAudio, hard_clips, hardest
 from model.report.conclusion import conclude
+from model.report.corpora import set_rows
 from model.report.gradcam import last_block
 from model.report.inputs import (
     EvaluationFiles,
@@ -141,6 +142,11 @@ def _content(
         "headlines": rows,
         "splits": sorted(evaluation.splits, key=lambda split: split != main.split),
         "unlabelled": evaluation.unlabelled,
+        "one_class": evaluation.one_class,
+        "abstain_band": evaluation.described_band,
+        "drawn": {split: found.get("drawn") for split, found in metrics.items()},
+        "eer_intervals": tables.eer_intervals(main.metrics),
+        "test_sets": set_rows(metrics.get("eval") or evaluation.one_class.get("eval"), evaluation.corpora),
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
         "network_picture": _network_picture(sources.training / NETWORK_PICTURE),
@@ -156,7 +162,7 @@ def _content(
         "validation": validation,
         "measures": _measures(validation, main.split),
         "audit": _audit(metrics),
-        "limits": limits(metrics, validation, window_s, prior, unseen),
+        "limits": limits(metrics, validation, window_s, prior, unseen, evaluation.corpora),
         "frequency_ticks": frequency_ticks(bundle.features),
         "prior": prior,
         "threshold": bundle.threshold,

@@ -4,7 +4,7 @@ Values are numbers, and the template formats them; an absent value is None.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -70,6 +70,7 @@ class Attack:
         false_alarm: Share of its clips accepted at the threshold from dev.
         n_spoof: Number of its clips.
         seen_as: Its id in the training data, or None if they did not have it.
+        is_known: False if it is not known whether they had it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Attack:
     false_alarm: float
     n_spoof: int
     seen_as: str | None
+    is_known: bool = True
 
     @property
     def in_training(self) -> bool:
@@ -145,10 +147,25 @@ def value_of(metrics: Mapping[str, Any], name: str) -> Value:
     return Value(metrics[name], None if low is None or high is None else Interval(low, high))
 
 
+def eer_intervals(metrics: Mapping[str, Any]) -> list[tuple[str, Interval]]:
+    """The intervals of a split's EER by what is drawn, "attack", "speaker" or "clip", the widest first."""
+    found = {metrics.get("drawn", "clip"): value_of(metrics, "eer").interval}
+    found |= {
+        drawn: Interval(metrics[f"eer_{drawn}_ci95_low"], metrics[f"eer_{drawn}_ci95_high"])
+        for drawn in ("attack", "speaker", "clip")
+        if f"eer_{drawn}_ci95_low" in metrics
+    }
+    known = [(drawn, interval) for drawn, interval in found.items() if interval is not None]
+    return sorted(known, key=lambda pair: (pair[1].low - pair[1].high, pair[0]))
+
+
 def attacks(metrics: Mapping[str, Any]) -> list[Attack]:
     """The attacks of a split, the most successful first."""
-    seen = metrics.get("seen_attacks", {})
-    rows = [_attack(name, found, seen.get(name)) for name, found in metrics["per_attack"].items()]
+    seen, is_known = metrics.get("seen_attacks", {}), "seen_attacks" in metrics
+    rows = [
+        replace(_attack(name, found, seen.get(name)), is_known=is_known)
+        for name, found in metrics["per_attack"].items()
+    ]
     return sorted(rows, key=lambda row: (-row.eer.value, row.name))
 
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, overload
+from typing import Any, Final, NamedTuple, overload
 
 import keras
 import numpy as np
@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
 
-from model.metrics import ScoreTable, score_table
+from model.metrics import ScoreTable, trial_table
 from model.scoring.clip_scores import ClipScores, FloatArray
-from model.scoring.windows import clip_windows
+from model.scoring.windows import window_places
 from pipeline.corpus.fields import unpack_fields
 from pipeline.store import FeatureStore
 from pipeline.store.schema import INDEX_SCHEMA
@@ -37,6 +37,35 @@ SCORED_COLUMNS: Final = (*_TRIAL_COLUMNS, "split", "copy", "n_frames", "shard", 
 """The columns of the index that scoring and evaluation need; the others are half of its memory."""
 
 
+class Cut(NamedTuple):
+    """A clip and where its windows are.
+
+    Attributes:
+        features: [frames, bins] in dB.
+        places: int64 [windows, n_frames], the frames of each window.
+    """
+
+    features: npt.NDArray[np.floating[Any]]
+    places: npt.NDArray[np.int64]
+
+
+class ClipOutput(NamedTuple):
+    """What the network says of a clip.
+
+    Attributes:
+        logits: float64 [windows].
+        embedding: float32 [features], the mean of what goes into the network's last layer.
+    """
+
+    logits: FloatArray
+    embedding: npt.NDArray[np.float32]
+
+    @property
+    def logit(self) -> float:
+        """The mean over the windows."""
+        return float(np.mean(self.logits))
+
+
 class ClipScorer:
     """The network's logit for whole clips of any length.
 
@@ -47,17 +76,19 @@ class ClipScorer:
     def __init__(self, network: keras.Model) -> None:
         _, self.n_frames, n_bins = network.input_shape
         signature = [tf.TensorSpec((None, self.n_frames, n_bins), tf.float32)]
+        both = keras.Model(network.inputs, [network.layers[-1].input, network.outputs[0]])
 
         @tf.function(input_signature=signature)
         def forward(windows: tf.Tensor) -> tf.Tensor:
             return network(windows, training=False)[:, 0]
 
-        @tf.function(input_signature=[tf.TensorSpec((None, n_bins), tf.float32)])
-        def cut(features: tf.Tensor) -> tf.Tensor:
-            return clip_windows(features, self.n_frames)
+        @tf.function(input_signature=signature)
+        def forward_both(windows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            embeddings, logits = both(windows, training=False)
+            return embeddings, logits[:, 0]
 
         self._forward = forward
-        self._cut = cut
+        self._forward_both = forward_both
 
     def logits(self, batches: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> ClipScores:
         """The mean logit of each clip's windows.
@@ -96,23 +127,35 @@ class ClipScorer:
             clips: Each [frames, bins] in dB. They are taken as their logits are needed, so few are in memory at once.
             batch_size: Windows at once.
         """
-        waiting: deque[int] = deque()  # windows of each clip without a logit yet
+        for output in self.each_output((self.cut(clip) for clip in clips), batch_size):
+            yield output.logit
+
+    def cut(self, features: npt.NDArray[np.floating[Any]]) -> Cut:
+        """A whole clip with the windows that evaluation and scoring use: the fewest that hold every frame."""
+        return Cut(features, window_places(len(features), self.n_frames))
+
+    def each_output(self, cuts: Iterable[Cut], batch_size: int) -> Iterator[ClipOutput]:
+        """The network's output for each of many clips, in order, as `each_logit`."""
+        waiting: deque[int] = deque()  # windows of each clip without an output yet
         windows: deque[npt.NDArray[np.float32]] = deque()
         logits: deque[float] = deque()
+        embeddings: deque[npt.NDArray[np.float32]] = deque()
 
         def run(count: int) -> None:
             batch = np.stack([windows.popleft() for _ in range(min(count, len(windows)))])
-            logits.extend(self._forward(batch).numpy().astype(np.float64).tolist())
+            found, values = self._forward_both(batch)
+            embeddings.extend(found.numpy().astype(np.float32))
+            logits.extend(values.numpy().astype(np.float64).tolist())
 
-        def finished() -> Iterator[float]:
+        def finished() -> Iterator[ClipOutput]:
             while waiting and waiting[0] <= len(logits):
                 count = waiting.popleft()
-                yield float(np.mean([logits.popleft() for _ in range(count)]))
+                values = np.array([logits.popleft() for _ in range(count)])
+                yield ClipOutput(values, np.mean([embeddings.popleft() for _ in range(count)], axis=0))
 
-        for clip in clips:
-            cut = self._cut(np.asarray(clip, dtype=np.float32)).numpy()
-            waiting.append(len(cut))
-            windows.extend(cut)
+        for features, places in cuts:
+            waiting.append(len(places))
+            windows.extend(np.asarray(features[rows], dtype=np.float32) for rows in places)
             while len(windows) >= batch_size:
                 run(batch_size)
             yield from finished()
@@ -140,6 +183,14 @@ class Trials(Sequence[Mapping[str, Any]]):
         """Trials of index rows that are mappings, in their order."""
         schema = pa.schema([INDEX_SCHEMA.field(name).with_nullable(True) for name in _TRIAL_COLUMNS])
         table = pa.Table.from_pylist([dict(row) for row in rows], schema)
+        return cls(table, pa.array(range(table.num_rows), pa.uint64()))
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> "Trials":
+        """Trials of the rows of a table, in their order; a column of a trial that it lacks is null."""
+        for name in _TRIAL_COLUMNS:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows, INDEX_SCHEMA.field(name).type))
         return cls(table, pa.array(range(table.num_rows), pa.uint64()))
 
     def __len__(self) -> int:
@@ -174,6 +225,11 @@ class Trials(Sequence[Mapping[str, Any]]):
         # Without a Python object per trial.
         return np.fromiter(values, np.dtype((np.str_, width)), len(self))
 
+    def field_names(self) -> list[str]:
+        """The names of the protocol's other fields, sorted."""
+        packed = pc.unique(self._index["fields"].take(self._rows))
+        return sorted({name for fields in packed for name in unpack_fields(fields.as_py())})
+
     def numbers(self, name: str) -> npt.NDArray[Any]:
         """A column of numbers without nulls: [n]."""
         found: npt.NDArray[Any] = self._index[name].take(self._rows).to_numpy()
@@ -200,20 +256,22 @@ def split_trials(store: FeatureStore, split: str) -> Trials:
 def labelled_scores(trials: Iterable[Mapping[str, Any]], scores: Mapping[str, float], source: str) -> ScoreTable:
     """Joins scores to labelled trials by utterance id, whatever the order of either; unlabelled trials are left out.
 
+    The table may lack a class, and all of its scores may be equal.
+
     Args:
         trials: Index rows.
         scores: By utterance id.
         source: What to call them in messages.
 
     Raises:
-        MetricsError: A class is missing, a score is not finite, or a trial has none.
+        MetricsError: A score is not finite, or a trial has none.
     """
     labelled = (trials if isinstance(trials, Trials) else Trials.of(trials)).labelled()
     names, attacks, speakers = (labelled.strings(name) for name in ("utterance_id", "attack_id", "speaker_id"))
     values = np.fromiter((scores.get(name, np.nan) for name in map(str, names)), np.float64, len(names))
     # What the join needed, before the metrics need theirs.
     pa.default_memory_pool().release_unused()
-    return score_table(names, values, labelled.numbers("label"), attacks, speakers, source)
+    return trial_table(names, values, labelled.numbers("label"), attacks, speakers, source)
 
 
 def trial_values(trials: Iterable[Mapping[str, Any]], table: ScoreTable, names: Sequence[str]) -> FloatArray:

@@ -15,10 +15,22 @@ def clip_windows(features: tf.Tensor, n_frames: int) -> tf.Tensor:
     Returns:
         [windows, n_frames, bins]
     """
-    length = tf.shape(features)[0]
-    count = -(-length // n_frames)
+    return take_frames(features, window_frames(tf.shape(features)[0], n_frames), n_frames)
+
+
+def window_frames(length: tf.Tensor, n_frames: int) -> tf.Tensor:
+    """The frames of each window that `clip_windows` gives, as `window_places`, in a graph.
+
+    Args:
+        length: int32 scalar, frames of the clip, at least one.
+        n_frames: Frames of a window.
+
+    Returns:
+        int32 [windows, n_frames]
+    """
+    count = (length + n_frames - 1) // n_frames
     starts = tf.range(count) * tf.maximum(length - n_frames, 0) // tf.maximum(count - 1, 1)
-    return take_frames(features, starts[:, tf.newaxis] + tf.range(n_frames), n_frames)
+    return (starts[:, tf.newaxis] + tf.range(n_frames)) % length
 
 
 def window_places(length: int, n_frames: int) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.metrics import Calibration, ScoreTable, fit_calibration, score_table
+from model.metrics import Calibration, ScoreTable, fit_calibration, trial_table
 from model.training.held_out import HeldOutTrials
 
 
@@ -30,12 +30,14 @@ class Calibrated:
 def calibrate(dev: ScoreTable, held_out: HeldOutTrials | None) -> Calibrated:
     """Fits the calibration on dev and on every fold's trials together, both classes weighted alike.
 
+    Where all logits are equal, the calibration gives a ratio of 0 for them: they are no evidence for either class.
+
     Args:
         dev: Logits of dev by the network.
         held_out: Logits of attacks that were left out, each by the network of its fold.
 
     Raises:
-        MetricsError: A fold lacks a class, a logit is not finite, or all are equal.
+        MetricsError: A fold lacks a class, or a logit is not finite.
 
     Warns:
         InvertedLabelsWarning: Higher logits do not mean more genuine.
@@ -43,7 +45,7 @@ def calibrate(dev: ScoreTable, held_out: HeldOutTrials | None) -> Calibrated:
     folds = [] if held_out is None else [(fold, held_out.table(fold)) for fold in held_out.folds]
     others = [_named_by_fold(table, fold) for fold, table in folds]
     pooled = _pooled([dev, *others])
-    calibration = fit_calibration(pooled.bonafide, pooled.spoof)
+    calibration = _without_evidence(pooled) if pooled.is_constant else fit_calibration(pooled.bonafide, pooled.spoof)
     counts = {
         "dev_bonafide": len(dev.bonafide),
         "dev_spoof": len(dev.spoof),
@@ -54,9 +56,13 @@ def calibrate(dev: ScoreTable, held_out: HeldOutTrials | None) -> Calibrated:
     return Calibrated(calibration, pooled.with_scores(calibration.apply(pooled.scores)), counts)
 
 
+def _without_evidence(table: ScoreTable) -> Calibration:
+    return Calibration(1.0, -float(table.scores[0]), 0.5)
+
+
 def _named_by_fold(table: ScoreTable, fold: int) -> ScoreTable:
     names = [f"crossval-{fold}:{name}" for name in table.utterance_ids.tolist()]
-    return score_table(names, table.scores, table.labels, table.attack_ids, table.speaker_ids, table.source)
+    return trial_table(names, table.scores, table.labels, table.attack_ids, table.speaker_ids, table.source)
 
 
 def _pooled(tables: list[ScoreTable]) -> ScoreTable:
@@ -65,4 +71,4 @@ def _pooled(tables: list[ScoreTable]) -> ScoreTable:
         for name in ("utterance_ids", "scores", "labels", "attack_ids", "speaker_ids")
     )
     names, scores, labels, attacks, speakers = (np.concatenate(parts) for parts in columns)
-    return score_table(names, scores, labels, attacks, speakers, tables[0].source)
+    return trial_table(names, scores, labels, attacks, speakers, tables[0].source)

@@ -37,6 +37,7 @@ class EvaluateEpochs(keras.callbacks.Callback):
         average: What those weights are.
         store: With labels in dev.
         batch_size: Windows scored at once.
+        notified: Told when the network begins to give one value for every clip of dev.
 
     Attributes:
         epochs: The epochs so far.
@@ -50,9 +51,11 @@ class EvaluateEpochs(keras.callbacks.Callback):
         average: AverageWeights,
         store: FeatureStore,
         batch_size: int,
+        notified: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.epochs: list[Epoch] = []
+        self._notified = notified
         self.scored = scored
         self._train_logits = train_logits
         self._average = average
@@ -64,6 +67,11 @@ class EvaluateEpochs(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         self.scored.set_weights(self._average.weights)
         measured = Epoch(epoch + 1, self._train_logits.metrics(), self._on_dev())
+        if measured.dev.is_constant and not (self.epochs and self.epochs[-1].dev.is_constant):
+            self._notified(
+                f"Epoch {measured.number}: the network gives one value for every clip of dev, which is an EER of 50 %. "
+                "If it stays so, lower train.learning_rate"
+            )
         self.epochs.append(measured)
         # Keras hands the same dictionary to the callbacks that follow.
         for split, metrics in (("train", measured.train), ("dev", measured.dev)):

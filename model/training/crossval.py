@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.artifacts import CROSSVAL_METRICS_FILE
+from model.artifacts import CROSSVAL_DETAILS_FILE, CROSSVAL_METRICS_FILE
 from model.dataset import scoring_batches
 from model.errors import ModelError
 from model.metrics import ScoreTable, by_attack, without_twins
@@ -108,9 +108,11 @@ def _held_out_rows(
 
 
 def write_crossval(result: CrossvalResult, output: Path, report: Path) -> None:
-    """Writes the held-out scores to `output` and metrics.json to `report`."""
+    """Writes the held-out scores to `output`, and to `report` details.json with all metrics and metrics.json with their mean."""
     write_held_out(result.trials, output)
-    write_json(report / CROSSVAL_METRICS_FILE, result.metrics)
+    write_json(report / CROSSVAL_DETAILS_FILE, result.metrics)
+    headlines = {name: value for name, value in result.metrics.items() if name == "mean_eer"}
+    write_json(report / CROSSVAL_METRICS_FILE, headlines)
 
 
 def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]]:

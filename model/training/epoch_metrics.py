@@ -1,7 +1,7 @@
 """Loss, accuracy, AUC and EER of one epoch, and the Keras metric that keeps an epoch's logits for them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,8 +10,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from model.errors import ModelError
-from model.metrics import auc, classify, det_curve
-from model.metrics.rates import eer_of_curve
+from model.metrics.classification import auc_of_curve, classify_curve
+from model.metrics.rates import curve_of_checked, eer_of_curve
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,12 +25,14 @@ class EpochMetrics:
         accuracy: Share of logits on the right side of 0.
         auc: Area under the ROC curve.
         eer: Equal error rate, in [0, 1].
+        is_constant: Whether all logits are equal; the EER and the AUC are 0.5 then.
     """
 
     loss: float
     accuracy: float
     auc: float
     eer: float
+    is_constant: bool = False
 
     @classmethod
     def of(cls, logits: FloatArray, labels: FloatArray) -> "EpochMetrics":
@@ -47,18 +49,19 @@ class EpochMetrics:
             raise ModelError(
                 "the training diverged: the network gives NaN or infinity; try a lower train.learning_rate"
             )
-        bonafide, spoof = logits[labels == 1], logits[labels == 0]
+        # Not the functions that take scores: they refuse equal ones, and warn of labels that an early epoch seems to invert.
+        curve = curve_of_checked(logits[labels == 1], logits[labels == 0])
         return cls(
             loss=float(np.mean(np.logaddexp(0, logits) - labels * logits)),
-            accuracy=classify(bonafide, spoof, 0.0).accuracy,
-            auc=auc(bonafide, spoof),
-            # `eer` would warn of inverted labels, which an early epoch may look like.
-            eer=eer_of_curve(det_curve(bonafide, spoof)).value,
+            accuracy=classify_curve(curve, 0.0).accuracy,
+            auc=auc_of_curve(curve),
+            eer=eer_of_curve(curve).value,
+            is_constant=len(curve.scores) == 1,
         )
 
     def as_dict(self) -> dict[str, float]:
-        """By name."""
-        return asdict(self)
+        """The metrics by name."""
+        return {"loss": self.loss, "accuracy": self.accuracy, "auc": self.auc, "eer": self.eer}
 
 
 @dataclass(frozen=True)

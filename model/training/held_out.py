@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from model.artifacts import CROSSVAL_SCORES_FILE
 from model.errors import ModelError
-from model.metrics import ScoreTable, score_table
+from model.metrics import ScoreTable, require_both_classes, trial_table
 from pipeline.files import atomic_path
 from pipeline.store import FeatureStore
 
@@ -62,7 +62,10 @@ class HeldOutTrials:
 
         labels, logits = [row["label"] for row in rows], [row["logit"] for row in rows]
         attacks, speakers = column("attack_id"), column("speaker_id")
-        return score_table(column("utterance_id"), logits, labels, attacks, speakers, f"{self.source}, fold {fold}")
+        source = f"{self.source}, fold {fold}"
+        table = trial_table(column("utterance_id"), logits, labels, attacks, speakers, source)
+        require_both_classes(table)
+        return table
 
     def require_store(self, store: FeatureStore) -> None:
         """Makes sure that the folds were trained on a store of the same parameters.

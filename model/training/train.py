@@ -35,6 +35,7 @@ from model.training.callbacks import (
 )
 from model.training.checkpoint import Checkpoint, describe_origin
 from model.training.devices import computing_in, precision_policy, replica_devices, strategy_for
+from model.training.domain import fit_domain
 from model.training.epoch_metrics import Epoch, EpochLogits
 from model.training.fused_norm import with_fused_norm
 from model.training.held_out import HeldOutTrials
@@ -42,10 +43,13 @@ from model.training.losses import make_loss
 from model.training.machine import write_machine
 from model.training.network_plot import draw_network
 from model.training.optimizer import make_optimizer
-from pipeline.errors import ParamsError
+from pipeline.corpus.schema import BONA_FIDE, SPOOF
+from pipeline.errors import CorpusError, ParamsError
 from pipeline.files import replaced_folder
 from pipeline.store import FeatureStore
 
+FEWEST_DEV_CLIPS: Final = 2
+"""Fewest clips of each class in dev with which a network is trained."""
 _REPORT_FILES: Final = ("metrics.json", "plots", NETWORK_PICTURE, MACHINE_FILE)
 
 
@@ -97,11 +101,11 @@ def train(
         report: Folder for the curves (dvclive) and the picture of the network. Both folders keep what an earlier training
             wrote until this one is whole.
         progressed: Called after every step.
-        notified: Takes a sentence about a checkpoint that is used or discarded.
+        notified: Takes a sentence about a checkpoint that is used or discarded, or about a network that has collapsed.
         held_out: Trials of attacks that were left out of train, for the calibration; None calibrates on dev alone.
 
     Raises:
-        CorpusError: Train or dev lacks a class.
+        CorpusError: Train or dev lacks a class, or dev has too few clips.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged, the folder of the bundle holds other files, or `held_out` is of another store.
         OSError: The folder of the curves holds other files, or another process writes it.
@@ -147,7 +151,7 @@ def fit_network(
         notified: Takes a sentence about a checkpoint that is used or discarded.
 
     Raises:
-        CorpusError: Train or dev lacks a class.
+        CorpusError: Train or dev lacks a class, or dev has too few clips.
         ParamsError: The devices or the batch size do not fit the machine, or no such network or loss exists.
         ModelError: The training diverged.
     """
@@ -157,8 +161,14 @@ def fit_network(
 
 
 def _prepare(store: FeatureStore, params: TrainParams) -> None:
-    for split in ("train", "dev"):
-        count_classes(store, split)
+    counts = {split: count_classes(store, split) for split in ("train", "dev")}
+    fewest = min(counts["dev"].values())
+    if fewest < FEWEST_DEV_CLIPS:
+        raise CorpusError(
+            f"the dev split holds {counts['dev'][BONA_FIDE]:,} bona fide and {counts['dev'][SPOOF]:,} spoof clips: with "
+            f"{fewest} of a class no error rate, threshold or calibration can be told; give it at least "
+            f"{FEWEST_DEV_CLIPS} of each, better hundreds"
+        )
     keras.utils.set_random_seed(params.seed)
     if params.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -177,7 +187,7 @@ def _fitted(
     # Mixed precision is for speed in training; the network that is scored and kept computes in float32.
     scored = build_network(network.input_shape[1], store.statistics, params)
     average = AverageWeights(network, params)
-    evaluation = EvaluateEpochs(train_logits, scored, average, store, params.batch_size)
+    evaluation = EvaluateEpochs(train_logits, scored, average, store, params.batch_size, notified)
     kept = KeepWeights(evaluation, params)
     saving = SaveCheckpoint(checkpoint, evaluation, average, kept)
     saving.restore(network, params, notified)
@@ -241,7 +251,7 @@ def compiled_network(store: FeatureStore, params: TrainParams) -> tuple[keras.Mo
 def calibrated_bundle(
     network: keras.Model, store: FeatureStore, params: TrainParams, epoch: int, held_out: HeldOutTrials | None = None
 ) -> Bundle:
-    """The bundle of a trained network, with the calibration and the threshold that dev and held-out attacks give."""
+    """The bundle of a trained network, with calibration and threshold from dev and held-out attacks, and its domain."""
     scorer = ClipScorer(network)
     logits = scorer.logits(scoring_batches(store, "dev", scorer.n_frames, params.batch_size))
     dev = labelled_scores(split_trials(store, "dev"), logits, "dev")
@@ -253,6 +263,7 @@ def calibrated_bundle(
         threshold=dev_threshold(calibrated.table),
         development=calibrated.table,
         calibrated_on=calibrated.counts,
+        domain=fit_domain(store, scorer, params.batch_size),
         train=params,
         epoch=epoch,
         store_fingerprint=store.config_fingerprint,

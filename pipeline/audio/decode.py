@@ -174,21 +174,30 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
         )
     stream = open_stream(data)
     samples, rate = _read_samples(stream, params.max_duration_s), stream.sample_rate
+    return Decoded(prepare(samples, rate, params), len(samples) / rate, sha256, stream.decoder)
+
+
+def prepare(samples: npt.NDArray[np.float32], rate: int, params: DecodeParams) -> Waveform:
+    """Checks decoded samples and brings them to mono at the front end's sample rate.
+
+    Args:
+        samples: float32 [samples, channels], full scale at 1.
+        rate: Their sample rate in Hz.
+        params: Sample rate, shortest duration and silence level.
+
+    Raises:
+        AudioError: `empty`, `not_finite`, `too_short` or `silent`, as for `decode`.
+    """
     if len(samples) == 0:
         raise AudioError("empty", "the file holds no samples")
-    loudest = peak(samples.reshape(-1))
-    if not np.isfinite(loudest):
-        count = int(np.count_nonzero(~np.isfinite(samples)))
-        raise AudioError("not_finite", f"{count} of {samples.size} values are NaN or infinite")
+    loudest = require_finite(samples)
     duration_s = len(samples) / rate
     if duration_s < params.min_duration_s:
         raise AudioError(
             "too_short", f"{len(samples)} samples at {rate} Hz, at least {params.min_duration_s:g} s are needed"
         )
-    mono = samples.reshape(-1)
+    mono = downmix(samples)
     if samples.shape[1] > 1:
-        mono = np.empty(len(samples), np.float32)
-        mean_of_channels(samples, mono)
         loudest = peak(mono)
     deviation_db = amplitude_db(largest_deviation(mono))
     if deviation_db < params.silence_db:
@@ -200,7 +209,25 @@ def decode_bytes(data: bytes, params: ClipParams, expected_sha256: str | None = 
             raise AudioError("too_short", f"no sample is left at {params.sample_rate} Hz")
         mono = np.ascontiguousarray(mono, dtype=np.float32)
         loudest = peak(mono)
-    return Decoded(limit_peak(mono, loudest), duration_s, sha256, stream.decoder)
+    return limit_peak(mono, loudest)
+
+
+def require_finite(samples: npt.NDArray[np.float32]) -> float:
+    """The largest absolute value of some samples; raises `not_finite`."""
+    loudest = float(peak(samples.reshape(-1)))
+    if not np.isfinite(loudest):
+        count = int(np.count_nonzero(~np.isfinite(samples)))
+        raise AudioError("not_finite", f"{count} of {samples.size} values are NaN or infinite")
+    return loudest
+
+
+def downmix(samples: npt.NDArray[np.float32]) -> Waveform:
+    """The mean of the channels: float32 [samples] of [samples, channels]."""
+    if samples.shape[1] == 1:
+        return samples.reshape(-1)
+    mono = np.empty(len(samples), np.float32)
+    mean_of_channels(samples, mono)
+    return mono
 
 
 def _whole(file: BinaryIO, size: int, max_duration_s: float) -> bytes:

@@ -38,8 +38,13 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(unit: str) -> Iterator[Progress]:
-    """A bar with counts, the rate in `unit` per second and the time left."""
+def progress_bar(unit: str, redirect_stdout: bool = True) -> Iterator[Progress]:
+    """A bar with counts, the rate in `unit` per second and the time left.
+
+    Args:
+        unit: What is counted.
+        redirect_stdout: Whether what goes to standard output meanwhile is shown above the bar; False if that is a file.
+    """
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -49,7 +54,9 @@ def progress_bar(unit: str) -> Iterator[Progress]:
         TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, refresh_per_second=4, expand=True) as progress:
+    with Progress(
+        *columns, console=console, refresh_per_second=4, expand=True, redirect_stdout=redirect_stdout
+    ) as progress:
         yield progress
 
 

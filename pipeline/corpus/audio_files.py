@@ -9,16 +9,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final, TypeAlias
 
 from typing_extensions import override
 
 from pipeline.audio.files import open_audio, require_not_larger
+from pipeline.audio.limits import most_bytes
 from pipeline.corpus.links import LinkPolicy
 from pipeline.corpus.places import CorpusPath
 from pipeline.errors import AudioError
+from pipeline.section import ClipParams
 from pipeline.storage import LargeFileError, MissingFileError, is_remote, open_storage
 from pipeline.storage.base import in_parallel
+
+if TYPE_CHECKING:
+    from pipeline.audio.decode import Decoded
 
 _REMOTE_READERS: Final = 32
 
@@ -73,6 +78,13 @@ class AudioFiles(ABC):
         with self.open(path, most_bytes) as (file, size):
             # No more than its size: some special files never end.
             return file.read(size)
+
+    def decode(self, path: str, params: ClipParams, expected_sha256: str | None = None) -> "Decoded":
+        """Reads and decodes a clip, as `pipeline.audio.decode.decode` does; raises as `open`, too."""
+        # Loaded on use: a run without work decodes nothing.
+        from pipeline.audio.decode import decode_bytes
+
+        return decode_bytes(self.read(path, most_bytes(params.max_duration_s)), params, expected_sha256)
 
     def read_each(self, paths: Iterable[str], most_bytes: int) -> Iterator[bytes | AudioError]:
         """The bytes of many files in order, or the error of a file. Those of an object store are read some files ahead.

@@ -58,6 +58,11 @@ class ObjectPath:
         return PurePosixPath(self._key).name
 
     @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return PurePosixPath(self._key).stem
+
+    @property
     def suffix(self) -> str:
         """The ending of the name, with its dot."""
         return PurePosixPath(self._key).suffix
@@ -78,6 +83,10 @@ class ObjectPath:
 
     def __lt__(self, other: "ObjectPath") -> bool:
         return str(self) < str(other)
+
+    def as_posix(self) -> str:
+        """The address."""
+        return str(self)
 
     def exists(self) -> bool:
         """Whether it is a file or a folder."""

@@ -45,7 +45,8 @@ def test_a_bundle_that_was_read_and_written_again_is_the_same(tmp_path: Path, tr
 
 
 def test_a_bundle_holds_weights_dev_scores_and_description_and_no_more(trained: Trained) -> None:
-    assert {path.name for path in trained.model.iterdir()} == {"bundle.json", "model.keras", "dev_scores.txt"}
+    names = {"bundle.json", "model.keras", "dev_scores.txt", "domain.json"}
+    assert {path.name for path in trained.model.iterdir()} == names
 
 
 def test_the_description_says_how_audio_becomes_a_verdict(trained: Trained) -> None:
@@ -73,7 +74,7 @@ def test_no_model_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
         load_bundle(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "dev_scores.txt"])
+@pytest.mark.parametrize("name", ["model.keras", "dev_scores.txt", "domain.json"])
 def test_a_file_that_changed_is_refused_by_name(copied: Path, name: str) -> None:
     content = bytearray((copied / name).read_bytes())
     content[len(content) // 2] ^= 1

@@ -49,7 +49,7 @@ NOT_ALLOWED = [
     ("train.mixed_precision", 1, "'auto'"),
     ("train.devices", 0, "greater than or equal to 1"),
     ("train.devices", "all", "'auto'"),
-    ("evaluate.interval_clusters", "voice", "'none', 'speaker' or 'attack'"),
+    ("evaluate.interval_clusters", "voice", "'auto', 'none', 'speaker' or 'attack'"),
     ("crossval.folds", -1, "greater than or equal to 0"),
     ("crossval.seed", -1, "greater than or equal to 0"),
     ("evaluate.prior", 0.0, "greater than 0"),
@@ -194,3 +194,19 @@ def test_lengths_that_do_not_fit_each_other_are_refused(
     defaults: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
     assert message in refusal({**defaults, "train": {**defaults["train"], **changes}}, Params)
+
+
+def test_further_test_sets_have_a_name_a_root_a_layout_and_a_split(defaults: dict[str, Any]) -> None:
+    entry = {"root": "data/raw/wild", "layout": "auto", "split": "eval"}
+
+    def parsed(corpora: Any) -> dict[str, Any]:
+        return parse_params(with_value(defaults, "evaluate.corpora", corpora), "p", Params).evaluate.corpora
+
+    assert parsed({"in_the_wild": entry})["in_the_wild"].root == "data/raw/wild"
+    assert not parsed({"a": entry})["a"].same_attack_ids
+    for name in ("eval", "dev", "eval_seen", "../x", "a b", "x" * 25, ""):
+        assert "corpora" in refusal(with_value(defaults, "evaluate.corpora", {name: entry}), Params), name
+    for missing in entry:
+        rest = {key: value for key, value in entry.items() if key != missing}
+        assert missing in refusal(with_value(defaults, "evaluate.corpora", {"a": rest}), Params)
+    assert "split" in refusal(with_value(defaults, "evaluate.corpora", {"a": {**entry, "split": "test"}}), Params)

@@ -311,8 +311,8 @@ def forged_key(bundle: Path, draw: random.Random) -> None:
 
 
 def forged_file(bundle: Path, draw: random.Random) -> None:
-    """Damaged bytes of the network or of the scores, with their checksum made right."""
-    name = draw.choice(["model.keras", "dev_scores.txt"])
+    """Damaged bytes of the network, the scores or the domain, with their checksum made right."""
+    name = draw.choice(["model.keras", "dev_scores.txt", "domain.json"])
     path = bundle / name
     data = path.read_bytes()
     path.write_bytes(draw.choice([data[: len(data) // 2], b"", b"PK\x03\x04 no archive", _dropped_line(data)]))

@@ -51,7 +51,16 @@ class Project:
 
 
 def stages(root: Path = REPOSITORY) -> dict[str, dict[str, Any]]:
-    """The stages of dvc.yaml as written there, in its order."""
+    """The stages of dvc.yaml as written there, in its order, without those that are there once for each item of a parameter."""
+    return {name: stage for name, stage in _stages(root).items() if "foreach" not in stage}
+
+
+def repeated_stages(root: Path = REPOSITORY) -> dict[str, dict[str, Any]]:
+    """The stages that are there once for each item of a parameter, with `${key}` and `${item…}` as written."""
+    return {name: stage["do"] for name, stage in _stages(root).items() if "foreach" in stage}
+
+
+def _stages(root: Path) -> dict[str, dict[str, Any]]:
     content: dict[str, dict[str, Any]] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return content
 

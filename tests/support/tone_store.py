@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.audio.measures import measure
 from pipeline.corpus.schema import MANIFEST_SCHEMA, SPLITS
 from pipeline.frontends import make_front_end
 from pipeline.storage import open_storage
@@ -59,7 +60,8 @@ def write_tone_store(folder: Path, manifest: pa.Table, params: ProjectParams) ->
                 features = front_end(waveform).astype(np.float16)
                 drawn = example_of(source, copy, N_BINS)
                 twin = None if of is None else Twin(of, "CS-toy")
-                found.append(replace(drawn, features=features, duration_s=len(waveform) / 16000, twin=twin))
+                seconds, measures = len(waveform) / 16000, measure(waveform, 16000)
+                found.append(replace(drawn, features=features, duration_s=seconds, measures=measures, twin=twin))
         return found
 
     for shard in shards:

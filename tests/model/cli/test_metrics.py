@@ -137,3 +137,36 @@ def test_the_whole_eval_set_takes_seconds_and_no_heavy_import(tmp_path: Path, re
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["n_trials"] == 71_237
     assert elapsed < 10, "3 s on an idle machine"
+
+
+def test_scores_as_csv_and_as_json_lines_give_the_same_numbers(folder: Path, run: Run) -> None:
+    rows = [line.split() for line in make_scores(1).splitlines()]
+    names = ("path", "attack_id", "label", "score")
+    records = [dict(zip(names, (f"clips/{row[0]}.flac", *row[1:3], float(row[3])), strict=True)) for row in rows]
+    (folder / "scores.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    lines = [",".join(names), *(",".join(map(str, record.values())) for record in records)]
+    (folder / "scores.csv").write_text("\n".join(lines) + "\n")
+
+    expected = json.loads(run("metrics", "--scores", folder / "a.txt", "--json"))
+    for name in ("scores.jsonl", "scores.csv"):
+        assert json.loads(run("metrics", "--scores", folder / name, "--json")) == expected
+    joined = run("metrics", "--scores", folder / "scores.csv", "--protocol", folder / "protocol.txt", "--json")
+    assert json.loads(joined)["eer"] == expected["eer"]
+
+
+def test_the_a_dcfs_of_both_publications_are_told_apart(folder: Path, run: Run) -> None:
+    arguments = ("metrics", "--scores", folder / "a.txt", "--sasv-scores", folder / "asv.txt")
+    found = json.loads(run(*arguments, "--json"))
+    assert 0 < found["a_dcf_asvspoof5"] != found["a_dcf_shim2024"] > 0
+    assert "a-DCF, ASVspoof 5" in run(*arguments)
+
+
+def test_an_asv_system_that_accepts_no_spoof_costs_one_number_and_not_all(folder: Path, run: Run) -> None:
+    lines = (folder / "asv.txt").read_text().splitlines()
+    resisting = [line if " spoof " not in line else f"{line.split()[0]} spoof -99" for line in lines]
+    (folder / "resisting.txt").write_text("\n".join(resisting) + "\n")
+    text = run("metrics", "--scores", folder / "a.txt", "--asv-scores", folder / "resisting.txt")
+    assert "No min_tdcf_2019" in text
+    assert "accepts no spoof" in " ".join(text.split())
+    assert "min t-DCF 2021" in text
+    assert "minDCF" in text

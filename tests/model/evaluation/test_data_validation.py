@@ -158,7 +158,6 @@ def test_written_report_is_the_same_every_time_and_names_no_place(tmp_path: Path
         write_report(tmp_path / name, report, index)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
     assert {path.name for path in files} == {
-        "metrics.json",
         "validation.json",
         "distributions.json",
         "balance.csv",

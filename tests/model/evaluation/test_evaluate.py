@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typer.testing import CliRunner
 
 from model import cli
 from model.bundle import Bundle
+from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
-from model.metrics import HEADLINES, InvertedLabelsWarning, MetricsError, read_score_table, read_scores
+from model.metrics import HEADLINES, InvertedLabelsWarning, read_score_table, read_scores
+from pipeline.corpus.fields import pack_fields
 from pipeline.store import FeatureStore
 from tests.support.parameters import ProjectParams
 from tests.support.synthetic_store import files_of
@@ -118,6 +122,40 @@ def test_scores_do_not_depend_on_the_order_of_the_corpus(
         assert np.allclose(ours.scores, theirs.scores, atol=1e-4)
 
 
+def test_error_rates_are_broken_down_by_the_fields_of_the_protocol(
+    tmp_path: Path, bundle: Bundle, tone_params: ProjectParams
+) -> None:
+    def change(row: dict[str, Any]) -> dict[str, Any]:
+        number = int(row["utterance_id"].rsplit("_", 1)[1])
+        fields = {"codec": "alaw" if number % 2 else "g722", "take/one": "yes", "duration": str(number % 3)}
+        return {**row, "fields": pack_fields(fields)} if row["split"] == "eval" else row
+
+    store = write_tone_store(tmp_path / "store", tone_manifest(change=change), tone_params)
+    evaluate(store, bundle, tone_params.evaluate, tmp_path / "all")
+    found = {file.stem: file.read_text() for file in (tmp_path / "all" / "breakdowns" / "eval").iterdir()}
+    assert set(found) == {"attack", "duration", "speaker", "codec", "take_one", "protocol_duration"}
+    rows = list(csv.DictReader(io.StringIO(found["codec"])))
+    assert {row["codec"] for row in rows} == {"alaw", "g722"}
+    assert sum(int(row["n_bonafide"]) + int(row["n_spoof"]) for row in rows) == 24
+    assert {file.stem for file in (tmp_path / "all" / "breakdowns" / "dev").iterdir()} == {
+        "attack",
+        "duration",
+        "speaker",
+    }
+
+    chosen = tone_params.evaluate.model_copy(update={"breakdowns": ("codec",)})
+    evaluate(store, bundle, chosen, tmp_path / "chosen")
+    assert {file.stem for file in (tmp_path / "chosen" / "breakdowns" / "eval").iterdir()} == {
+        "attack",
+        "duration",
+        "speaker",
+        "codec",
+    }
+    unknown = tone_params.evaluate.model_copy(update={"breakdowns": ("codek",)})
+    with pytest.raises(ModelError, match="codek: no test set has such a field; there are codec, duration, take/one"):
+        evaluate(store, bundle, unknown, tmp_path / "unknown")
+
+
 def test_inverted_labels_of_eval_warn(tmp_path: Path, bundle: Bundle, tone_params: ProjectParams) -> None:
     def invert(row: dict[str, Any]) -> dict[str, Any]:
         label = 1 - row["label"]
@@ -143,17 +181,53 @@ def test_an_unlabelled_eval_split_gets_scores_only(
     assert outcome.unlabelled == ["eval"]
     assert outcome.metrics["eval"] == {"n_trials": 24}
     assert outcome.metrics["dev"] == metrics_of(report)["dev"]
-    assert not (tmp_path / "report" / "plots" / "eval").exists()
+    plots = tmp_path / "report" / "plots" / "eval"
+    assert {json.dumps(json.loads(path.read_text())) for path in plots.iterdir()} == {"[]"}
+    assert {path.name for path in plots.iterdir()} == {path.name for path in (report / "plots" / "eval").iterdir()}
 
 
-def test_one_class_only_in_eval_is_an_error_that_names_the_split(
-    tmp_path: Path, bundle: Bundle, tone_params: ProjectParams
+def test_one_class_only_in_eval_gets_its_error_rate_and_no_eer(
+    tmp_path: Path, report: Path, bundle: Bundle, tone_params: ProjectParams
 ) -> None:
     store = eval_store(tmp_path / "store", tone_params, label=0, attack_id="A07")
 
-    with pytest.raises(MetricsError, match="eval: no bonafide utterance"):
-        evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
-    assert not (tmp_path / "report" / "metrics.json").exists()
+    outcome = evaluate(store, bundle, tone_params.evaluate, tmp_path / "report")
+
+    found, scores = outcome.metrics["eval"], read_scores(tmp_path / "report" / "scores" / "eval.txt")
+    assert found["false_alarm"] == np.mean(scores.scores >= bundle.threshold)
+    assert found["per_attack"] == {"A07": {"false_alarm": found["false_alarm"], "n_spoof": 24}}
+    assert not [name for name in found if name.startswith(("eer", "cllr", "miss", "bonafide"))]
+    assert found["spoof_wrong"] + found["spoof_uncertain"] <= 1
+    assert "eval holds one class" in " ".join(outcome.notes)
+    headlines = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert headlines["eval"]["false_alarm"] == found["false_alarm"]
+    assert json.loads((tmp_path / "report" / "metrics" / "eval.json").read_text()) == {
+        "false_alarm": found["false_alarm"]
+    }
+    plots = tmp_path / "report" / "plots" / "eval"
+    assert {path.name for path in plots.iterdir()} == {path.name for path in (report / "plots" / "eval").iterdir()}
+
+
+def test_each_test_set_has_a_file_of_the_metrics_that_dvc_shows(report: Path) -> None:
+    details = metrics_of(report)
+    rows = {path.stem: json.loads(path.read_text()) for path in (report / "metrics").iterdir()}
+
+    assert rows.keys() == {"dev", "eval", "eval_seen"}
+    for split in ("dev", "eval"):
+        assert rows[split] == {key: details[split][key] for key in ("eer", "cllr", "min_dcf", "miss", "false_alarm")}
+    assert rows["eval_seen"]["eer"] == details["eval"]["seen"]["eer"]
+
+
+def test_the_band_is_told_for_the_trials_it_was_chosen_on_and_measured_on_eval(report: Path, bundle: Bundle) -> None:
+    metrics = metrics_of(report)
+    band, found = metrics["abstain_band"], read_scores(report / "scores" / "eval.txt")
+
+    assert band["chosen_on"]["bonafide_wrong"] <= band["error_rate"]
+    assert band["chosen_on"]["spoof_uncertain"] == band["spoof_uncertain"]
+    spoof = found.scores[np.array(found.labels) == 0]
+    uncertain = np.mean((spoof >= band["low"]) & (spoof < band["high"]))
+    assert metrics["eval"]["spoof_uncertain"] == uncertain
+    assert {"bonafide_uncertain", "bonafide_wrong", "spoof_wrong"} <= metrics["eval"].keys()
 
 
 def test_what_an_earlier_evaluation_left_is_removed(

@@ -57,7 +57,7 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Audio:
         seconds = np.arange(8000 + 100 * number) / RATE
         soundfile.write(path, amplitude * np.sin(2 * np.pi * 1000.0 * seconds), RATE, "PCM_16", format="FLAC")
         rows.append(row | {"sha256": None})
-    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), str(folder))
+    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), folder)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def write_eval_clips(folder: Path) -> Audio:
         row["sha256"] = None
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, tones.tone(name, tones.sounds_bona_fide(name)), RATE, "PCM_16", format="FLAC")
-    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), str(folder))
+    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), folder)
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_without_audio_or_with_no_clips_there_is_no_table_and_an_older_one_goes(
 
 def test_clip_that_is_gone_is_named(audio: Audio, detector: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="LA_E_0000000"):
-        measured(detector, LevelListener(), Audio(audio.manifest, str(tmp_path)), BY_NAME["shift"])
+        measured(detector, LevelListener(), Audio(audio.manifest, tmp_path), BY_NAME["shift"])
 
 
 def test_number_of_clips_is_zero_or_enough_for_a_rate(tone_params: ProjectParams) -> None:

@@ -52,7 +52,7 @@ def write_clips(folder: Path) -> Audio:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, waveform, RATE, "PCM_16", format="FLAC")
         rows.append(row | {"sha256": None})
-    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), str(folder))
+    return Audio(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), folder)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_clip_of_which_too_little_is_left_is_scored_as_it_is(tmp_path: Path, bun
     blip = np.zeros(RATE)
     blip[8000:8400] = 0.5 * np.random.default_rng(0).uniform(-1, 1, 400)
     soundfile.write(tmp_path / row["path"], blip, RATE, "PCM_16", format="FLAC")
-    audio = Audio(pa.Table.from_pylist([row], schema=MANIFEST_SCHEMA), str(tmp_path))
+    audio = Audio(pa.Table.from_pylist([row], schema=MANIFEST_SCHEMA), tmp_path)
     trimmed = trimmed_logits(
         SimpleNamespace(features=bundle.features.model_copy(update={"min_duration_s": 0.5})),
         SilenceListener(),

@@ -4,7 +4,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from model.metrics import MetricsError, abstain_band, band_outcomes, score_table
+from model.metrics import MetricsError, abstain_band, band_outcomes, score_table, trial_table
 
 quick = settings(max_examples=50, deadline=None)
 scores = npst.arrays(np.float64, st.integers(2, 60), elements=st.integers(-20, 20).map(float))
@@ -56,6 +56,19 @@ def test_outcomes_count_what_is_uncertain_and_what_is_certain_but_wrong() -> Non
         "bonafide_wrong": 1 / 4,
         "spoof_uncertain": 1 / 4,
         "spoof_wrong": 1 / 4,
+    }
+
+
+def test_outcomes_of_one_class_are_those_of_that_class() -> None:
+    band = abstain_band([0.0, 1.0, 2.0, 3.0], [-1.0, 0.0, 1.0, 2.0], 0.0)
+    table = trial_table(["a", "b"], [5.0, 1.0], [0, 0])
+
+    assert band_outcomes(band, table) == {
+        "uncertain": 0.5,
+        "certain_wrong": 0.5,
+        "wrong_of_certain": 1.0,
+        "spoof_uncertain": 0.5,
+        "spoof_wrong": 0.5,
     }
 
 

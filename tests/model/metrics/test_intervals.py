@@ -1,3 +1,4 @@
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -8,10 +9,12 @@ from model.metrics import (
     MetricsError,
     ScoreTable,
     bootstrap,
+    drawn_cluster,
     eer,
     headline_statistic,
     paired_bootstrap,
     score_table,
+    summarise,
 )
 from model.metrics.intervals import no_error_bound
 from model.metrics.rates import eer_of_curve
@@ -154,3 +157,40 @@ def test_intervals_cover_the_truth_in_95_of_100_simulated_sets() -> None:
         interval = bootstrap(normals(500, 1000, 2.0, seed), eer_statistic, n_resamples=400, seed=seed)["eer"]
         covered += interval.low <= truth <= interval.high
     assert 0.93 <= covered / 400 <= 0.97
+
+
+def attacks_of_unlike_success(n_attacks: int) -> ScoreTable:
+    """Every other attack is always accepted."""
+    n = 40
+    draw = np.random.default_rng(0)
+    attacks = np.repeat([f"A{number:02d}" for number in range(n_attacks)], n)
+    spoof = draw.normal(np.repeat([3.0 * (number % 2) for number in range(n_attacks)], n), 0.5)
+    genuine = draw.normal(2.0, 0.5, 300)
+    labels = np.repeat([1, 0], [300, len(spoof)])
+    speakers = np.array([f"s{number % 7}" for number in range(len(labels))])
+    return score_table(
+        [str(number) for number in range(len(labels))],
+        np.concatenate((genuine, spoof)),
+        labels,
+        np.concatenate((np.full(300, "-"), attacks)),
+        speakers,
+    )
+
+
+def test_whole_attacks_are_drawn_by_default_where_there_are_five() -> None:
+    five, four = attacks_of_unlike_success(5), attacks_of_unlike_success(4)
+    assert (drawn_cluster(five), drawn_cluster(four)) == ("attack", None)
+    assert drawn_cluster(five, None) is None
+    unnamed = replace(five, attack_ids=np.full(len(five), "-"))
+    assert drawn_cluster(unnamed) is None
+
+
+def test_a_summary_has_the_interval_of_everything_that_can_be_drawn() -> None:
+    table = attacks_of_unlike_success(6)
+    found = summarise(table, n_resamples=60, cluster="auto")
+    width = {name: found[f"eer{name}_ci95_high"] - found[f"eer{name}_ci95_low"] for name in ("", "_clip", "_speaker")}
+    assert width[""] > 2 * width["_clip"], "other attacks say more than other clips"
+    assert "eer_attack_ci95_low" not in found, "it is the interval of the EER itself"
+    of_clips = summarise(table, n_resamples=60)
+    assert of_clips["eer_attack_ci95_high"] == found["eer_ci95_high"]
+    assert of_clips["eer_ci95_high"] == found["eer_clip_ci95_high"]

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from model.metrics import (
+    ASVSPOOF5_TRACK2,
+    SHIM2024,
     AsvErrorRates,
     AsvScores,
     MetricsError,
@@ -15,7 +17,9 @@ from model.metrics import (
     read_asv_scores,
     refuse_other_corpus,
     score_table,
+    summarise,
     t_eer,
+    undefined_costs,
 )
 
 BONAFIDE, SPOOF = np.array([0.0, 2.0, 3.0, 4.0]), np.array([-3.0, -2.0, 1.0, 2.5])
@@ -79,6 +83,34 @@ def test_a_dcf_follows_its_formula() -> None:
     # Accept from 2.0: no target missed, one of two nontargets and one of four spoofs accepted.
     cost = a_dcf([2.0, 3.0], [1.0, 2.5], [0.0, 0.5, 1.0, 2.1])
     assert cost == pytest.approx(min(0.05 * 10 * 0.5 + 0.05 * 20 * 0.25, 0.9 * 0.5) / 0.9)
+
+
+def test_the_a_dcf_of_asvspoof_5_has_the_priors_and_costs_of_its_t_dcf() -> None:
+    """By hand from the formula of the paper: accept from 2.0 no target is missed, from 2.6 half of the targets are."""
+    scores = [2.0, 3.0], [1.0, 2.5], [0.0, 0.5, 1.0, 2.1]
+    accept_all, reject_all = 10 * 0.0095 + 10 * 0.05, 0.9405
+    from_two, from_three = 10 * 0.0095 * 0.5 + 10 * 0.05 * 0.25, 0.9405 * 0.5
+    assert a_dcf(*scores, ASVSPOOF5_TRACK2) == pytest.approx(min(from_two, from_three) / min(accept_all, reject_all))
+    assert a_dcf(*scores, ASVSPOOF5_TRACK2) == pytest.approx(0.28991597, abs=1e-8)
+    assert a_dcf(*scores, SHIM2024) == a_dcf(*scores) == pytest.approx(0.45 / 0.9)
+
+
+def test_an_asv_system_that_accepts_no_spoof_leaves_the_defined_costs() -> None:
+    asv = AsvErrorRates(threshold=0.0, eer=0.1, miss=0.1, false_alarm=0.2, spoof_false_alarm=0.0)
+    assert list(undefined_costs(asv)) == ["min_tdcf_2019"]
+    assert "accepts no spoof" in undefined_costs(asv)["min_tdcf_2019"]
+    with pytest.raises(MetricsError, match="accepts no spoof"):
+        min_tdcf_2019(BONAFIDE, SPOOF, asv)
+    assert min_tdcf_2021(BONAFIDE, SPOOF, asv) == 1.0, "a countermeasure cannot help such a system"
+
+
+def test_a_summary_stands_without_the_cost_that_is_not_defined() -> None:
+    table = score_table(["B0", "B1", "S0", "S1"], [3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0], ["-", "-", "A01", "A01"])
+    asv = AsvScores(np.array([5.0, 6.0]), np.array([0.0, 1.0]), np.array([-3.0, -4.0]), np.array(["A01", "A01"]))
+    summary = summarise(table, asv=asv, n_resamples=5)
+    assert "min_tdcf_2019" not in summary
+    assert summary["eer"] == 0.5
+    assert "asv_eer" in summary
 
 
 def write(path: Path, *lines: str) -> Path:

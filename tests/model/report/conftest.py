@@ -53,7 +53,7 @@ def material(tmp_path_factory: pytest.TempPathFactory, trained: Trained) -> Mate
         training=trained.report,
         validation=folder / "data",
         model=trained.model,
-        audio=ClipAudio(str(folder / "corpus"), paths),
+        audio=ClipAudio(folder / "corpus", paths),
         project=folder,
     )
     return Material(store, bundle, trained.params, sources)

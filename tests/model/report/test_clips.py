@@ -29,7 +29,7 @@ def write_clip(
 ) -> tuple[ClipAudio, str]:
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, round(seconds * rate))
     soundfile.write(folder / name, noise, rate, subtype)
-    return ClipAudio(str(folder), {"clip": name}), hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    return ClipAudio(folder, {"clip": name}), hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
 def decoded(uri: str) -> tuple[np.ndarray, int]:

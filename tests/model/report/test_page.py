@@ -16,6 +16,7 @@ from model.errors import ModelError
 from model.evaluation.evaluate import evaluate
 from model.report.page import LARGEST_PAGE, write_page
 from model.report.render import script_json
+from model.report.tables import attacks, unseen_attacks
 from pipeline.corpus.manifest import write_manifest
 from pipeline.files import write_json
 from tests.support.report_material import Material
@@ -287,3 +288,87 @@ def test_damaged_robustness_table_is_named(tmp_path: Path, material: Material) -
     (evaluation / "robustness.json").write_text("{")
     with pytest.raises(ModelError, match=r"robustness\.json cannot be read"):
         material.page(tmp_path, evaluation=evaluation)
+
+
+def test_further_test_sets_are_rows_of_a_table_beside_eval(tmp_path: Path, material: Material) -> None:
+    metrics = json.loads((material.sources.evaluation / "details.json").read_text())
+    wild = {key: value for key, value in metrics["eval"].items() if not key.startswith("seen")} | {
+        "n_rejected": 7,
+        "eer": 0.3456,
+        "per_attack": {"A77": {"eer": 0.4, "false_alarm": 0.5, "n_spoof": 9}},
+    }
+    fakes = {
+        "n_trials": 30,
+        "n_bonafide": 0,
+        "n_spoof": 30,
+        "n_rejected": 0,
+        "threshold": 0.0,
+        "false_alarm": 0.6543,
+        "uncertain": 0.1,
+        "certain_wrong": 0.2,
+        "per_attack": {"X1": {"false_alarm": 0.25, "n_spoof": 30}},
+    }
+    metrics["corpora"] = {"wild": wild, "fakes": fakes, "secret": {"n_trials": 12, "n_rejected": 0}}
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(material.sources.evaluation, evaluation)
+    write_json(evaluation / "details.json", metrics)
+
+    text = Elements(material.page(tmp_path, evaluation=evaluation)).text
+
+    assert "On other corpora" in text
+    for part in ("34.6", "65.4", "one class only: no EER", "no labels: scores only", "A77", "X1"):
+        assert part in text, part
+    assert "34.6 % on wild" in text, "the limits name it"
+
+
+def test_without_further_test_sets_there_is_no_such_section(elements: Elements) -> None:
+    assert "On other corpora" not in elements.text
+    assert "No other corpus was tested" in elements.text
+
+
+def test_the_eer_has_every_interval_that_can_be_drawn_and_not_the_narrow_one_alone(
+    tmp_path: Path, material: Material
+) -> None:
+    change = {"drawn": "clip", "eer_ci95_low": 0.291, "eer_ci95_high": 0.352}
+    change |= {"eer_attack_ci95_low": 0.213, "eer_attack_ci95_high": 0.424}
+    page = Elements(material.page(tmp_path, evaluation=changed_metrics(material, tmp_path, change)))
+
+    assert "95 %, other attacks: 21.3 to 42.4" in page.text
+    assert "95 %, other clips: 29.1 to 35.2" in page.text
+    assert page.text.index("21.3 to 42.4") < page.text.index("29.1 to 35.2"), "the widest first"
+
+
+def test_eval_of_one_class_is_told_and_the_conclusion_is_about_dev(tmp_path: Path, material: Material) -> None:
+    evaluation = tmp_path / "evaluation"
+    shutil.copytree(material.sources.evaluation, evaluation)
+    metrics = json.loads((evaluation / "details.json").read_text())
+    metrics["eval"] = {
+        "n_trials": 24,
+        "n_bonafide": 0,
+        "n_spoof": 24,
+        "threshold": 0.0,
+        "false_alarm": 0.75,
+        "per_attack": {},
+    }
+    write_json(evaluation / "details.json", metrics)
+
+    text = Elements(material.page(tmp_path, evaluation=evaluation)).text
+
+    assert "eval holds one class: 75.0 % of its 24 fakes are accepted" in text
+    assert "On the clips that its settings were chosen on" in text
+
+
+def test_the_band_is_told_per_class_and_as_what_it_is(elements: Elements) -> None:
+    assert "The band was chosen so that at most 5 % of each class is wrong outside it" in elements.text
+    assert "of the genuine ones and" in elements.text
+
+
+def test_attacks_of_another_corpus_are_neither_seen_nor_unseen() -> None:
+    metrics = {"per_attack": {"A01": {"eer": 0.1, "false_alarm": 0.1, "n_spoof": 5}}}
+    assert [attack.is_known for attack in attacks(metrics)] == [False]
+    assert unseen_attacks(metrics) == []
+
+
+def test_a_detector_with_one_score_for_every_clip_is_said_to_tell_nothing(tmp_path: Path, material: Material) -> None:
+    evaluation = changed_metrics(material, tmp_path, {"is_constant": True, "eer": 0.5})
+    assert "gives the same score to every clip of eval" in material.page(tmp_path, evaluation=evaluation)

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from model.bundle import load_bundle
+from model.detector import Detector
 from model.errors import ModelError
 from model.metrics import Calibration, cllr, dev_threshold, eer, fit_calibration, refit, score_table
 from model.params import CrossvalParams, TrainParams
 from model.sampler import CropSampler
-from model.scoring.files import score_files
 from model.training.calibrate import calibrate
 from model.training.crossval import CrossvalResult, cross_validate, folds, without_attacks, write_crossval
 from model.training.held_out import SCHEMA, HeldOutTrials, read_held_out, write_held_out
@@ -163,7 +163,8 @@ def test_files_are_read_as_they_were_written(tmp_path: Path, result: CrossvalRes
     found = read_held_out(tmp_path / "data")
     assert found.rows.equals(result.trials.rows)
     assert found.store_fingerprint == result.trials.store_fingerprint
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "details.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == {"mean_eer": result.metrics["mean_eer"]}
 
 
 def test_missing_damaged_and_foreign_files_are_refused(
@@ -227,7 +228,7 @@ def test_the_bundle_takes_threshold_and_counts_from_all_trials(
         "crossval-1",
         "crossval-2",
     }
-    assert list(score_files(bundle, [], 0.5, 0.05, 4)) == []
+    assert list(Detector(bundle).score_files([])) == []
 
 
 def test_the_commands_crossval_and_train_work_together(
@@ -243,7 +244,8 @@ def test_the_commands_crossval_and_train_work_together(
     code, text = run_bonafide("crossval", *store, "--output", tmp_path / "crossval", "--report", tmp_path / "report")
     assert code == 0, text
     assert "Attacks left out of train, scored on dev" in text
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "details.json").read_text()) == result.metrics
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text()) == {"mean_eer": result.metrics["mean_eer"]}
 
     folders = ["--crossval", tmp_path / "crossval", "--output", tmp_path / "model", "--report", tmp_path / "train"]
     code, text = run_bonafide("train", *store, *folders)

@@ -48,3 +48,14 @@ def test_a_logit_that_is_not_finite_means_that_the_training_diverged(value: floa
 
     with pytest.raises(ModelError, match="the training diverged"):
         metric.metrics()
+
+
+@pytest.mark.parametrize("value", [0.0, -3.5])
+def test_one_value_for_every_clip_is_an_epoch_with_an_eer_of_half(value: float) -> None:
+    metrics = EpochMetrics.of(np.full(8, value), LABELS)
+
+    assert metrics.is_constant
+    assert (metrics.eer, metrics.auc) == (0.5, 0.5)
+    assert metrics.as_dict().keys() == {"loss", "accuracy", "auc", "eer"}
+    assert not EpochMetrics.of(LOGITS, LABELS).is_constant
+    assert not EpochMetrics.of(np.sign(LOGITS), LABELS).is_constant, "two values are an epoch like any other"

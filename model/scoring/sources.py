@@ -1,0 +1,233 @@
+"""From audio to what the network takes: a recording as one part, or as the overlapping parts of a long recording.
+
+A recording up to `features.max_duration_s` of the model is one part, decoded and cut into windows as in the evaluation. A longer
+one is decoded block by block. Each of its parts goes through the front end as a clip of its own, with its own level where the
+front end scales clips to one level, and with half a second more on both sides so that its frames are those of the recording.
+Windows overlap by half, within and across parts. Memory does not grow with the length of the recording.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from model.scoring.domain import measures_of
+from model.scoring.scorer import Cut
+from model.scoring.speech import SpeechFinder
+from model.scoring.windows import window_places
+from pipeline.audio import Waveform
+from pipeline.audio.decode import decode_bytes, prepare, read_clip
+from pipeline.audio.kernels import largest_deviation
+from pipeline.audio.level import amplitude_db, limit_peak
+from pipeline.audio.measures import measure
+from pipeline.audio.recordings import open_recording, waveform_blocks
+from pipeline.audio.streams import open_stream
+from pipeline.errors import AudioError
+from pipeline.frontends import FeatureParams, FrontEnd, make_front_end
+
+LONGEST_S: Final = 12 * 3600.0
+"""Longest recording that is scored, in seconds."""
+PART_S: Final = 30.0
+"""Seconds of the windows of one part of a long recording."""
+_MARGIN_S: Final = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A waveform in memory.
+
+    Attributes:
+        values: [samples] or [samples, channels]; floats with full scale at 1, or integers with that of their type.
+        sample_rate: Hz.
+    """
+
+    values: npt.NDArray[np.generic]
+    sample_rate: int
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A recording to score.
+
+    Attributes:
+        name: What its record calls it.
+        audio: A file, the bytes of one, or samples.
+    """
+
+    name: str
+    audio: Path | bytes | Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a recording, ready for the network.
+
+    Attributes:
+        cut: Features as float16, as in the feature store, and the windows; a silent part of a long recording has none.
+        starts_s: float64 [windows], where each begins, in seconds from the start of the recording.
+        end_s: Where the part ends.
+        measures: From `measures_of`; empty without checks.
+        speech: Whether speech was found; None without the check.
+    """
+
+    cut: Cut
+    starts_s: npt.NDArray[np.float64]
+    end_s: float
+    measures: dict[str, float]
+    speech: bool | None
+
+
+class PartReader:
+    """Reads recordings as parts. Threads may share it.
+
+    Args:
+        params: The front end of the model.
+        n_frames: Frames of the network's window.
+        checks: Whether parts are measured.
+        speech: Finds speech; None to skip that.
+    """
+
+    def __init__(self, params: FeatureParams, n_frames: int, *, checks: bool, speech: SpeechFinder | None) -> None:
+        self.params = params
+        self.n_frames = n_frames
+        self._checks = checks
+        self._speech = speech if checks else None
+        self._front_end: FrontEnd = make_front_end(params)
+        self._hop_s = params.hop_length / params.sample_rate
+
+    @property
+    def window_s(self) -> float:
+        """Seconds of the network's window."""
+        return self.n_frames * self._hop_s
+
+    def whole(self, source: Source) -> Part | None:
+        """A recording as one part; None if it is a long one.
+
+        Raises:
+            AudioError: It cannot be scored.
+        """
+        try:
+            waveform, duration_s = self._short(source)
+        except AudioError as error:
+            if error.reason != "too_long":
+                raise
+            return None
+        features = self._front_end(waveform).astype(np.float16)
+        places = window_places(len(features), self.n_frames)
+        return self._part(waveform, features, places, 0.0, duration_s)
+
+    def parts(self, source: Source) -> Iterator[Part]:
+        """A long recording as parts, in order.
+
+        Raises:
+            AudioError: It cannot be scored; at the place that cannot be decoded, or at the end if all of it is silent.
+        """
+        yield from self._of_blocks(self.blocks(source))
+
+    def blocks(self, source: Source) -> Iterator[Waveform]:
+        """The waveform of any recording, float32 at the front end's rate, some seconds at a time; raises `AudioError`."""
+        if isinstance(source.audio, Samples):
+            yield _prepared(source.audio, self.params)[0]  # in memory already
+        elif isinstance(source.audio, bytes):
+            yield from waveform_blocks(open_stream(source.audio), self.params.sample_rate, LONGEST_S)
+        else:
+            with open_recording(source.audio) as stream:
+                yield from waveform_blocks(stream, self.params.sample_rate, LONGEST_S)
+
+    def _short(self, source: Source) -> tuple[Waveform, float]:
+        if isinstance(source.audio, Samples):
+            if len(source.audio.values) > self.params.max_duration_s * source.audio.sample_rate:
+                raise AudioError("too_long", "a long recording")
+            return _prepared(source.audio, self.params)
+        data = source.audio if isinstance(source.audio, bytes) else read_clip(source.audio, self.params)
+        decoded = decode_bytes(data, self.params)
+        return decoded.waveform, decoded.source_duration_s
+
+    def _of_blocks(self, blocks: Iterator[Waveform]) -> Iterator[Part]:
+        """Cuts blocks of any length into parts whose windows begin every half window."""
+        hop, rate = self.params.hop_length, self.params.sample_rate
+        stride = max(1, self.n_frames // 2)
+        per_part = max(1, round(PART_S / (stride * self._hop_s)))
+        margin = round(_MARGIN_S * rate / hop)
+        step = per_part * stride * hop
+        # A part is cut when a whole window is left behind it, so that the last one has a window, too.
+        needed = (per_part * stride + 2 * self.n_frames + 2 * margin) * hop
+        buffer, first, silent = np.zeros(0, np.float32), 0, True  # `first`: sample of the recording at buffer[0]
+        begin = 0  # sample at which the next part begins
+        for block in blocks:
+            buffer = np.concatenate([buffer, block])
+            while first + len(buffer) - begin >= needed:
+                n_frames = (per_part - 1) * stride + self.n_frames
+                part = self._long_part(buffer, first, begin, n_frames, stride)
+                silent &= not len(part.cut.places)
+                yield part
+                begin += step
+                keep = max(0, begin - margin * hop - first)
+                buffer, first = buffer[keep:].copy(), first + keep
+        n_frames = self._front_end.n_frames(first + len(buffer) - begin)
+        part = self._long_part(buffer, first, begin, n_frames, stride)
+        yield part
+        if silent and not len(part.cut.places):
+            raise AudioError("silent", f"no part has a peak of {self.params.silence_db:g} dB about its mean")
+
+    def _long_part(self, buffer: Waveform, first: int, begin: int, n_frames: int, stride: int) -> Part:
+        """The part of `n_frames` frames from sample `begin` on."""
+        hop, rate = self.params.hop_length, self.params.sample_rate
+        margin = round(_MARGIN_S * rate / hop) * hop
+        low = max(first, begin - margin)
+        high = min(first + len(buffer), begin + (n_frames - 1) * hop + margin)
+        waveform = buffer[low - first : high - first]
+        if amplitude_db(largest_deviation(waveform)) < self.params.silence_db:
+            nothing = Cut(np.zeros((0, self._front_end.n_bins), np.float16), np.zeros((0, self.n_frames), np.int64))
+            return Part(nothing, np.zeros(0), high / rate, {}, None)
+        skipped = (begin - low) // hop
+        features = self._front_end(limit_peak(waveform))[skipped : skipped + n_frames].astype(np.float16)
+        starts = np.arange(0, max(1, len(features) - self.n_frames + 1), stride)
+        if starts[-1] + self.n_frames < len(features):
+            starts = np.append(starts, len(features) - self.n_frames)
+        places = (starts[:, np.newaxis] + np.arange(self.n_frames)) % len(features)
+        return self._part(waveform, features, places, begin / rate, high / rate)
+
+    def _part(
+        self,
+        waveform: Waveform,
+        features: npt.NDArray[np.float16],
+        places: npt.NDArray[np.int64],
+        start_s: float,
+        end_s: float,
+    ) -> Part:
+        starts_s = start_s + places[:, 0] * self._hop_s
+        rate = self.params.sample_rate
+        measures = {}
+        if self._checks:
+            found = measure(waveform, rate)
+            measures = measures_of(
+                features,
+                self._front_end,
+                self.params,
+                duration_s=len(waveform) / rate,
+                silence_s=found.leading_silence_s + found.trailing_silence_s,
+                level_db=found.level_db,
+                band_edge_hz=found.band_edge_hz,
+            )
+        speech = None if self._speech is None else self._speech(waveform, rate)
+        return Part(Cut(features, places), starts_s, end_s, measures, speech)
+
+
+def _prepared(samples: Samples, params: FeatureParams) -> tuple[Waveform, float]:
+    values = np.asarray(samples.values)
+    if values.ndim not in (1, 2):
+        raise AudioError(
+            "unsupported_format", f"an array with {values.ndim} axes; give [samples] or [samples, channels]"
+        )
+    if np.issubdtype(values.dtype, np.signedinteger):
+        values = values / -float(np.iinfo(values.dtype).min)
+    elif not np.issubdtype(values.dtype, np.floating):
+        raise AudioError("unsupported_format", f"samples of type {values.dtype}; give floats or signed integers")
+    single = np.ascontiguousarray(values.reshape(len(values), -1), dtype=np.float32)
+    if samples.sample_rate < 1000 or len(single) > LONGEST_S * samples.sample_rate:
+        raise AudioError("unsupported_format", f"{len(single)} samples at a rate of {samples.sample_rate} Hz")
+    return prepare(single, samples.sample_rate, params), len(single) / samples.sample_rate
