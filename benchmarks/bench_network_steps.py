@@ -10,6 +10,7 @@ the device included. The first steps, which compile, are left out.
 """
 
 import argparse
+import importlib
 import json
 import os
 import time
@@ -90,21 +91,16 @@ def measured_step(name: str, batch: int, precision: str, steps: int) -> dict[str
 
 def device() -> str:
     """Backend and device, in words."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        return f"JAX {jax.__version__}, {jax.devices()[0].device_kind}"
-    if backend == "torch":
-        import torch
-
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-        return f"PyTorch {torch.__version__}, {name}"
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name") if gpus else "CPU"
-    return f"TensorFlow {tf.__version__}, {name}"
+    name = keras.backend.backend()
+    backend = importlib.import_module(name)
+    if name == "jax":
+        kind = backend.devices()[0].device_kind
+    elif name == "torch":
+        kind = backend.cuda.get_device_name() if backend.cuda.is_available() else "CPU"
+    else:
+        gpus = backend.config.list_physical_devices("GPU")
+        kind = backend.config.experimental.get_device_details(gpus[0]).get("device_name") if gpus else "CPU"
+    return f"{name} {backend.__version__}, {kind}"
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ class EvaluateParams(Section):
     prior: Annotated[float, Field(gt=0.0, lt=1.0)]
     abstain_error_rate: Probability
     attack_aliases: dict[str, str]
-    breakdowns: tuple[str, ...] | None = None
+    breakdowns: tuple[str, ...] | None
     corpora: dict[CorpusName, FurtherCorpusParams]
     robustness_clips: Literal[0] | Annotated[int, Field(ge=10, le=10**7)]
     asv_scores: AsvScoresParams

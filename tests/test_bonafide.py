@@ -60,6 +60,7 @@ def test_a_package_that_the_base_does_not_install_is_named_with_its_part(
     module: str, extra: str, command: tuple[str, ...], repository: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "params.yaml").write_bytes((repository / "params.yaml").read_bytes())
+    (tmp_path / "clip.wav").write_bytes(b"RIFF")
     without = f"import sys; sys.modules[{module!r}] = None; import bonafide; bonafide.main()"
     done = subprocess.run(
         [sys.executable, "-c", without, *command], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -155,6 +155,6 @@ def test_steps_of_every_network_are_timed(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr("sys.argv", ["bench", "--batches", "2", "--steps", "2", "--json", str(file)])
     bench_network_steps.main()
     found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["device"].startswith("TensorFlow")
+    assert found["device"].startswith("tensorflow ")
     assert [row["network"] for row in found["rows"]] == ["cnn", "lcnn", "resnet"]
     assert all(0 < low <= middle <= high for low, middle, high in (row["step_ms"] for row in found["rows"]))

@@ -205,4 +205,4 @@ def _special_files() -> Iterator[Made]:
     yield "memory.flac", lambda path: path.symlink_to("/proc/self/mem"), "unreadable"
     yield "outside.flac", lambda path: path.symlink_to("../../outside/secret.flac"), "unreadable"
     yield "outside_by_folder.flac", folder_outside, "unreadable"
-    yield "inside.flac", lambda path: path.symlink_to("good_train_0.flac"), ""
+    yield "inside.flac", lambda path: path.symlink_to("good_train_1.flac"), ""

@@ -11,9 +11,9 @@ import pytest
 from model import networks
 from model.bundle import load_bundle
 from model.evaluation.evaluate import evaluate
+from model.detector import Detector
 from model.params import TrainParams
 from model.report.conclusion import conclude
-from model.scoring.files import score_files
 from model.training.train import train
 from pipeline.errors import CorpusError
 from pipeline.store import FeatureStore
@@ -57,7 +57,7 @@ def test_a_collapsed_network_is_trained_kept_and_evaluated_with_an_eer_of_half(
     assert len(outcome.notes) == 2
     details = json.loads((tmp_path / "evaluation" / "details.json").read_text())
     assert "the same score to every clip" in conclude(details["eval"], "eval").sentence
-    assert list(score_files(bundle, [], 0.5, 0.05, 4)) == []
+    assert list(Detector(bundle, checks=False).score_files([])) == []
 
 
 def test_a_dev_of_one_clip_of_a_class_is_refused_before_training(

@@ -52,8 +52,9 @@ def test_agrees_with_librosa_for_any_parameters_and_any_signal(
     assert own.dtype == np.float32
     # Where a corner falls on an FFT bin, the only weight of a narrow band is 0 or 1e-15 by rounding.
     weights = librosa_filterbank(params).max(axis=1)
-    is_sound = (weights == 0.0) | (weights > 1e-9)
-    assert np.abs(own - reference)[:, is_sound].max(initial=0.0) < 0.002
+    assert np.abs(own - reference)[:, weights > 1e-9].max(initial=0.0) < 0.002
+    # Weights that float32 rounds to zero.
+    assert own[:, weights == 0.0].max(initial=-np.inf) < -100.0
     assert own.min() >= params.floor_db
 
 
