@@ -69,7 +69,7 @@ def evaluate(
                 bundle,
                 loaded.evaluate,
                 output,
-                _audio(manifest, Path(loaded.data.root)) if audit else None,
+                _audio(manifest, loaded.data.root) if audit else None,
                 further,
                 progress,
             )
@@ -110,12 +110,14 @@ def _print_result(result: "EvaluationResult", output: Path) -> None:
         console.print(f"{split} has no labels: scores only, in {output}/scores/{split}.txt")
 
 
-def _audio(manifest: Path, corpus: Path) -> "Audio | None":
+def _audio(manifest: Path, root: str) -> "Audio | None":
     """The clips, or None where the manifest or the corpus is missing."""
     from model.evaluation.audio import Audio
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
+    from pipeline.corpus.places import corpus_path
 
+    corpus = corpus_path(root)
     if not (manifest.is_file() and corpus.exists()):
         return None
     return Audio(read_manifest(manifest), audio_root(corpus))

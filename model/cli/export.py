@@ -54,7 +54,7 @@ def export(
             output,
             loaded.evaluate.prior if loaded else DEFAULT_PRIOR,
             loaded.evaluate.abstain_error_rate if loaded else DEFAULT_ABSTAIN_ERROR_RATE,
-            corpus=_corpus(manifest, Path(loaded.data.root)) if loaded and manifest else None,
+            corpus=_corpus(manifest, loaded.data.root) if loaded and manifest else None,
             evaluation=evaluation,
             report=report,
             flac=flac,
@@ -63,11 +63,12 @@ def export(
     _print_result(output, result)
 
 
-def _corpus(manifest: Path, path: Path) -> "Corpus":
+def _corpus(manifest: Path, root: str) -> "Corpus":
     from model.export.export import Corpus
     from pipeline.corpus.manifest import read_manifest
+    from pipeline.corpus.places import corpus_path
 
-    return Corpus(read_manifest(manifest), path)
+    return Corpus(read_manifest(manifest), corpus_path(root))
 
 
 def _print_result(output: Path, result: "ExportResult") -> None:

@@ -38,7 +38,7 @@ def report(
     from pipeline.cli.console import console, size
 
     loaded = load_params(params)
-    corpus = Path(root or loaded.data.root)
+    corpus = root or loaded.data.root
     with console.status("loading TensorFlow"):
         from model.bundle import load_bundle
         from model.report.page import Sources, write_page
@@ -69,13 +69,15 @@ def report(
         )
 
 
-def _audio(manifest: Path, root: Path) -> "ClipAudio | None":
+def _audio(manifest: Path, root: str) -> "ClipAudio | None":
     from model.report.clips import ClipAudio
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
+    from pipeline.corpus.places import corpus_path
 
-    if not manifest.exists() or not root.exists():
+    corpus = corpus_path(root)
+    if not manifest.exists() or not corpus.exists():
         return None
     rows = read_manifest(manifest)
     paths = dict(zip(rows["utterance_id"].to_pylist(), rows["path"].to_pylist(), strict=True))
-    return ClipAudio(audio_root(root), paths)
+    return ClipAudio(audio_root(corpus), paths)

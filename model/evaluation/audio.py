@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 
 from model.errors import ModelError
 from pipeline.audio import Waveform
-from pipeline.audio.decode import decode
-from pipeline.corpus.audio_files import clip_path
+from pipeline.corpus.audio_files import open_audio_files
 from pipeline.corpus.clip_files import ClipFiles
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 
@@ -26,7 +25,7 @@ class Audio:
     """
 
     manifest: pa.Table
-    root: Path
+    root: CorpusPath
 
     @cached_property
     def files(self) -> ClipFiles:
@@ -38,7 +37,7 @@ class Audio:
 
         The function raises `ModelError` if the clip is not there any more, or is another file than the manifest describes.
         """
-        files = self.files
+        files, audio_files = self.files, open_audio_files(self.root)
 
         def read(name: str) -> Waveform:
             found = files.find(name)
@@ -46,7 +45,7 @@ class Audio:
                 raise ModelError(f"{name} is not in the manifest")
             path, sha256 = found
             try:
-                return decode(clip_path(self.root, path), params, sha256).waveform
+                return audio_files.decode(path, params, sha256).waveform
             except AudioError as error:
                 raise ModelError(f"{name}, {self.root / path}: {error}") from None
 

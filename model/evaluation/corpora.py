@@ -27,9 +27,9 @@ from model.errors import ModelError
 from model.params import FurtherCorpusParams
 from model.scoring.clip_scores import ClipScores
 from model.scoring.scorer import ClipScorer, Trials
-from pipeline.audio.decode import decode
-from pipeline.corpus.audio_files import audio_root, clip_path
+from pipeline.corpus.audio_files import AudioFiles, audio_root, open_audio_files
 from pipeline.corpus.manifest import read_manifest
+from pipeline.corpus.places import CorpusPath, corpus_path
 from pipeline.errors import AudioError
 from pipeline.files import atomic_write
 from pipeline.frontends import FrontEnd, make_front_end
@@ -53,7 +53,7 @@ class FurtherCorpus:
 
     name: str
     clips: pa.Table
-    root: Path
+    root: CorpusPath
     same_attack_ids: bool = False
 
 
@@ -109,7 +109,7 @@ def read_corpora(corpora: Mapping[str, FurtherCorpusParams], folder: Path) -> li
 
 
 def _read_corpus(name: str, params: FurtherCorpusParams, manifest: Path) -> FurtherCorpus:
-    key, root = f"evaluate.corpora.{name}", Path(params.root)
+    key, root = f"evaluate.corpora.{name}", corpus_path(params.root)
     if not root.exists():
         raise ModelError(f"{key}: {root}: no such folder or table")
     if not manifest.is_file():
@@ -189,6 +189,10 @@ class _Clips:
                 self.scored(len(batch))
 
     @cached_property
+    def _files(self) -> AudioFiles:
+        return open_audio_files(self.corpus.root)
+
+    @cached_property
     def _front_end(self) -> FrontEnd:
         return make_front_end(self.bundle.features)
 
@@ -199,7 +203,7 @@ class _Clips:
             if row["problem"] is not None:
                 reason, _, detail = row["problem"].partition(": ")
                 raise AudioError(reason, detail)
-            waveform = decode(clip_path(self.corpus.root, row["path"]), params, row["sha256"]).waveform
+            waveform = self._files.decode(row["path"], params, row["sha256"]).waveform
         except AudioError as error:
             return error
         # float16, as in the feature store.

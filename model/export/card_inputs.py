@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from model.artifacts import DETAILS_FILE, EVALUATED_SPLITS, ROBUSTNESS_FILE
 from model.errors import ModelError
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 
 _LICENCE_FILES: Final = ("SOURCES*", "LICEN[CS]E*", "README*")
@@ -54,7 +55,7 @@ class CorpusFacts:
     licences: list[str]
 
 
-def corpus_facts(manifest: pa.Table, corpus: Path) -> CorpusFacts:
+def corpus_facts(manifest: pa.Table, corpus: CorpusPath) -> CorpusFacts:
     """What manifest and folder of a corpus tell.
 
     Args:

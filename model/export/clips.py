@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ import pyarrow.compute as pc
 
 from model.errors import ModelError
 from pipeline.audio import Waveform
-from pipeline.audio.decode import decode
-from pipeline.corpus.audio_files import clip_path
+from pipeline.corpus.audio_files import AudioFiles, open_audio_files
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.schema import BONA_FIDE, SPOOF
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
@@ -30,7 +29,7 @@ class Clips:
 
     split: str
     rows: list[dict[str, Any]]
-    root: Path
+    root: CorpusPath
 
     def labels(self) -> np.ndarray:
         """int64 [n]: 1 bona fide, 0 spoof."""
@@ -42,14 +41,15 @@ class Clips:
         Raises:
             ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
         """
+        files = open_audio_files(self.root)
         for row in self.rows:
             try:
-                yield _read(self.root, row, params)
+                yield _read(files, row, params)
             except AudioError as error:
                 raise ModelError(f"{row['utterance_id']}, {self.root / row['path']}: {error}") from None
 
 
-def choose_clips(manifest: pa.Table, root: Path, params: FeatureParams, count: int) -> Clips | None:
+def choose_clips(manifest: pa.Table, root: CorpusPath, params: FeatureParams, count: int) -> Clips | None:
     """Clips of eval, or of dev where eval has no labels: of each class, evenly spread over the sorted ids.
 
     Args:
@@ -61,6 +61,7 @@ def choose_clips(manifest: pa.Table, root: Path, params: FeatureParams, count: i
     Returns:
         The clips, or None where neither split has clips of both classes that can be read.
     """
+    files = open_audio_files(root)
     usable = manifest.filter(pc.is_null(manifest["problem"])).select(
         ["split", "utterance_id", "label", "path", "sha256"]
     )
@@ -71,19 +72,19 @@ def choose_clips(manifest: pa.Table, root: Path, params: FeatureParams, count: i
             of_class = of_split.filter(pc.equal(of_split["label"], label))
             wanted = min(count // 2, of_class.num_rows)
             spread = of_class.take(np.arange(wanted) * of_class.num_rows // max(wanted, 1)).to_pylist()
-            rows.append([row for row in spread if _is_readable(root, row, params)])
+            rows.append([row for row in spread if _is_readable(files, row, params)])
         if all(rows):
             return Clips(split, [row for of_class in rows for row in of_class], root)
     return None
 
 
-def _is_readable(root: Path, row: dict[str, Any], params: FeatureParams) -> bool:
+def _is_readable(files: AudioFiles, row: dict[str, Any], params: FeatureParams) -> bool:
     try:
-        _read(root, row, params)
+        _read(files, row, params)
     except AudioError:
         return False
     return True
 
 
-def _read(root: Path, row: dict[str, Any], params: FeatureParams) -> Waveform:
-    return decode(clip_path(root, row["path"]), params, row["sha256"]).waveform
+def _read(files: AudioFiles, row: dict[str, Any], params: FeatureParams) -> Waveform:
+    return files.decode(row["path"], params, row["sha256"]).waveform

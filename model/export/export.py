@@ -37,6 +37,7 @@ from model.export.saved_model import write_flac_model, write_saved_model
 from model.export.serving import VERDICTS, Detector
 from model.metrics import AbstainBand, abstain_band
 from pipeline.corpus.audio_files import audio_root
+from pipeline.corpus.places import CorpusPath
 from pipeline.files import atomic_write, replaced_folder, sha256_of, temporary_folder, write_json
 from pipeline.machine import processor
 
@@ -63,7 +64,7 @@ class Corpus:
     """
 
     manifest: pa.Table
-    path: Path
+    path: CorpusPath
 
 
 @dataclass(frozen=True)

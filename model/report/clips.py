@@ -8,7 +8,6 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,8 +17,10 @@ from model.bundle import Bundle
 from model.metrics import ScoreTable, probability
 from model.report.gradcam import grad_cam
 from model.report.pictures import data_uri, evidence_picture, png_uri, spectrogram_picture
-from pipeline.audio.decode import decode_bytes, read_clip
-from pipeline.corpus.audio_files import clip_path
+from pipeline.audio.decode import decode_bytes
+from pipeline.audio.limits import most_bytes
+from pipeline.corpus.audio_files import open_audio_files
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams
 from pipeline.store import FeatureStore
@@ -69,7 +70,7 @@ class ClipAudio:
         paths: By utterance id, relative to the root.
     """
 
-    root: Path
+    root: CorpusPath
     paths: dict[str, str]
 
 
@@ -155,7 +156,8 @@ def clip_audio(
     if audio is None or utterance_id not in audio.paths:
         return None, "no audio: the corpus was not available when this page was made"
     try:
-        data = read_clip(clip_path(audio.root, audio.paths[utterance_id]), params)
+        files = open_audio_files(audio.root)
+        data = files.read(audio.paths[utterance_id], most_bytes(params.max_duration_s))
     except AudioError:
         return None, "no audio: its file was not available when this page was made"
     if hashlib.sha256(data).hexdigest() != sha256:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import soxr
 
 from pipeline.audio import Waveform
 from pipeline.audio.containers import HEAD_BYTES, find_audio, is_flac, require_whole
-from pipeline.audio.files import open_audio, read_audio
+from pipeline.audio.files import open_audio, read_audio, require_not_larger
 from pipeline.audio.flac_stream import FlacStream
 from pipeline.audio.kernels import largest_deviation, mean_of_channels, peak
 from pipeline.audio.level import amplitude_db, limit_peak
@@ -97,22 +97,33 @@ def inspect_header(path: Path, max_duration_s: float = MAX_DURATION_S) -> AudioH
             for `decode`. Defects that only decoding finds are left to `decode`.
     """
     with open_audio(path) as (file, size):
-        head = file.read(HEAD_BYTES)
-        audio = find_audio(head, size)
-        stream: Stream
-        if is_flac(head):
-            stream = FlacStream(head)
-            stream.require_first_frame(size)
-        elif audio is not None and audio.declared and not audio.is_mpeg:
-            require_whole(audio, size)
-            file.seek(0)
-            stream = SoundFileStream(file)
-        else:
-            stream = open_stream(head if len(head) == size else read_audio(path, most_bytes(max_duration_s)))
-        rate, channels, n_samples, decoder = stream.sample_rate, stream.channels, stream.stated, stream.decoder
+        return inspect_open_file(file, size, max_duration_s)
+
+
+def inspect_open_file(file: BinaryIO, size: int, max_duration_s: float = MAX_DURATION_S) -> AudioHeader:
+    """Reads the header of an open audio file, as `inspect_header` does.
+
+    Args:
+        file: At its start; it can be read and sought.
+        size: Of the file in bytes.
+        max_duration_s: Longer clips are refused, in seconds.
+    """
+    head = file.read(HEAD_BYTES)
+    audio = find_audio(head, size)
+    stream: Stream
+    if is_flac(head):
+        stream = FlacStream(head)
+        stream.require_first_frame(size)
+    elif audio is not None and audio.declared and not audio.is_mpeg:
+        require_whole(audio, size)
+        file.seek(0)
+        stream = SoundFileStream(file)
+    else:
+        stream = open_stream(head if len(head) == size else _whole(file, size, max_duration_s))
+    rate, channels, n_samples, decoder = stream.sample_rate, stream.channels, stream.stated, stream.decoder
     require_not_longer(n_samples, rate, channels, max_duration_s)
     if n_samples == 0:
-        stream = open_stream(read_audio(path, most_bytes(max_duration_s)))
+        stream = open_stream(_whole(file, size, max_duration_s))
         n_samples = sum(map(len, _blocks(stream, max_duration_s)))
         decoder = stream.decoder
     if n_samples == 0:
@@ -217,6 +228,12 @@ def downmix(samples: npt.NDArray[np.float32]) -> Waveform:
     mono = np.empty(len(samples), np.float32)
     mean_of_channels(samples, mono)
     return mono
+
+
+def _whole(file: BinaryIO, size: int, max_duration_s: float) -> bytes:
+    require_not_larger(size, most_bytes(max_duration_s))
+    file.seek(0)
+    return file.read(size)
 
 
 def _read_samples(stream: Stream, max_duration_s: float) -> npt.NDArray[np.float32]:

@@ -53,22 +53,21 @@ def read_audio(path: Path, most_bytes: int) -> bytes:
         AudioError: As for `open_audio`, or `too_long`.
     """
     with open_audio(path) as (file, size):
-        _require_not_larger(size, most_bytes)
+        require_not_larger(size, most_bytes)
         # No more than its size: some special files never end.
         return file.read(size)
 
 
-def audio_sha256(path: Path, most_bytes: int) -> str:
-    """SHA-256 of an audio file, hexadecimal, read block by block; raises as `read_audio` does."""
+def audio_sha256(file: BinaryIO, size: int) -> str:
+    """SHA-256 of the first `size` bytes of an audio file, hexadecimal, read block by block."""
     digest = hashlib.sha256()
-    with open_audio(path) as (file, size):
-        _require_not_larger(size, most_bytes)
-        while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
-            digest.update(block)
-            size -= len(block)
+    while size > 0 and (block := file.read(min(size, _BLOCK_BYTES))):
+        digest.update(block)
+        size -= len(block)
     return digest.hexdigest()
 
 
-def _require_not_larger(size: int, most_bytes: int) -> None:
+def require_not_larger(size: int, most_bytes: int) -> None:
+    """Refuses a file with more bytes as `too_long`."""
     if size > most_bytes:
         raise AudioError("too_long", f"the file has {size:,} bytes, at most {most_bytes:,} are read")

@@ -51,6 +51,7 @@ def features(
     from pipeline.cli.console import progress_bar
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
+    from pipeline.corpus.places import corpus_path
     from pipeline.job.plan import plan_run
     from pipeline.job.run import run_features
     from pipeline.params import load_params
@@ -58,8 +59,7 @@ def features(
 
     loaded = load_params(params)
     rows = read_manifest(manifest_path)
-    corpus = Path(root or loaded.data.root)
-    clips = audio_root(corpus)
+    clips = str(audio_root(corpus_path(root or loaded.data.root)))
     if dry_run:
         _print_dry_run(plan_run(rows, output, loaded), clips)
         return
@@ -122,7 +122,7 @@ def _print_plan(plan: "RunPlan") -> None:
     )
 
 
-def _print_dry_run(plan: "RunPlan", root: Path) -> None:
+def _print_dry_run(plan: "RunPlan", root: str) -> None:
     from pipeline.cli.console import console, duration
     from pipeline.job.speed import expected_seconds
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pipeline.corpus.layouts.base import Layout
     from pipeline.corpus.params import DataParams
+    from pipeline.corpus.places import CorpusPath
 
 from pipeline.cli.options import ParamsOption
 
@@ -30,14 +31,16 @@ def manifest(
 ) -> None:
     """Check a corpus: parse its protocols, inspect its audio files, write one row per utterance."""
     from pipeline.cli.console import console, progress_bar, warn
-    from pipeline.corpus.audio_files import audio_root, linked_folders
+    from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.layouts import AUTO, layout_of
+    from pipeline.corpus.links import linked_folders
     from pipeline.corpus.manifest import manifest_batches, write_manifest
     from pipeline.corpus.params import load_corpus_params
+    from pipeline.corpus.places import corpus_path
 
     loaded = load_corpus_params(params)
     data = loaded.data
-    corpus = Path(root or data.root)
+    corpus = corpus_path(root or data.root)
     layout = layout_of(corpus, layout_name or (AUTO if root is not None else data.layout))
     console.print(f"{corpus}: {layout.title} (data.layout: {layout.name})", soft_wrap=True)
     if protocol_only:
@@ -73,7 +76,7 @@ def manifest(
         )
 
 
-def _check_protocols(corpus: Path, data: "DataParams", layout: "Layout") -> None:
+def _check_protocols(corpus: "CorpusPath", data: "DataParams", layout: "Layout") -> None:
     from pipeline.cli.console import console, table, warn
     from pipeline.corpus.manifest import count_utterances, require_both_classes
     from pipeline.corpus.protocol import read_corpus

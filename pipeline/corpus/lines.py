@@ -3,12 +3,12 @@
 import csv
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
 import pyarrow.parquet as pq
 
 from pipeline.corpus.labels import NO_VALUE
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import ProtocolError
 from pipeline.text import control_character
 
@@ -18,7 +18,7 @@ _LONGEST_LINE: Final = 1 << 16
 _LONGEST_FIELD: Final = 1024
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: CorpusPath) -> Iterator[tuple[int, str]]:
     """Number and text of every line of a file that is not blank.
 
     Raises:
@@ -33,7 +33,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ProtocolError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def table_rows(path: Path) -> Iterator[tuple[str, dict[str, str] | None]]:
+def table_rows(path: CorpusPath) -> Iterator[tuple[str, dict[str, str] | None]]:
     """Place and values of every row of a CSV or Parquet table, by column; None for a row with more fields than columns.
 
     Raises:
@@ -58,7 +58,7 @@ def value_of(field: str) -> str | None:
     return None if field in (NO_VALUE, "") else field
 
 
-def _raw_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _raw_rows(path: CorpusPath) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         if path.suffix.lower() == ".parquet":
             # Arrow opens no path whose name is not UTF-8.
@@ -74,7 +74,7 @@ def _raw_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ProtocolError(f"{path}: cannot be read as a CSV or Parquet table: {error}") from error
 
 
-def _lines(file: TextIO, path: Path) -> Iterator[str]:
+def _lines(file: IO[str], path: CorpusPath) -> Iterator[str]:
     """The lines of a file, none of which may be longer than any protocol's: a file without ends of lines may be endless."""
     number = 0
     while line := file.readline(_LONGEST_LINE):

@@ -6,7 +6,6 @@ matter.
 """
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +17,16 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.audio.decode import inspect_header
+from pipeline.audio.decode import inspect_open_file
 from pipeline.audio.files import audio_sha256
 from pipeline.audio.limits import most_bytes
-from pipeline.corpus.audio_files import LinkPolicy, audio_root, clip_path
+from pipeline.corpus.audio_files import AudioFiles, audio_root, open_audio_files
 from pipeline.corpus.equal_audio import EqualAudio
 from pipeline.corpus.findings import listed, shown
 from pipeline.corpus.layouts import AUTO, layout_of
 from pipeline.corpus.layouts.base import Layout
+from pipeline.corpus.links import LinkPolicy
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.protocol import read_corpus
 from pipeline.corpus.schema import BONA_FIDE, MANIFEST_SCHEMA, SPLITS, SPOOF, label_name
 from pipeline.corpus.utterances import Utterance, Utterances
@@ -37,13 +38,13 @@ from pipeline.tables import gathered
 _BATCH: Final = 4096
 
 
-def build_manifest(root: Path, limit: int | None = None) -> pa.Table:
+def build_manifest(root: CorpusPath, limit: int | None = None) -> pa.Table:
     """The rows of `manifest_batches` as one table, in memory."""
     return pa.Table.from_batches(manifest_batches(root, limit), MANIFEST_SCHEMA)
 
 
 def manifest_batches(
-    root: Path,
+    root: CorpusPath,
     limit: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     *,
@@ -80,13 +81,14 @@ def manifest_batches(
     if limit is not None:
         utterances = Utterances(stratified_subset(utterances, limit))
     base = audio_root(root)
-    row_of = partial(_row, base, LinkPolicy(base, link_targets), max_duration_s, kind)
+    files = open_audio_files(base, LinkPolicy(base, link_targets))
+    row_of = partial(_row, files, max_duration_s, kind)
     equal = EqualAudio(len(utterances))
     waiting = iter(utterances)
     done = found = 0
     expected = ""
     # Hashing and reading release the interpreter lock; batches bound the number of waiting futures and of rows as objects.
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 2)) as pool:
+    with ThreadPoolExecutor(files.readers) as pool:
         while taken := list(islice(waiting, _BATCH)):
             batch = pa.RecordBatch.from_pylist(list(pool.map(row_of, taken)), MANIFEST_SCHEMA)
             expected = expected or batch["path"][0].as_py()
@@ -216,8 +218,7 @@ def stratified_subset(utterances: Sequence[Utterance], limit: int) -> list[Utter
     return [utterance for utterance in utterances if utterance.utterance_id in kept]
 
 
-def _row(base: Path, links: LinkPolicy, max_duration_s: float, layout: Layout, utterance: Utterance) -> dict[str, Any]:
-    path, sha256, error = _first_present(base, links, max_duration_s, layout.candidates(utterance))
+def _row(files: AudioFiles, max_duration_s: float, layout: Layout, utterance: Utterance) -> dict[str, Any]:
     row: dict[str, Any] = {
         "split": utterance.split,
         "utterance_id": utterance.utterance_id,
@@ -225,36 +226,35 @@ def _row(base: Path, links: LinkPolicy, max_duration_s: float, layout: Layout, u
         "attack_id": utterance.attack_id,
         "label": utterance.label,
         "fields": utterance.fields,
-        "path": path,
-        "sha256": sha256,
     }
-    try:
-        if error is not None:
-            raise error
-        header = inspect_header(base / path, max_duration_s)
-    except AudioError as problem:
-        return row | {"problem": str(problem)}
-    return row | {
+    missing: dict[str, Any] | None = None
+    # The first of the places that has a file; the usual one where none has.
+    for path in layout.candidates(utterance):
+        try:
+            return row | {"path": path} | _columns_of_file(files, path, max_duration_s)
+        except AudioError as error:
+            found = {"path": path, "problem": str(error)}
+            if error.reason != "missing" or files.has_entry(path):
+                return row | found
+            missing = missing or found
+    assert missing is not None
+    return row | missing
+
+
+def _columns_of_file(files: AudioFiles, path: str, max_duration_s: float) -> dict[str, Any]:
+    """The columns that the file of an utterance gives; raises `AudioError` if it cannot be read at all."""
+    with files.open(path, most_bytes(max_duration_s)) as (file, size):
+        sha256 = audio_sha256(file, size)
+        file.seek(0)
+        try:
+            header = inspect_open_file(file, size, max_duration_s)
+        except AudioError as problem:
+            return {"sha256": sha256, "problem": str(problem)}
+    return {
+        "sha256": sha256,
         "sample_rate": header.sample_rate,
         "channels": header.channels,
         "n_samples": header.n_samples,
         "duration_s": header.duration_s,
         "decoder": header.decoder,
     }
-
-
-def _first_present(
-    base: Path, links: LinkPolicy, max_duration_s: float, candidates: Sequence[str]
-) -> tuple[str, str | None, AudioError | None]:
-    """Path and SHA-256 of the first candidate that exists, or the error of reading it; the first one where none exists."""
-    missing = None
-    for path in candidates:
-        try:
-            found = clip_path(base, path)
-            links.require(found)
-            return path, audio_sha256(found, most_bytes(max_duration_s)), None
-        except AudioError as error:
-            if error.reason != "missing" or os.path.lexists(base / path):
-                return path, None, error
-            missing = missing or error
-    return candidates[0], None, missing

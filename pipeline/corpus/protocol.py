@@ -5,18 +5,19 @@ all can be repaired at once. CRLF, tabs, trailing blanks and a byte order mark a
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from pipeline.corpus.audio_files import LinkPolicy, audio_root
+from pipeline.corpus.audio_files import audio_root
 from pipeline.corpus.findings import contradictions, listed, shown, similar_ids
 from pipeline.corpus.layouts import AUTO, layout_of
 from pipeline.corpus.layouts.base import Reading
+from pipeline.corpus.links import LinkPolicy
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.utterances import Utterances
 from pipeline.errors import ProtocolError
 
 
 def read_corpus(
-    root: Path,
+    root: CorpusPath,
     link_targets: Sequence[str] = (),
     on_warning: Callable[[str], None] = lambda text: None,
     *,

@@ -4,7 +4,6 @@ Imported only when shards are due: Beam, and the code that runs on a worker, tak
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import apache_beam as beam
 
@@ -20,13 +19,13 @@ from pipeline.runners.options import is_local
 
 
 def write_pending(
-    plan: RunPlan, root: Path, job_name: str, flags: Sequence[str], on_progress: Callable[[Progress], None]
+    plan: RunPlan, root: str, job_name: str, flags: Sequence[str], on_progress: Callable[[Progress], None]
 ) -> Counts:
     """Runs the job over the shards that are due; on a cluster after a check of its workers.
 
     Args:
         plan: Of the run. The caller has locked the store.
-        root: Folder of the audio, absolute.
+        root: Absolute path of the folder of the audio, or its address in an object store.
         job_name: Unique name of the job.
         flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
         on_progress: As for `pipeline.job.run.run_features`.
@@ -42,7 +41,7 @@ def write_pending(
     params = plan.params
     # A local worker that runs out of memory is killed without a word.
     marks_clips = is_local(flags)
-    work = WriteShard(str(root), plan.address, plan.config, params.features, params.augment, marks_clips=marks_clips)
+    work = WriteShard(root, plan.address, plan.config, params.features, params.augment, marks_clips=marks_clips)
     with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
         check_workers(flags, root, plan.address, plan.params.features.kind)
         with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.corpus.audio_files import absolute_root
 from pipeline.job.counters import Counts
 from pipeline.job.limits import require_few_rejects
 from pipeline.job.plan import RunPlan, plan_run
@@ -50,7 +51,7 @@ class FeaturesResult:
 
 def run_features(
     manifest: pa.Table,
-    root: Path,
+    root: str | Path,
     output: str,
     params: Params,
     flags: Sequence[str],
@@ -62,7 +63,8 @@ def run_features(
 
     Args:
         manifest: Table with the columns of `MANIFEST_SCHEMA`.
-        root: Folder that the manifest's paths are relative to; every worker needs it under the same path.
+        root: What the manifest's paths are relative to: a folder, which every worker needs under the same path, or
+            `s3://bucket/prefix`.
         output: Local folder or `s3://bucket/prefix`.
         params: All parameters.
         flags: Beam options: where the job runs, never what it computes.
@@ -96,7 +98,7 @@ def run_features(
         if plan.resume.pending:
             from pipeline.job.execute import write_pending
 
-            counts = write_pending(plan, root.resolve(), name, flags, on_progress)
+            counts = write_pending(plan, absolute_root(root), name, flags, on_progress)
         else:
             discard_worklist(plan.address)
         rejects = read_rejects(storage, [shard.name for shard in plan.shards])

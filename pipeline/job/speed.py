@@ -104,14 +104,14 @@ def measure_rates(params: Params, mean_s: float, budget_s: float) -> Rates:
     )
 
 
-def expected_seconds(plan: "RunPlan", root: Path, budget_s: float = 3.0) -> float:
+def expected_seconds(plan: "RunPlan", root: str | Path, budget_s: float = 3.0) -> float:
     """Expected time of a run on one core in seconds, measured on a few of its own clips.
 
     Shards cut down to a few utterances are extracted, copies included, so the time per utterance is that of the job.
 
     Args:
         plan: Of the run.
-        root: Folder that the manifest's paths are relative to.
+        root: What the manifest's paths are relative to.
         budget_s: Time to measure in seconds.
     """
     extract = Extractor(root, plan.params.features, plan.params.augment)

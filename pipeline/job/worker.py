@@ -10,12 +10,13 @@ import apache_beam as beam
 import numpy as np
 
 from pipeline.audio import Waveform
-from pipeline.audio.decode import Decoded, decode
+from pipeline.audio.decode import Decoded, decode_bytes
+from pipeline.audio.limits import most_bytes
 from pipeline.audio.measures import measure
 from pipeline.augmentation.augmenter import Augmenter, Recipe
 from pipeline.augmentation.copy_synthesis.synthesizer import Synthesizer
 from pipeline.augmentation.params import AugmentParams
-from pipeline.corpus.audio_files import clip_path
+from pipeline.corpus.audio_files import open_audio_files
 from pipeline.corpus.schema import TWIN_ATTACK_PREFIX
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, make_front_end
@@ -34,17 +35,17 @@ class Extractor:
     """Turns the utterances of a shard into examples and rejects. Made once per worker.
 
     Args:
-        root: Folder of the audio.
+        root: Folder of the audio, or its address in an object store.
         features: Parameters of the front end.
         augment: Parameters of the augmentation.
         mark: Told of every clip before it is worked on.
     """
 
     def __init__(
-        self, root: Path, features: FeatureParams, augment: AugmentParams, mark: ClipMark | None = None
+        self, root: str | Path, features: FeatureParams, augment: AugmentParams, mark: ClipMark | None = None
     ) -> None:
         self._mark = mark or ClipMark(None)
-        self._root = root
+        self._files = open_audio_files(root)
         self._features = features
         self._augment = augment
         self._front_end = make_front_end(features)
@@ -57,6 +58,8 @@ class Extractor:
         n_twins = self._augment.copy_synthesis.copies
         decoded: dict[str, Decoded] = {}
         usable = []
+        present = (source.path for source in shard.sources if source.problem is None)
+        contents = self._files.read_each(present, most_bytes(self._features.max_duration_s))
         for source in shard.sources:
             if source.problem is not None:
                 reason, _, detail = source.problem.partition(": ")
@@ -64,7 +67,10 @@ class Extractor:
                 continue
             self._mark.set(shard.name, source.utterance_id)
             try:
-                clip = decode(clip_path(self._root, source.path), self._features, source.sha256)
+                data = next(contents)
+                if isinstance(data, AudioError):
+                    raise data
+                clip = decode_bytes(data, self._features, source.sha256)
             except AudioError as error:
                 yield Reject(source, error.reason, error.detail)
                 continue
@@ -155,7 +161,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         mark = ClipMark(self._output if self._marks_clips else None)
-        self._extract = Extractor(Path(self._root), self._features, self._augment, mark)
+        self._extract = Extractor(self._root, self._features, self._augment, mark)
 
     def process(self, task: ShardTask) -> Iterator[str]:
         shard = self._worklist.read(task)

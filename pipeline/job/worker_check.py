@@ -8,7 +8,6 @@ import json
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -44,16 +43,17 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         host = socket.gethostname()
         try:
             import pipeline.job.worker  # noqa: F401 - all that a worker imports
+            from pipeline.corpus.audio_files import open_audio_files
             from pipeline.errors import RunnerError, StoreError
             from pipeline.storage import open_storage
             from pipeline.store.lineage import installed_versions
         except ImportError as error:
             raise ImportError(f"{error} (worker on {host})") from error
-        token = {
-            "host": host,
-            "audio": Path(self._root).is_dir(),
-            "versions": installed_versions(self._kind),
-        }
+        try:
+            audio = open_audio_files(self._root).is_reachable()
+        except StoreError as error:
+            raise RunnerError(f"audio not readable from the workers: {error} (worker on {host})") from error
+        token = {"host": host, "audio": audio, "versions": installed_versions(self._kind)}
         try:
             open_storage(self._url).write(f"{_FOLDER}/{number}.json", json.dumps(token).encode())
         except StoreError as error:
@@ -61,12 +61,12 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         yield number
 
 
-def check_workers(flags: Sequence[str], root: Path, output: str, kind: str) -> None:
+def check_workers(flags: Sequence[str], root: str, output: str, kind: str) -> None:
     """Runs the preflight on a cluster, one token per task. Does nothing for a runner that has none (`preflight_tasks`).
 
     Args:
         flags: Beam flags, as `pipeline.runners.options.prepare` gives them.
-        root: Folder of the audio, absolute.
+        root: Absolute path of the folder of the audio, or its address in an object store.
         output: The store's address, absolute. Tokens are written to its work folder, which is removed with the worklist.
         kind: Of front end.
 
@@ -78,14 +78,14 @@ def check_workers(flags: Sequence[str], root: Path, output: str, kind: str) -> N
     if not n_tokens:
         return
     storage = work_folder(output)
-    write = _WriteToken(storage.url, str(root), kind)
+    write = _WriteToken(storage.url, root, kind)
     run_preflight(
         lambda p: p | beam.Create(range(n_tokens), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write), flags
     )
     _check_tokens(storage, n_tokens, root, output, kind)
 
 
-def _check_tokens(storage: Storage, n_tokens: int, root: Path, output: str, kind: str) -> None:
+def _check_tokens(storage: Storage, n_tokens: int, root: str, output: str, kind: str) -> None:
     found: Sequence[str] = storage.list(f"{_FOLDER}/")
     if len(found) < n_tokens:
         raise RunnerError(

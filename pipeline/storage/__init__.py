@@ -1,4 +1,4 @@
-"""Files of a feature store in a local folder or below a prefix of an S3-compatible bucket, behind one interface.
+"""Files in a local folder or below a prefix of an S3-compatible bucket, behind one interface: feature stores, and audio.
 
 A file appears whole or not at all and is never opened for writing in place: a file that DVC linked to its cache is
 replaced, never written through. One writer at a time holds `lock`. What the files contain is the business of
@@ -8,14 +8,23 @@ replaced, never written through. One writer at a time holds `lock`. What the fil
 from pathlib import Path
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import Names, Storage
+from pipeline.storage.base import LargeFileError, MissingFileError, Names, Storage
 from pipeline.storage.local import LocalStorage
 
-__all__ = ["LocalStorage", "Names", "Storage", "open_storage"]
+__all__ = ["LargeFileError", "LocalStorage", "MissingFileError", "Names", "Storage", "is_remote", "open_storage"]
 
 
-def open_storage(url: str | Path) -> Storage:
+def is_remote(address: str | Path) -> bool:
+    """Whether an address is that of an object store."""
+    return "://" in str(address)
+
+
+def open_storage(url: str | Path, *, whole_bucket: bool = False) -> Storage:
     """Gives the storage of a local folder or of `s3://bucket/prefix`. Nothing is read or made yet.
+
+    Args:
+        url: The address.
+        whole_bucket: Whether it may be a bucket without a prefix. Such a storage has no `lock`.
 
     Raises:
         StoreError: The address has another scheme, or names no prefix in its bucket.
@@ -28,5 +37,8 @@ def open_storage(url: str | Path) -> Storage:
         # Loaded on use: a local store needs neither boto3 nor psutil.
         from pipeline.storage.s3 import S3Storage
 
-        return S3Storage(address)
+        storage = S3Storage(address)
+        if not (storage.prefix or whole_bucket):
+            raise StoreError(f"{url}: name a bucket and a prefix in it, as in s3://bucket/features")
+        return storage
     raise StoreError(f"{address}: no storage for {scheme}:// addresses; give a local folder or s3://bucket/prefix")

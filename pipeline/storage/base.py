@@ -6,19 +6,44 @@ import itertools
 import os
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO, ClassVar, Final, TypeAlias
+from typing import Any, BinaryIO, ClassVar, Final, TypeAlias, TypeVar
 
 from pipeline.errors import StoreError
 
 Names: TypeAlias = list[str]
 
-_READ_AHEAD = 16
-"""Files that `read_each` requests at once from a remote storage."""
+_READ_AHEAD: Final = 16
+"""Files that are requested at once from a remote storage."""
+_BLOCK_BYTES: Final = 8 << 20
+
+_Name = TypeVar("_Name")
+_Read = TypeVar("_Read")
 
 WRITING: Final = "is writing to this store"
 READING: Final = "is reading this store"
+
+
+class MissingFileError(StoreError):
+    """There is no file of that name."""
+
+
+class LargeFileError(StoreError):
+    """A file has more bytes than its reader takes.
+
+    Attributes:
+        size: Of the file in bytes.
+    """
+
+    def __init__(self, url: str, size: int, most_bytes: int) -> None:
+        super().__init__(f"{url} has {size:,} bytes, at most {most_bytes:,} are read")
+        self.size = size
+        self._most_bytes = most_bytes
+        self._url = url
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._url, self.size, self._most_bytes)
 
 
 class Storage(abc.ABC):
@@ -47,11 +72,17 @@ class Storage(abc.ABC):
         return f"{self.url}/{checked(name)}"
 
     @abc.abstractmethod
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int | None = None) -> bytes:
         """All bytes of a file.
 
+        Args:
+            name: Of the file.
+            most_bytes: A larger file is refused before it is read; None to read any.
+
         Raises:
-            StoreError: The file is missing or cannot be read.
+            MissingFileError: There is no such file.
+            LargeFileError: It has more than `most_bytes`.
+            StoreError: The file cannot be read.
         """
 
     def read_each(self, names: Iterable[str]) -> Iterator[bytes]:
@@ -63,13 +94,13 @@ class Storage(abc.ABC):
         if not self.remote:
             yield from map(self.read, names)
             return
-        waiting = iter(names)
-        with ThreadPoolExecutor(_READ_AHEAD) as pool:
-            ahead = deque(pool.submit(self.read, name) for name in itertools.islice(waiting, _READ_AHEAD))
-            while ahead:
-                data = ahead.popleft().result()
-                ahead.extend(pool.submit(self.read, name) for name in itertools.islice(waiting, 1))
-                yield data
+        yield from in_parallel(self.read, names)
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, some MiB at a time, for files that need not fit in memory; raises as `size` and `read_range`."""
+        size = self.size(name)
+        for offset in range(0, size, _BLOCK_BYTES):
+            yield self.read_range(name, offset, min(_BLOCK_BYTES, size - offset))
 
     @abc.abstractmethod
     def read_range(self, name: str, offset: int, length: int) -> bytes:
@@ -120,6 +151,16 @@ class Storage(abc.ABC):
     def list(self, prefix: str = "") -> Names:
         """The sorted names of all files that begin with `prefix`, at any depth; none where the root does not exist."""
 
+    def children(self, folder: str = "") -> tuple[Names, Names]:
+        """The sorted names of the folders and of the files directly in a folder, relative to it; "" is the root."""
+        above = f"{folder}/" if folder else ""
+        below = [name.removeprefix(above) for name in self.list(above)]
+        return sorted({name.partition("/")[0] for name in below if "/" in name}), [n for n in below if "/" not in n]
+
+    def has_folder(self, folder: str = "") -> bool:
+        """Whether there is a file below a folder; "" is the root."""
+        return bool(self.list(f"{folder}/" if folder else ""))
+
     @abc.abstractmethod
     def delete(self, name: str) -> None:
         """Removes a file; a missing file is no error."""
@@ -149,6 +190,21 @@ class Storage(abc.ABC):
             StoreError: A writer holds the lock; the message names it.
         """
         return contextlib.nullcontext()
+
+
+def in_parallel(read: Callable[[_Name], _Read], names: Iterable[_Name], n_ahead: int = _READ_AHEAD) -> Iterator[_Read]:
+    """Calls a function that waits for answers in as many threads as calls may run ahead; gives the results in order."""
+    waiting = iter(names)
+    with ThreadPoolExecutor(n_ahead) as pool:
+        ahead = deque(pool.submit(read, name) for name in itertools.islice(waiting, n_ahead))
+        try:
+            while ahead:
+                result = ahead.popleft().result()
+                ahead.extend(pool.submit(read, name) for name in itertools.islice(waiting, 1))
+                yield result
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def identity() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import StoreError
+from pipeline.storage.base import MissingFileError
 
 _HINTS = {
     errno.ENOENT: "there is no such file",
@@ -27,4 +28,5 @@ def explained(verb: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         hint = _HINTS.get(error.errno or 0, error.strerror or str(error))
-        raise StoreError(f"cannot {verb} {path}: {hint}") from error
+        kind = MissingFileError if error.errno == errno.ENOENT else StoreError
+        raise kind(f"cannot {verb} {path}: {hint}") from error

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from typing_extensions import Buffer, override
 
-from pipeline.storage.base import Names, Storage, checked, too_short
+from pipeline.storage.base import LargeFileError, Names, Storage, checked, too_short
 from pipeline.storage.explained import explained
 from pipeline.storage.locks import file_lock, shared_lock
 
@@ -41,9 +41,11 @@ class LocalStorage(Storage):
         return self.root / checked(name)
 
     @override
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int | None = None) -> bytes:
         path = self.path(name)
         with explained("read", path):
+            if most_bytes is not None and (size := path.stat().st_size) > most_bytes:
+                raise LargeFileError(str(path), size, most_bytes)
             return path.read_bytes()
 
     @override

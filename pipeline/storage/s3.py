@@ -15,12 +15,15 @@ from typing import Any, BinaryIO, cast
 from typing_extensions import Buffer, override
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import Names, Storage, checked, too_short
+from pipeline.storage.base import LargeFileError, MissingFileError, Names, Storage, checked, too_short
 from pipeline.storage.lease import lease
 from pipeline.storage.s3_client import CREDENTIALS, NO_OBJECT, connect, error_code, hint
 
 # A multipart upload has 10,000 parts at most, so a file may be 78 GiB long.
 _PART_BYTES = 8 << 20
+# An answer may break off; each is asked for again this often at most.
+_ANSWERS = 4
+_ABSENT = ("NoSuchKey", "404")
 
 
 class S3Storage(Storage):
@@ -30,7 +33,7 @@ class S3Storage(Storage):
 
     Attributes:
         bucket: The bucket's name.
-        prefix: Prefix of all keys, without slashes at its ends.
+        prefix: Prefix of all keys, without slashes at its ends; empty for the whole bucket.
         endpoint_url: Address of the server; None for Amazon's own.
         region: Region of the server; None for that of the AWS profile.
     """
@@ -41,9 +44,10 @@ class S3Storage(Storage):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self.bucket = bucket
         self.prefix = prefix.strip("/")
-        if not (self.bucket and self.prefix):
-            raise StoreError(f"{url}: name a bucket and a prefix in it, as in s3://bucket/features")
-        super().__init__(f"s3://{self.bucket}/{self.prefix}")
+        if not self.bucket:
+            raise StoreError(f"{url}: name a bucket, as in s3://bucket/features")
+        super().__init__(f"s3://{self.bucket}/{self.prefix}".rstrip("/"))
+        self._start = f"{self.prefix}/" if self.prefix else ""
         environment = os.environ
         self.endpoint_url = (
             endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
@@ -57,10 +61,9 @@ class S3Storage(Storage):
         return S3Storage, (self.url, self.endpoint_url, self.region)
 
     @override
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most_bytes: int | None = None) -> bytes:
         with self.explained("read", name):
-            response = self.client.get_object(Bucket=self.bucket, Key=self.key(name))
-            return cast(bytes, response["Body"].read())
+            return self._get(name, most_bytes)
 
     @override
     def read_range(self, name: str, offset: int, length: int) -> bytes:
@@ -70,14 +73,11 @@ class S3Storage(Storage):
 
         with self.explained("read", name):
             try:
-                response = self.client.get_object(
-                    Bucket=self.bucket, Key=self.key(name), Range=f"bytes={offset}-{offset + length - 1}"
-                )
+                data = self._get(name, Range=f"bytes={offset}-{offset + length - 1}")
             except ClientError as error:
                 if error_code(error) in ("InvalidRange", "416"):
                     raise too_short(self.url_of(name), offset, length, self.size(name)) from None
                 raise
-            data = cast(bytes, response["Body"].read())
         if len(data) < length:
             raise too_short(self.url_of(name), offset, length, offset + len(data))
         return data
@@ -101,20 +101,32 @@ class S3Storage(Storage):
     def size(self, name: str) -> int:
         size = self._size(name)
         if size is None:
-            raise StoreError(f"cannot read {self.url_of(name)}: {NO_OBJECT}")
+            raise MissingFileError(f"cannot read {self.url_of(name)}: {NO_OBJECT}")
         return size
 
     @override
     def list(self, prefix: str = "") -> Names:
-        pages = self.client.get_paginator("list_objects_v2")
-        start = f"{self.prefix}/"
         with self.explained("list"):
-            keys = [
-                entry["Key"]
-                for page in pages.paginate(Bucket=self.bucket, Prefix=start + prefix)
-                for entry in page.get("Contents", [])
-            ]
-        return sorted(key.removeprefix(start) for key in keys if not key.endswith("/"))
+            keys = [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
+        return sorted(key.removeprefix(self._start) for key in keys if not key.endswith("/"))
+
+    @override
+    def children(self, folder: str = "") -> tuple[Names, Names]:
+        above = f"{folder}/" if folder else ""
+        folders: Names = []
+        files: Names = []
+        with self.explained("list"):
+            for page in self._pages(above, Delimiter="/"):
+                folders += [entry["Prefix"].rstrip("/") for entry in page.get("CommonPrefixes", [])]
+                files += [entry["Key"] for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
+        start = self._start + above
+        return sorted(name.removeprefix(start) for name in folders), sorted(name.removeprefix(start) for name in files)
+
+    @override
+    def has_folder(self, folder: str = "") -> bool:
+        prefix = self._start + (f"{folder}/" if folder else "")
+        with self.explained("list"):
+            return bool(self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
 
     @override
     def delete(self, name: str) -> None:
@@ -136,6 +148,8 @@ class S3Storage(Storage):
     @override
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
+        if not self.prefix:
+            raise StoreError(f"{self.url}: name a bucket and a prefix in it, as in s3://bucket/features")
         # Beside the prefix, as the lock of a local store is beside its folder.
         parent, slash, last = self.prefix.rpartition("/")
         with contextlib.ExitStack() as stack:
@@ -157,7 +171,7 @@ class S3Storage(Storage):
 
     def key(self, name: str) -> str:
         """The key of a file's object."""
-        return f"{self.prefix}/{checked(name)}"
+        return self._start + checked(name)
 
     @contextlib.contextmanager
     def explained(self, verb: str, name: str = "") -> Iterator[None]:
@@ -168,7 +182,8 @@ class S3Storage(Storage):
         try:
             yield
         except ClientError as error:
-            raise StoreError(f"cannot {verb} {address}: {hint(error)}") from error
+            kind = MissingFileError if name and error_code(error) in _ABSENT else StoreError
+            raise kind(f"cannot {verb} {address}: {hint(error)}") from error
         except NoCredentialsError as error:
             raise StoreError(f"cannot {verb} {address}: there are no credentials; {CREDENTIALS}") from error
         except (ConnectionError, HTTPClientError) as error:
@@ -186,18 +201,38 @@ class S3Storage(Storage):
             try:
                 return int(self.client.head_object(Bucket=self.bucket, Key=self.key(name))["ContentLength"])
             except ClientError as error:
-                if error_code(error) in ("404", "NoSuchKey"):
+                if error_code(error) in _ABSENT:
                     return None
                 raise
+
+    def _get(self, name: str, most_bytes: int | None = None, **request: str) -> bytes:
+        """The bytes of an object, or of the range that is requested. The client repeats requests, not broken answers."""
+        from botocore.exceptions import BotoCoreError
+
+        for left in reversed(range(_ANSWERS)):
+            response = self.client.get_object(Bucket=self.bucket, Key=self.key(name), **request)
+            with response["Body"] as body:
+                if most_bytes is not None and (size := int(response["ContentLength"])) > most_bytes:
+                    raise LargeFileError(self.url_of(name), size, most_bytes)
+                try:
+                    return cast(bytes, body.read())
+                except BotoCoreError:
+                    if not left:
+                        raise
+        raise AssertionError  # every turn of the loop returns or raises
+
+    def _pages(self, prefix: str, **request: str) -> Any:
+        """The pages of a list of the objects below the root whose names begin with `prefix`."""
+        pages = self.client.get_paginator("list_objects_v2")
+        return pages.paginate(Bucket=self.bucket, Prefix=self._start + prefix, **request)
 
     def _unfinished(self) -> Sequence[tuple[str, str]]:
         """Name and upload id of every multipart upload below the prefix that was neither completed nor aborted."""
         pages = self.client.get_paginator("list_multipart_uploads")
-        start = f"{self.prefix}/"
         with self.explained("list"):
             return [
-                (upload["Key"].removeprefix(start), upload["UploadId"])
-                for page in pages.paginate(Bucket=self.bucket, Prefix=start)
+                (upload["Key"].removeprefix(self._start), upload["UploadId"])
+                for page in pages.paginate(Bucket=self.bucket, Prefix=self._start)
                 for upload in page.get("Uploads", [])
             ]
 

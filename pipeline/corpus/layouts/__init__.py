@@ -4,13 +4,13 @@ One module per family; `LAYOUTS` is the registry. Checks that hold for every lay
 """
 
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 from pipeline.corpus.layouts.asvspoof import ASVSPOOF
 from pipeline.corpus.layouts.base import Layout, folders_in
 from pipeline.corpus.layouts.folders import ClassFolders
 from pipeline.corpus.layouts.tables import TABLE_SUFFIXES, InTheWild, Table
+from pipeline.corpus.places import CorpusPath
 from pipeline.errors import CorpusError
 
 AUTO: Final = "auto"
@@ -21,7 +21,7 @@ LAYOUTS: Final = {layout.name: layout for layout in (*ASVSPOOF, InTheWild(), Cla
 """Every layout by its name in `data.layout`; `auto` takes the one that the corpus has."""
 
 
-def layout_of(root: Path, name: str = AUTO) -> Layout:
+def layout_of(root: CorpusPath, name: str = AUTO) -> Layout:
     """The layout of a corpus.
 
     Args:
@@ -50,7 +50,7 @@ def layout_of(root: Path, name: str = AUTO) -> Layout:
     )
 
 
-def _hint(root: Path) -> str:
+def _hint(root: CorpusPath) -> str:
     """What a folder that has no layout holds instead, as the middle of a sentence."""
     for path in islice(folders_in(root), _MOST_HINTED):
         if found := [layout for layout in LAYOUTS.values() if layout.matches(path)]:

@@ -4,12 +4,12 @@ Where the numbers of lines come from is in docs/corpora.md.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from pipeline.corpus.layouts.base import Layout, Reading, audio_candidates, first_file
 from pipeline.corpus.layouts.lists import ASVSPOOF_5, DF_2021, LA_2019, LA_2021, PA_2019, first_line, parse_protocol
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError
 
@@ -36,7 +36,7 @@ class Asvspoof2019(Layout):
         folder = f"ASVspoof2019_{access}_cm_protocols"
         self._files = {split: f"{folder}/ASVspoof2019.{access}.cm.{end}.txt" for split, end in endings.items()}
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         return any((root / file).is_file() for file in self._files.values())
 
     def read(self, reading: Reading) -> Utterances:
@@ -82,7 +82,7 @@ class Asvspoof2021(Layout):
         self._keys.append("trial_metadata.txt")
         self._trials = f"ASVspoof2021.{track}.cm.eval.trl.txt"
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         return self._key_file(root) is not None or self._trials_file(root) is not None
 
     def read(self, reading: Reading) -> Utterances:
@@ -98,10 +98,10 @@ class Asvspoof2021(Layout):
     def candidates(self, utterance: Utterance) -> list[str]:
         return audio_candidates((f"{self._folder}/flac", "flac"), utterance.utterance_id)
 
-    def _trials_file(self, root: Path) -> Path | None:
+    def _trials_file(self, root: CorpusPath) -> CorpusPath | None:
         return first_file(root, [self._trials], [self._trials])
 
-    def _key_file(self, root: Path) -> Path | None:
+    def _key_file(self, root: CorpusPath) -> CorpusPath | None:
         """The keys, told from those of the other track by their number of fields."""
         found = (first_file(root, [name], [name]) for name in self._keys)
         return next((path for path in found if path and len(first_line(path)) == len(self._columns)), None)
@@ -122,7 +122,7 @@ class Asvspoof5(Layout):
     }
     _FOLDERS: Final = {"train": ("flac_T",), "dev": ("flac_D",), "eval": ("flac_E_eval", "flac_E")}
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         return bool(self._protocols(root))
 
     def read(self, reading: Reading) -> Utterances:
@@ -143,7 +143,7 @@ class Asvspoof5(Layout):
         # Some copies have the files without their ending.
         return [*named, *(f"{folder}/{utterance.utterance_id}" for folder in folders)]
 
-    def _protocols(self, root: Path) -> dict[str, Path]:
+    def _protocols(self, root: CorpusPath) -> dict[str, CorpusPath]:
         found = {
             split: first_file(root, [name, f"ASVspoof5_protocols/{name}"], [name])
             for split, name in self._FILES.items()

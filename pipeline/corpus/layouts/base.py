@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pipeline.corpus.audio_files import LinkPolicy
 from pipeline.corpus.findings import Finding
+from pipeline.corpus.links import LinkPolicy
+from pipeline.corpus.places import CorpusPath, ObjectPath
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError
 
@@ -29,13 +29,13 @@ class Reading:
         findings: Takes what is wrong.
     """
 
-    root: Path
+    root: CorpusPath
     links: LinkPolicy
     bonafide_number: int | None = None
     on_warning: Callable[[str], None] = lambda text: None
     findings: list[Finding] = field(default_factory=list)
 
-    def require_link(self, path: Path) -> None:
+    def require_link(self, path: CorpusPath) -> None:
         """Refuses a protocol whose links leave the corpus.
 
         Raises:
@@ -63,7 +63,7 @@ class Layout(ABC):
     audio_hint: str
 
     @abstractmethod
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         """Whether a corpus has this layout, from the names of its files and the first lines of its protocols."""
 
     @abstractmethod
@@ -97,7 +97,7 @@ def audio_candidates(folders: Sequence[str], utterance_id: str) -> list[str]:
     return [f"{folder}/{utterance_id}{suffix}".lstrip("/") for suffix in _SUFFIXES for folder in folders]
 
 
-def first_file(root: Path, names: Sequence[str], below: Sequence[str]) -> Path | None:
+def first_file(root: CorpusPath, names: Sequence[str], below: Sequence[str]) -> CorpusPath | None:
     """The first file that a corpus has of some names.
 
     Args:
@@ -107,12 +107,14 @@ def first_file(root: Path, names: Sequence[str], below: Sequence[str]) -> Path |
     """
     places = (root / name for name in names)
     further = (folder / name for folder in folders_in(root) for name in below)
-    return next(filter(Path.is_file, chain(places, further)), None)
+    return next((path for path in chain(places, further) if path.is_file()), None)
 
 
-def folders_in(root: Path) -> Iterator[Path]:
+def folders_in(root: CorpusPath) -> Iterator[CorpusPath]:
     """The folders in a folder, sorted by name; none where there is no such folder. Listing them reads no other file's state."""
-    if root.is_dir():
+    if isinstance(root, ObjectPath):
+        yield from (root / name for name in root.folders())
+    elif root.is_dir():
         with os.scandir(root) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
         yield from (root / name for name in names)

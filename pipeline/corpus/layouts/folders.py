@@ -9,9 +9,10 @@ from pipeline.audio.files import AUDIO_SUFFIXES
 from pipeline.corpus.fields import pack_fields
 from pipeline.corpus.findings import Finding
 from pipeline.corpus.labels import class_of_word
-from pipeline.corpus.layouts.base import Layout, Reading
+from pipeline.corpus.layouts.base import Layout, Reading, folders_in
 from pipeline.corpus.layouts.tables import UNKNOWN_ATTACK
 from pipeline.corpus.lines import field_problem
+from pipeline.corpus.places import CorpusPath, ObjectPath
 from pipeline.corpus.schema import SPOOF, TWIN_ATTACK_PREFIX
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import CorpusError
@@ -34,7 +35,7 @@ class ClassFolders(Layout):
     title = "a folder for each class"
     audio_hint = "are there audio files in the folders of the classes?"
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         return bool(_class_folders(root))
 
     def read(self, reading: Reading) -> Utterances:
@@ -82,17 +83,15 @@ def _without_blanks(name: str) -> str:
     return "_".join(name.split())
 
 
-def _class_folders(root: Path) -> dict[str, tuple[str, int]]:
+def _class_folders(root: CorpusPath) -> dict[str, tuple[str, int]]:
     """Split and label of each folder of a class, by its path relative to the corpus."""
-    if not root.is_dir():
-        return {}
     found = {}
-    for path in sorted(root.iterdir()):
+    for path in folders_in(root):
         split = _SPLITS.get(path.name.lower())
-        for folder in sorted(path.iterdir()) if split is not None and path.is_dir() else [path]:
-            label = class_of_word(folder.name)
-            if label is not None and folder.is_dir():
-                found[folder.relative_to(root).as_posix()] = (split or "eval", label)
+        for folder in [path] if split is None else folders_in(path):
+            if (label := class_of_word(folder.name)) is not None:
+                relative = folder.name if split is None else f"{path.name}/{folder.name}"
+                found[relative] = (split or "eval", label)
     return found
 
 
@@ -107,9 +106,24 @@ def _audio_files(reading: Reading, folder: str, others: list[str]) -> Iterator[s
     Raises:
         CorpusError: A link leaves the corpus, or leads back to a folder above it.
     """
+    for path in _files_below(reading, folder):
+        name = PurePosixPath(path)
+        if name.name.startswith(".") or name.suffix.lower() not in AUDIO_SUFFIXES:
+            others.append(path)
+        else:
+            yield path
+
+
+def _files_below(reading: Reading, folder: str) -> Iterator[str]:
+    """The files below a folder, relative to the corpus, without those in hidden folders."""
+    root = reading.root
+    if isinstance(root, ObjectPath):
+        names = (root / folder).files_below()
+        yield from (f"{folder}/{name}" for name in names if not f"/{name.rpartition('/')[0]}".count("/."))
+        return
     above: set[str] = set()
-    for place, folders, files in os.walk(reading.root / folder, followlinks=True):
-        relative = Path(place).relative_to(reading.root).as_posix()
+    for place, folders, files in os.walk(root / folder, followlinks=True):
+        relative = Path(place).relative_to(root).as_posix()
         if Path(place).is_symlink():
             reading.require_link(Path(place))
             real = os.path.realpath(place)
@@ -119,8 +133,4 @@ def _audio_files(reading: Reading, folder: str, others: list[str]) -> Iterator[s
         else:
             above.add(os.path.realpath(place))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if name.startswith(".") or PurePosixPath(name).suffix.lower() not in AUDIO_SUFFIXES:
-                others.append(f"{relative}/{name}")
-            else:
-                yield f"{relative}/{name}"
+        yield from (f"{relative}/{name}" for name in sorted(files))

@@ -1,7 +1,6 @@
 """Protocols whose lines have their fields in a fixed order, as all protocols of ASVspoof: one parser, the columns of each."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from pipeline.corpus.audio_files import is_below
@@ -9,6 +8,7 @@ from pipeline.corpus.fields import pack_fields
 from pipeline.corpus.findings import Finding, is_consistent
 from pipeline.corpus.labels import NO_VALUE, PROTOCOL_LABELS, class_of_word
 from pipeline.corpus.lines import field_problem, text_lines, value_of
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import ProtocolError
 from pipeline.text import control_character
@@ -42,7 +42,7 @@ _HEADINGS: Final = {
 
 
 def parse_protocol(
-    path: Path, split: str, findings: list[Finding], columns: Sequence[str] = LA_2019, *, may_be_bare: bool = True
+    path: CorpusPath, split: str, findings: list[Finding], columns: Sequence[str] = LA_2019, *, may_be_bare: bool = True
 ) -> Utterances:
     """Parses one protocol file; a malformed line is left out and described in `findings`.
 
@@ -56,7 +56,7 @@ def parse_protocol(
     return Utterances(_utterances(path, split, columns, may_be_bare and widths == {1}, findings))
 
 
-def first_line(path: Path) -> list[str]:
+def first_line(path: CorpusPath) -> list[str]:
     """The fields of the first line of a protocol; none where there is no such line or no text."""
     try:
         return next((line.split() for _, line in text_lines(path)), [])
@@ -65,7 +65,7 @@ def first_line(path: Path) -> list[str]:
 
 
 def _utterances(
-    path: Path, split: str, columns: Sequence[str], bare: bool, findings: list[Finding]
+    path: CorpusPath, split: str, columns: Sequence[str], bare: bool, findings: list[Finding]
 ) -> Iterator[Utterance]:
     template = " ".join(columns)
     is_first = True
@@ -126,7 +126,7 @@ def _headed(fields: Sequence[str]) -> tuple[str, ...] | None:
     return columns if {"speaker", "utterance", "attack", "label"} <= set(columns) else None
 
 
-def _refuse_label_list(path: Path, widths: set[int]) -> None:
+def _refuse_label_list(path: CorpusPath, widths: set[int]) -> None:
     """Refuses two columns of files and labels, before their lines are taken for wrong ones."""
     if widths != {2}:
         return

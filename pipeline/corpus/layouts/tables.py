@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +13,7 @@ from pipeline.corpus.findings import Finding, is_consistent
 from pipeline.corpus.labels import NO_VALUE, class_of_word, number_of, number_of_bona_fide
 from pipeline.corpus.layouts.base import Layout, Reading
 from pipeline.corpus.lines import field_problem, table_rows, value_of
+from pipeline.corpus.places import CorpusPath
 from pipeline.corpus.schema import BONA_FIDE, SPLITS, SPOOF
 from pipeline.corpus.utterances import Utterance, Utterances
 from pipeline.errors import ProtocolError
@@ -39,7 +40,7 @@ class Table(Layout):
     title = "a table of path, split and label"
     audio_hint = "paths are relative to the folder of the table"
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         return root.is_file() and not InTheWild().matches(root)
 
     def read(self, reading: Reading) -> Utterances:
@@ -57,7 +58,7 @@ class InTheWild(Layout):
     published = MappingProxyType({"eval": 31_779})
     audio_hint = "are the audio files in the folder of meta.csv?"
 
-    def matches(self, root: Path) -> bool:
+    def matches(self, root: CorpusPath) -> bool:
         path = self._meta_file(root)
         if not path.is_file() or path.suffix.lower() != ".csv":
             return False
@@ -80,11 +81,11 @@ class InTheWild(Layout):
 
         return read_table(reading, path, renamed)
 
-    def _meta_file(self, root: Path) -> Path:
+    def _meta_file(self, root: CorpusPath) -> CorpusPath:
         return root / _META_FILE if root.is_dir() else root
 
 
-def read_table(reading: Reading, path: Path, named: Callable[[Mapping[str, str]], dict[str, str]]) -> Utterances:
+def read_table(reading: Reading, path: CorpusPath, named: Callable[[Mapping[str, str]], dict[str, str]]) -> Utterances:
     """The utterances of a table; `named` gives a row under the names that `Table` describes."""
 
     def labels() -> Iterator[tuple[str, bool]]:
@@ -98,7 +99,7 @@ def read_table(reading: Reading, path: Path, named: Callable[[Mapping[str, str]]
 
 
 def _utterances(
-    path: Path,
+    path: CorpusPath,
     named: Callable[[Mapping[str, str]], dict[str, str]],
     bona_fide: int | None,
     findings: list[Finding],
@@ -143,7 +144,7 @@ def _utterance(
     return utterance if is_consistent(utterance, findings) else None
 
 
-def _require_columns(path: Path) -> None:
+def _require_columns(path: CorpusPath) -> None:
     """Refuses a table without the columns that are needed, and says which of its columns look like them.
 
     Raises:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.corpus.audio_files import audio_root, linked_folders
+from pipeline.corpus.audio_files import audio_root
+from pipeline.corpus.links import linked_folders
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_key, label_name
 
 

@@ -41,7 +41,7 @@ def test_every_worker_of_a_cluster_that_has_all_it_needs_writes_a_token(
     cluster: Callable[..., None], tmp_path: Path
 ) -> None:
     cluster(run_here)
-    check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
+    check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel")
     assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 3
 
 
@@ -50,7 +50,7 @@ def test_the_workers_of_every_portable_runner_are_probed(
     cluster: Callable[..., None], tmp_path: Path, runner: str
 ) -> None:
     cluster(run_here)
-    check_workers([f"--runner={runner}", "--sdk_worker_parallelism=6"], tmp_path, str(tmp_path / "store"), "log_mel")
+    check_workers([f"--runner={runner}", "--sdk_worker_parallelism=6"], str(tmp_path), str(tmp_path / "store"), "log_mel")
     assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 6
 
 
@@ -67,7 +67,7 @@ def test_a_run_on_this_machine_or_dataflow_has_no_preflight(
 def test_workers_that_write_elsewhere_are_found(cluster: Callable[..., None], tmp_path: Path) -> None:
     cluster(lambda build: None)
     with pytest.raises(RunnerError, match=r"storage not shared: the workers wrote 3 tokens .* 0 of them are seen"):
-        check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
+        check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel")
 
 
 def test_workers_that_do_not_see_the_audio_are_found(cluster: Callable[..., None], tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_workers_with_other_versions_are_found(
     cluster(run_here)
     monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda kind: {"numba": "0.0.1"})
     with pytest.raises(RunnerError, match=r"has other versions than this command: numba .* instead of 0\.0\.1"):
-        check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
+        check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel")
 
 
 def test_a_worker_that_comes_after_the_preflight_refuses_to_work_with_other_versions(
@@ -127,7 +127,7 @@ def test_a_worker_that_lacks_the_package_can_still_say_so(cluster: Callable[...,
 
     cluster(save)
     with pytest.raises(RunnerError, match="storage not shared"):
-        check_workers(FLAGS, tmp_path, str(tmp_path / "store"), "log_mel")
+        check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel")
     child = [sys.executable, "-c", WORKER_WITHOUT_THE_PACKAGE, str(tmp_path / "work")]
     done = subprocess.run(child, capture_output=True, text=True, check=True, timeout=60)
     assert "pipeline" in done.stdout
