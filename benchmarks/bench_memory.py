@@ -2,7 +2,7 @@
 
     python benchmarks/bench_memory.py --clips 4000 12000 36000 --json memory.json --plot memory.png
 
-The corpora are hard links to three short FLACs, and stores of one-frame spectrograms, so the time is that of the commands' own
+The corpora are hard links to short FLACs, and stores of one-frame spectrograms, so the time is that of the commands' own
 work beside the audio. Every command runs in a process of its own. `features` is what the command itself does: plan, write the
 worklist, close the store; a worker holds one shard, whatever the corpus. `train` is all but the network: the index, the crops of
 one pass over train, the windows and scores of dev. `evaluate` is all but the network: trials, score files, metrics, plots. Growth
@@ -29,28 +29,41 @@ PROTOCOLS = {
     "dev": "ASVspoof2019.LA.cm.dev.trl.txt",
     "eval": "ASVspoof2019.LA.cm.eval.trl.txt",
 }
+# Of the clips, and of the links to one of them.
+SECONDS = 0.2
+RATE = 16_000
+LINKS = 20_000
+ATTACKS = 6
+BONA_FIDE_EVERY = 10
 
 
 def write_corpus(root: Path, n_clips: int) -> None:
-    """A corpus in the ASVspoof 2019 LA layout: a tenth bona fide, 20 speakers a split, hard links to three clips."""
+    """A corpus in the ASVspoof 2019 LA layout: a tenth bona fide, 20 speakers a split, hard links to clips of noise.
+
+    No clip is in two splits or of two attacks. A file system allows some ten thousand links to a file.
+    """
     import numpy as np
     import soundfile
 
-    (root / "ASVspoof2019_LA_cm_protocols").mkdir(parents=True)
-    clips = []
-    for number in range(3):
-        clips.append(root / f"{number}.flac")
-        soundfile.write(clips[-1], np.random.default_rng(number).uniform(-0.1, 0.1, 3200), 16000, "PCM_16")
+    protocols = root / "ASVspoof2019_LA_cm_protocols"
+    protocols.mkdir(parents=True)
+    draw = np.random.default_rng(2019)
     for place, (split, share) in enumerate(SHARES.items()):
         folder = root / f"ASVspoof2019_LA_{split}" / "flac"
         folder.mkdir(parents=True)
-        lines = []
-        for number in range(round(n_clips * share)):
-            name = f"LA_{split[0].upper()}_{number:07d}"
-            os.link(clips[number % 3], folder / f"{name}.flac")
-            kind = f"A{1 + number % 6:02d} spoof" if number % 10 else "- bonafide"
-            lines.append(f"LA_{20 * place + number // 10 % 20:04d} {name} - {kind}\n")
-        (root / "ASVspoof2019_LA_cm_protocols" / PROTOCOLS[split]).write_text("".join(lines))
+        originals: dict[tuple[str, int], Path] = {}
+        with (protocols / PROTOCOLS[split]).open("w") as lines:
+            for number in range(round(n_clips * share)):
+                clip = folder / f"LA_{split[0].upper()}_{number:08d}.flac"
+                attack = "-" if number % BONA_FIDE_EVERY == 0 else f"A{1 + number % ATTACKS:02d}"
+                key = (attack, number // (LINKS * BONA_FIDE_EVERY))
+                if key in originals:
+                    os.link(originals[key], clip)
+                else:
+                    soundfile.write(clip, draw.uniform(-0.1, 0.1, round(SECONDS * RATE)), RATE, "PCM_16")
+                    originals[key] = clip
+                label = "bonafide" if attack == "-" else "spoof"
+                lines.write(f"LA_{20 * place + number // 10 % 20:04d} {clip.stem} - {attack} {label}\n")
 
 
 def write_store(folder: Path) -> None:
@@ -76,7 +89,7 @@ def write_store(folder: Path) -> None:
 def manifest(folder: Path) -> None:
     from pipeline.cli.manifest import manifest as command
 
-    command(REPOSITORY / "params.yaml", str(folder / "LA"), folder / "manifest.parquet", False)
+    command(REPOSITORY / "params.yaml", str(folder / "LA"), output=folder / "manifest.parquet")
 
 
 def features(folder: Path) -> None:
@@ -87,8 +100,9 @@ def features(folder: Path) -> None:
     from pipeline.job.worklist import worklist
     from pipeline.store.close import close_store
     from pipeline.store.reader import read_rejects
+    from pipeline.store.sharding import PLANNED_COLUMNS
 
-    plan = plan_run(read_manifest(folder / "manifest.parquet"), str(folder / "store"), _params())
+    plan = plan_run(read_manifest(folder / "manifest.parquet", PLANNED_COLUMNS), str(folder / "store"), _params())
     with worklist(plan.address, plan.shards, "bench"):
         pass
     read_rejects(plan.storage, [shard.name for shard in plan.shards])

@@ -56,9 +56,10 @@ def features(
     from pipeline.job.run import run_features
     from pipeline.params import load_params
     from pipeline.runners.profiles import pipeline_options
+    from pipeline.store.sharding import PLANNED_COLUMNS
 
     loaded = load_params(params)
-    rows = read_manifest(manifest_path)
+    rows = read_manifest(manifest_path, PLANNED_COLUMNS)
     clips = str(audio_root(corpus_path(root or loaded.data.root)))
     if dry_run:
         _print_dry_run(plan_run(rows, output, loaded), clips)

@@ -36,6 +36,7 @@ from pipeline.section import MAX_DURATION_S
 from pipeline.tables import gathered
 
 _BATCH: Final = 4096
+_REPEATED: Final = ("split", "speaker_id", "attack_id", "decoder")
 
 
 def build_manifest(root: CorpusPath, limit: int | None = None) -> pa.Table:
@@ -142,25 +143,45 @@ def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) ->
             writer.write_batch(batch)
 
 
-def read_manifest(path: Path) -> pa.Table:
+def read_manifest(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads a manifest.
+
+    Args:
+        path: The file.
+        columns: These alone, in the order of the schema, texts that repeat as dictionaries; None for all, as
+            `MANIFEST_SCHEMA` has them.
 
     Raises:
         ProtocolError: The file is missing, is not Parquet, or has other columns.
     """
     try:
-        # By batches, since Arrow's `read` holds three times the memory of the table.
-        with path.open("rb") as file, pq.ParquetFile(file, pre_buffer=False) as table:
-            manifest = gathered(table.iter_batches(_BATCH, use_threads=False), table.schema_arrow)
+        with path.open("rb") as file:
+            if not pq.read_schema(file).equals(MANIFEST_SCHEMA):
+                raise ProtocolError(f"{path}: its columns are not a manifest's; make it again with `bonafide manifest`")
+            repeated = None if columns is None else _REPEATED
+            with pq.ParquetFile(file, pre_buffer=False, read_dictionary=repeated) as table:
+                names = MANIFEST_SCHEMA.names if columns is None else [n for n in MANIFEST_SCHEMA.names if n in columns]
+                found = {name: _column(table, name) for name in sorted(names, key=partial(_n_bytes, table))[::-1]}
     except FileNotFoundError:
         raise ProtocolError(f"{path}: no such manifest; make it with `bonafide manifest`") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise ProtocolError(
             f"{path}: cannot be read as Parquet: {error}; make it again with `bonafide manifest`"
         ) from error
-    if not manifest.schema.equals(MANIFEST_SCHEMA):
-        raise ProtocolError(f"{path}: its columns are not a manifest's; make it again with `bonafide manifest`")
-    return manifest
+    fields = [MANIFEST_SCHEMA.field(name).with_type(found[name].type) for name in names]
+    return pa.table([found[name] for name in names], pa.schema(fields))
+
+
+def _column(table: pq.ParquetFile, name: str) -> pa.ChunkedArray:
+    # By itself and by batches: Arrow's `read` holds three times the memory of the table.
+    batches = table.iter_batches(_BATCH, columns=[name], use_threads=False)
+    return gathered(batches, pa.schema([table.schema_arrow.field(name)]))[0]
+
+
+def _n_bytes(table: pq.ParquetFile, name: str) -> int:
+    """Of a column, uncompressed. The largest is read first, while the others take no memory."""
+    place, groups = table.schema_arrow.get_field_index(name), range(table.metadata.num_row_groups)
+    return sum(table.metadata.row_group(group).column(place).total_uncompressed_size for group in groups)
 
 
 def count_utterances(utterances: Iterable[Utterance]) -> dict[str, Counter[str]]:

@@ -62,7 +62,7 @@ def run_features(
     """Brings the store at `output` up to date: keeps finished shards, redoes the others, closes the store.
 
     Args:
-        manifest: Table with the columns of `MANIFEST_SCHEMA`.
+        manifest: Table with `PLANNED_COLUMNS` of a manifest at least.
         root: What the manifest's paths are relative to: a folder, which every worker needs under the same path, or
             `s3://bucket/prefix`.
         output: Local folder or `s3://bucket/prefix`.

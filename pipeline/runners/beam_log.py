@@ -1,8 +1,10 @@
-"""Filters Beam's log. Imports nothing heavy, so that it can be called before Beam is imported."""
+"""Filters what Beam says at its import. Imports nothing heavy, so that it can be called before Beam is imported."""
 
 import logging
+import warnings
 
 
 def hush_beam() -> None:
-    """Drops the warning that Beam logs at every import if its optional package apitools is not installed."""
+    """Drops what Beam and Google's packages say at every import of an optional package or of the version of Python."""
     logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google\\.api_core")

@@ -54,6 +54,8 @@ class Source:
 
 
 _COLUMNS: Final = tuple(field.name for field in fields(Source))
+PLANNED_COLUMNS: Final = ("split", *_COLUMNS, "duration_s")
+"""Columns of a manifest that the assignment of utterances to shards reads."""
 values_of = attrgetter(*_COLUMNS)
 """The values of a `Source`, in the order of its fields."""
 
@@ -63,10 +65,10 @@ class ManifestSources(Sequence[Source]):
 
     Args:
         columns: The manifest's columns of a `Source`, in the order of its fields.
-        rows: int64 [n], numbers of the shard's rows.
+        rows: uint32 [n], numbers of the shard's rows.
     """
 
-    def __init__(self, columns: pa.Table, rows: npt.NDArray[np.int64]) -> None:
+    def __init__(self, columns: pa.Table, rows: npt.NDArray[np.uint32]) -> None:
         self._columns = columns
         self._rows = np.ascontiguousarray(rows)
 
@@ -86,7 +88,7 @@ class ManifestSources(Sequence[Source]):
 
     def __iter__(self) -> Iterator[Source]:
         # Not pa.array, which imports pandas.
-        rows = pa.Array.from_buffers(pa.int64(), len(self._rows), [None, pa.py_buffer(self._rows)])
+        rows = pa.Array.from_buffers(pa.uint32(), len(self._rows), [None, pa.py_buffer(self._rows)])
         taken = self._columns.take(rows)
         return (Source(*values) for values in zip(*(column.to_pylist() for column in taken.columns), strict=True))
 
@@ -117,7 +119,7 @@ def assign_shards(
     """Assigns the utterances of a manifest to the shards of a store.
 
     Args:
-        manifest: Table with the columns of `MANIFEST_SCHEMA`.
+        manifest: Table with `PLANNED_COLUMNS` of a manifest at least.
         store: Number of shards, or their target size.
         features: Gives the expected size of an example.
         n_copies: Augmented copies of each clip of train.
@@ -145,7 +147,7 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
             at += 1
     columns = manifest.select(_COLUMNS).combine_chunks()
     # Through DLPack, since Array.to_numpy imports pandas.
-    by_id = np.from_dlpack(pc.sort_indices(columns["utterance_id"])).astype(np.int64)
+    by_id = np.from_dlpack(pc.sort_indices(columns["utterance_id"])).astype(np.uint32)
     order = by_id[np.argsort(numbers[by_id], kind="stable")]
     ends = np.cumsum(np.bincount(numbers, minlength=sum(counts[split] for split in SPLITS)))
     rows = iter(np.split(order, ends[:-1]))
