@@ -1,8 +1,6 @@
 """Hostile audio: every file has its reason, all good clips arrive, and no command needs much memory for it."""
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,35 +16,10 @@ from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from tests.support.hostile_audio import GOOD, hostile_files, write_hostile_corpus
 from tests.support.parameters import project_parameters
+from tests.support.peak_memory import run_measured
 
 IN_THIS_PROCESS = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 MOST_EXTRA_KIB = 1 << 20
-# Prints the highest resident memory of the command and of each of its workers, in KiB.
-MEASURED = """
-import pathlib, re, sys, threading, time
-import psutil
-import bonafide
-
-workers = 0
-
-def watch():
-    global workers
-    while True:
-        for child in psutil.Process().children(recursive=True):
-            try:
-                workers = max(workers, child.memory_info().rss >> 10)
-            except psutil.Error:
-                pass
-        time.sleep(0.01)
-
-threading.Thread(target=watch, daemon=True).start()
-try:
-    bonafide.main()
-except SystemExit as end:
-    sys.stderr.write(f"exit {end.code}\\n")
-status = pathlib.Path("/proc/self/status").read_text()
-print(max(workers, int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])))
-"""
 
 
 def job_parameters(root: Path) -> dict[str, dict[str, object]]:
@@ -94,11 +67,8 @@ def test_hostile_audio_takes_less_than_a_gibibyte_more_than_good_audio(tmp_path:
         content["data"]["root"] = str(table)
         (folder / "params.yaml").write_text(yaml.safe_dump(content))
         for command in (["manifest"], ["features", "--workers", "1"]):
-            done = subprocess.run(
-                [sys.executable, "-c", MEASURED, *command], cwd=folder, capture_output=True, text=True, check=True
-            )
-            peaks[name, command[0]] = int(done.stdout.split()[-1])
-        assert "Traceback" not in done.stderr
+            peaks[name, command[0]], printed = run_measured(command, folder)
+        assert "Traceback" not in printed
     require_expected(FeatureStore.open(str(tmp_path / "hostile" / "data" / "features")), expected)
     extra = {command: peaks["hostile", command] - peaks["good", command] for command in ("manifest", "features")}
     print(peaks, extra)
