@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Final, overload
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +87,7 @@ class ManifestSources(Sequence[Source]):
         return next(iter(ManifestSources(self._columns, self._rows[[index]])))
 
     def __iter__(self) -> Iterator[Source]:
-        # Not pa.array, which imports pandas.
-        rows = pa.Array.from_buffers(pa.uint32(), len(self._rows), [None, pa.py_buffer(self._rows)])
-        taken = self._columns.take(rows)
+        taken = self._columns.take(_as_arrow(self._rows, pa.uint32()))
         return (Source(*values) for values in zip(*(column.to_pylist() for column in taken.columns), strict=True))
 
     def __eq__(self, other: object) -> bool:
@@ -97,6 +95,11 @@ class ManifestSources(Sequence[Source]):
 
     def __hash__(self) -> int:
         return hash(tuple(self))
+
+
+def _as_arrow(values: npt.NDArray[Any], dtype: pa.DataType) -> pa.Array:
+    # Not pa.array, which imports pandas.
+    return pa.Array.from_buffers(dtype, len(values), [None, pa.py_buffer(values)])
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,9 @@ def group_by_shard(manifest: pa.Table, counts: Mapping[str, int]) -> list[Shard]
             numbers[at] = first[split] + shard_number(split, utterance_id, counts[split])
             at += 1
     columns = manifest.select(_COLUMNS).combine_chunks()
+    keys = pa.table([_as_arrow(numbers, pa.int32()), columns["utterance_id"]], ["shard", "utterance_id"])
     # Through DLPack, since Array.to_numpy imports pandas.
-    by_id = np.from_dlpack(pc.sort_indices(columns["utterance_id"])).astype(np.uint32)
-    order = by_id[np.argsort(numbers[by_id], kind="stable")]
+    order = np.from_dlpack(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])).astype(np.uint32)
     ends = np.cumsum(np.bincount(numbers, minlength=sum(counts[split] for split in SPLITS)))
     rows = iter(np.split(order, ends[:-1]))
     return [
