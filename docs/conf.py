@@ -17,6 +17,7 @@ include_patterns = [
 ]
 extensions = ["myst_parser"]
 myst_heading_anchors = 4
+myst_enable_extensions = ["html_image"]
 highlight_language = "none"
 
 html_theme = "furo"
