@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all bench study format lock flink flink-cache prism worker-package clean
+.PHONY: help install repro test test-slow test-all bench study docs format lock flink flink-cache prism worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ study: $(READY)  ## train every recipe of tools/study/recipes.yaml with three se
 bench: $(READY)  ## compare with other tools in one run of under 20 minutes, into reports/benchmarks.json and docs/performance.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks --markdown
+
+docs: $(READY)  ## build the documentation as a site in .cache/site (needs Python 3.11 or later)
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .cache/doctrees . .cache/site
 
 FLINK := .cache/flink
 # Beam's official runner cannot be had everywhere: the tests and `make flink` name a stand-in for it.
@@ -87,7 +90,7 @@ format: $(READY)  ## format the code
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra serve --extra demo --extra dataflow --extra dev \
-	    --extra flink --extra bench --universal \
+	    --extra flink --extra bench --extra docs --universal \
 	    --python-version 3.10 --generate-hashes --no-annotate --no-strip-extras --no-emit-index-url --custom-compile-command "make lock" \
 	    --upgrade --output-file requirements.lock
 

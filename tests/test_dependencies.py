@@ -17,7 +17,7 @@ PARTS = {
     "deploy": ("dependencies",),
     "examples": ("dependencies", "train", "dev"),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
-    "tests": ("dependencies", "train", "s3", "serve", "demo", "dataflow", "dev", "flink"),
+    "tests": ("dependencies", "train", "s3", "serve", "demo", "dataflow", "dev", "flink", "docs"),
 }
 """The parts of pyproject.toml whose packages a folder may import."""
 
