@@ -4,9 +4,9 @@ import os
 from typing import Any, Final
 
 from pipeline.errors import StoreError
+from pipeline.storage.objects import CONNECTIONS, NO_OBJECT
 
 CREDENTIALS: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS profile"
-NO_OBJECT: Final = "there is no such object"
 
 # boto3 reads these variables, too, but its own default sends checksum headers that several servers other than Amazon's refuse.
 _CHECKSUMS: Final = {
@@ -45,7 +45,7 @@ def connect(url: str, endpoint_url: str | None, region: str | None) -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError:
         raise StoreError(f"{url}: object storage needs boto3; run pip install 'bonafide[s3]'") from None
-    options: dict[str, Any] = {"connect_timeout": 10, "max_pool_connections": 32}
+    options: dict[str, Any] = {"connect_timeout": 10, "max_pool_connections": CONNECTIONS}
     # Few servers other than Amazon's have a host name per bucket.
     elsewhere = {
         "s3": {"addressing_style": "path"},

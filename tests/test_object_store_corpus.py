@@ -1,0 +1,60 @@
+"""A corpus in an object store goes from its protocols to the report page, with no audio on this machine."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.buckets import upload
+from tests.support.front_ends import SHORT_WINDOW
+from tests.support.parameters import project_parameters
+from tests.support.synthetic_corpus import write_corpus
+from tests.support.synthetic_store import files_of
+
+Run = Callable[..., tuple[int, str]]
+COMMANDS = ("manifest", "features", "validate", "train", "evaluate", "report")
+
+
+def project_files(folder: Path, root: str, run_bonafide: Run, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """What the commands make of a corpus, in a working folder of their own, by name."""
+    content: dict[str, Any] = project_parameters()
+    content["data"]["root"] = root
+    content["features"] = SHORT_WINDOW.model_dump()
+    content["augment"]["copies"] = content["augment"]["copy_synthesis"]["copies"] = 1
+    content["store"]["shards"] = 1
+    content["train"] |= {"steps": 4, "steps_per_epoch": 4, "channels": [4, 4], "batch_size": 4, "crop_s": 0.25}
+    content["evaluate"] |= {"intervals": 20, "robustness_clips": 10}
+    folder.mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(folder)
+    for command in COMMANDS:
+        runner = ("--", "--direct_running_mode=in_memory") if command == "features" else ()
+        code, printed = run_bonafide(command, *runner)
+        assert code == 0, printed
+        assert "no audio" not in printed
+    return files_of(folder)
+
+
+@pytest.mark.slow
+def test_every_file_from_manifest_to_page_is_that_of_the_local_corpus(
+    tmp_path: Path, s3_url: str, run_bonafide: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_corpus(tmp_path / "LA")
+    upload(corpus, s3_url)
+    local = project_files(tmp_path / "local", str(corpus), run_bonafide, monkeypatch)
+    shutil.rmtree(corpus)
+    remote = project_files(tmp_path / "remote", s3_url, run_bonafide, monkeypatch)
+    # What names the root: the parameters, also where the page shows them.
+    for name in ("params.yaml", "reports/index.html"):
+        content = remote[name].decode()
+        assert content.count(s3_url) == 1, name
+        remote[name] = content.replace(s3_url, str(corpus)).encode()
+    assert [name for name in local if remote.get(name) != local[name]] == []
+    assert remote.keys() == local.keys()
+    metrics = json.loads(remote["reports/evaluation/metrics.json"])
+    assert {"trimmed", "eer"} <= metrics["eval"].keys()
+    assert b"data:audio/flac" in remote["reports/index.html"]
