@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.browser_fixtures",
     "tests.support.console_fixtures",
     "tests.support.flink_fixtures",
+    "tests.support.gcs_fixtures",
     "tests.support.s3_fixtures",
 ]
 
