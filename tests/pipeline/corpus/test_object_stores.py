@@ -24,11 +24,11 @@ LARGEST = 10_000_000
 
 
 @pytest.mark.parametrize("name", ["asvspoof2019_la", *CORPORA])
-def test_every_layout_has_the_manifest_of_the_local_corpus(tmp_path: Path, s3_url: str, name: str) -> None:
+def test_every_layout_has_the_manifest_of_the_local_corpus(tmp_path: Path, object_url: str, name: str) -> None:
     root = CORPORA[name](tmp_path / "corpus") if name in CORPORA else write_corpus(tmp_path / "corpus", N_CLIPS)
     folder = root.parent if root.is_file() else root
-    upload(folder, s3_url)
-    place = corpus_path(f"{s3_url}/{root.name}" if root.is_file() else s3_url)
+    upload(folder, object_url)
+    place = corpus_path(f"{object_url}/{root.name}" if root.is_file() else object_url)
     assert layout_of(place).name == layout_of(root).name == name
     assert build_manifest(place).equals(build_manifest(root))
 
@@ -51,18 +51,18 @@ def test_a_corpus_can_be_a_bucket_or_a_table_in_it(tmp_path: Path, s3_url: str) 
 
 
 def test_the_store_of_a_corpus_in_an_object_store_is_that_of_the_local_one(
-    tmp_path: Path, s3_url: str, run_bonafide: Run
+    tmp_path: Path, object_url: str, run_bonafide: Run
 ) -> None:
     root = write_corpus(tmp_path / "LA", 6)
     broken = root / "ASVspoof2019_LA_train" / "flac"
     (broken / "LA_T_0000001.flac").unlink()
     (broken / "LA_T_0000002.flac").write_bytes(b"")
     (broken / "LA_T_0000003.flac").write_bytes((broken / "LA_T_0000004.flac").read_bytes()[:2000])
-    upload(root, s3_url)
+    upload(root, object_url)
     content = project_parameters()
     content["store"]["shards"] = 2
     content["features"]["max_reject_fraction"] = 0.5
-    for name, address in (("local", str(root)), ("remote", s3_url)):
+    for name, address in (("local", str(root)), ("remote", object_url)):
         (tmp_path / name).mkdir()
         content["data"]["root"] = address
         (tmp_path / name / "params.yaml").write_text(yaml.safe_dump(content))
@@ -82,11 +82,11 @@ def test_the_store_of_a_corpus_in_an_object_store_is_that_of_the_local_one(
     assert files_of(tmp_path / "remote" / "store") == files_of(tmp_path / "local" / "store")
 
 
-def test_audio_that_is_missing_or_too_large_is_told_as_of_a_folder(tmp_path: Path, s3_url: str) -> None:
+def test_audio_that_is_missing_or_too_large_is_told_as_of_a_folder(tmp_path: Path, object_url: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "clip.flac").write_bytes(bytes(1000))
-    upload(tmp_path, s3_url)
-    for root in (tmp_path, s3_url):
+    upload(tmp_path, object_url)
+    for root in (tmp_path, object_url):
         files = open_audio_files(root)
         assert files.is_reachable()
         assert files.read("a/clip.flac", 1000) == files.read("a/./clip.flac", 1000) == bytes(1000)
@@ -96,7 +96,7 @@ def test_audio_that_is_missing_or_too_large_is_told_as_of_a_folder(tmp_path: Pat
         assert {str(problem) for problem in read[2::4]} == {"unreadable: the path leaves the folder of the corpus"}
         with pytest.raises(AudioError, match="too_long: the file has 1,000 bytes, at most 999 are read"):
             files.read("a/clip.flac", 999)
-    assert not open_audio_files(f"{s3_url}/elsewhere").is_reachable()
+    assert not open_audio_files(f"{object_url}/elsewhere").is_reachable()
 
 
 def test_a_corpus_that_is_not_there_is_told_and_a_dead_server_rejects_no_clip(

@@ -52,13 +52,6 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return open_storage(url)
 
 
-@pytest.fixture(params=["s3", "gs"])
-def object_url(request: pytest.FixtureRequest) -> str:
-    """An unused prefix of a bucket, of each kind of server."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
-    return url
-
-
 @pytest.fixture
 def local(tmp_path: Path) -> LocalStorage:
     return LocalStorage(str(tmp_path / "store"))
