@@ -31,7 +31,8 @@ def connect(url: str, endpoint_url: str | None) -> Any:
             from google.auth.credentials import AnonymousCredentials
             from google.auth.exceptions import GoogleAuthError
             from google.cloud import storage
-            from requests.adapters import HTTPAdapter
+
+            from pipeline.storage.http import WholeAnswers
     except ImportError:
         raise StoreError(f"{url}: Google Cloud Storage needs its client; run pip install 'bonafide[gs]'") from None
     # Objects belong to a bucket; the project, which the client insists on, is needed to make one.
@@ -45,7 +46,7 @@ def connect(url: str, endpoint_url: str | None) -> Any:
     except (GoogleAuthError, ValueError) as error:
         raise StoreError(f"{url}: there are no credentials ({_first_line(error)}); {CREDENTIALS}") from error
     for scheme in ("http://", "https://"):
-        client._http.mount(scheme, HTTPAdapter(pool_connections=2, pool_maxsize=CONNECTIONS))
+        client._http.mount(scheme, WholeAnswers(pool_connections=2, pool_maxsize=CONNECTIONS))
     # It writes a line of its own about each repeated request.
     logging.getLogger("google.cloud.storage").setLevel(logging.ERROR)
     return client

@@ -127,7 +127,8 @@ class S3Storage(ObjectStorage):
 
         for left in reversed(range(_ANSWERS)):
             response = self.client.get_object(Bucket=self.bucket, Key=self.key(name), **request)
-            with response["Body"] as body:
+            # Not `with response["Body"]`, which gives the stream below it, with errors of its own.
+            with contextlib.closing(response["Body"]) as body:
                 if most_bytes is not None and (size := int(response["ContentLength"])) > most_bytes:
                     raise LargeFileError(self.url_of(name), size, most_bytes)
                 try:

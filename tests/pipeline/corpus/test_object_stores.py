@@ -1,5 +1,6 @@
 """Corpora in an object store: what the manifest and the features stage make of them is what they make of local ones."""
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pipeline.corpus.layouts import layout_of
 from pipeline.corpus.manifest import build_manifest, read_manifest
 from pipeline.corpus.places import corpus_path
 from pipeline.errors import AudioError, CorpusError, StoreError
+from pipeline.storage import open_storage
+from tests.support.bad_proxy import bad_proxy
 from tests.support.buckets import upload
 from tests.support.corpora import CORPORA, N_CLIPS
 from tests.support.parameters import project_parameters
@@ -110,3 +113,35 @@ def test_a_corpus_that_is_not_there_is_told_and_a_dead_server_rejects_no_clip(
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(StoreError, match="no answer from"):
         open_audio_files(s3_url).read("a.flac", LARGEST)
+
+
+@pytest.mark.slow
+def test_a_slow_server_that_fails_one_request_of_fifty_changes_no_byte_and_loses_nothing(
+    tmp_path: Path, object_url: str, run_bonafide: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_corpus(tmp_path / "LA", 40, duration_s=0.2)
+    upload(root, object_url)
+    content = project_parameters()
+    content["store"]["shards"] = 2
+    content["augment"]["copies"] = content["augment"]["copy_synthesis"]["copies"] = 0
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    options = ("--params", tmp_path / "params.yaml", "--manifest", tmp_path / "manifest.parquet")
+    in_process = ("--", "--direct_running_mode=in_memory")
+
+    def run(address: str, output: str) -> None:
+        made = ("manifest", *options[:2], "--root", address, "--output", options[3])
+        for command in (made, ("features", *options, "--root", address, "--output", output, *in_process)):
+            code, printed = run_bonafide(*command)
+            assert code == 0, printed
+
+    run(str(root), str(tmp_path / "store"))
+    manifest = options[3].read_bytes()
+    variable = "AWS_ENDPOINT_URL" if object_url.startswith("s3") else "STORAGE_EMULATOR_HOST"
+    with bad_proxy(os.environ[variable], 0.03, fail_every=50) as (address, counts):
+        monkeypatch.setenv(variable, address)
+        run(object_url, f"{object_url}-features")
+        store = open_storage(f"{object_url}-features")
+        assert {name: store.read(name) for name in store.list()} == files_of(tmp_path / "store")
+    assert options[3].read_bytes() == manifest
+    n_requests, n_failed = counts
+    assert n_failed == n_requests // 50 >= 4
