@@ -47,6 +47,10 @@ def project_files(
         code, printed = run_bonafide(command, *runner)
         assert code == 0, printed
         assert "no audio" not in printed
+    clips = ("ASVspoof2019_LA_eval", "ASVspoof2019_LA_dev/flac/LA_D_000000[0-2].flac", "gone.flac")
+    code, printed = run_bonafide("score", *(f"{root}/{clip}" for clip in clips), "--jsonl", folder / "scores.jsonl")
+    assert code == 1, printed
+    assert "gone.flac: no such file" in printed
     return files_of(folder)
 
 
@@ -65,10 +69,10 @@ def test_every_file_from_manifest_to_page_is_that_of_the_local_corpus(
     for url in (s3_url, gs_url):
         made = None if url == s3_url else tmp_path / "local"
         remote = project_files(tmp_path / url[:2], url, run_bonafide, monkeypatch, made)
-        # What names the root: the parameters, also where the page shows them.
-        for name in ("params.yaml", "reports/index.html"):
+        # What names the root: the parameters, also where the page shows them, and what is scored by its address.
+        for name, count in (("params.yaml", 1), ("reports/index.html", 1), ("scores.jsonl", 13)):
             content = remote[name].decode()
-            assert content.count(url) == 1, name
+            assert content.count(url) == count, name
             remote[name] = content.replace(url, str(corpus)).encode()
         assert [name for name in local if remote.get(name) != local[name]] == []
         assert remote.keys() == local.keys()
