@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: help install repro test test-slow test-all bench study docs format lock flink flink-cache prism worker-package clean
+.PHONY: help install repro test test-slow test-all bench study docs format lock flink flink-cache prism fake-gcs-server worker-package clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,10 +77,18 @@ $(PRISM): requirements.lock
 
 prism: $(PRISM)  ## build Prism, Beam's portable runner in Go, into .cache/prism (needs Go)
 
+FAKE_GCS := .cache/gcs/fake-gcs-server
+
+$(FAKE_GCS): Makefile
+	GOBIN=$(CURDIR)/$(dir $(FAKE_GCS)) go install github.com/fsouza/fake-gcs-server@v1.56.1
+	touch $@
+
+fake-gcs-server: $(FAKE_GCS)  ## build a server like Google Cloud Storage, for the tests, into .cache/gcs (needs Go)
+
 worker-package: $(READY)  ## put the wheel and the locked requirements of a cluster's workers into dist
 	mkdir -p dist
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
-	$(BIN)/uv pip compile -q pyproject.toml --extra s3 --universal --python-version 3.10 --constraints requirements.lock \
+	$(BIN)/uv pip compile -q pyproject.toml --extra s3 --extra gs --universal --python-version 3.10 --constraints requirements.lock \
 	    --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make worker-package" \
 	    --output-file dist/requirements.txt
 
@@ -89,7 +97,7 @@ format: $(READY)  ## format the code
 	$(BIN)/ruff format .
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra serve --extra demo --extra dataflow --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra s3 --extra gs --extra serve --extra demo --extra dataflow --extra dev \
 	    --extra flink --extra bench --extra docs --universal \
 	    --python-version 3.10 --generate-hashes --no-annotate --no-strip-extras --no-emit-index-url --custom-compile-command "make lock" \
 	    --upgrade --output-file requirements.lock

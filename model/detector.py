@@ -18,6 +18,7 @@ from model.scoring.recordings import WINDOWS_PER_BATCH, RecordingScorer
 from model.scoring.results import Caution, FileScore, Terms, WindowScore
 from model.scoring.sources import LONGEST_S, Samples, Source
 from model.scoring.speech import available
+from pipeline.corpus.places import corpus_path
 from pipeline.errors import AudioError
 
 __all__ = ["Caution", "Detector", "FileScore", "Samples", "Source", "Terms", "WindowScore"]
@@ -77,8 +78,8 @@ class Detector:
         """Scores one recording.
 
         Args:
-            audio: A path, the bytes of a file, or samples: [samples] or [samples, channels], floats with full scale at 1 or
-                integers.
+            audio: A path, the address of a file in a bucket, the bytes of a file, or samples: [samples] or
+                [samples, channels], floats with full scale at 1 or integers.
             sample_rate: Of samples, Hz.
 
         Raises:
@@ -108,7 +109,7 @@ def _source(audio: str | Path | bytes | npt.NDArray[np.generic] | Source, sample
     if isinstance(audio, Source):
         return audio
     if isinstance(audio, str | Path):
-        return Source(str(audio), Path(audio))
+        return Source(str(audio), corpus_path(audio))
     if isinstance(audio, bytes):
         return Source("-", audio)
     if sample_rate is None:

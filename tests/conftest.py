@@ -8,8 +8,10 @@ import pytest
 
 pytest_plugins = [
     "tests.support.browser_fixtures",
+    "tests.support.bucket_fixtures",
     "tests.support.console_fixtures",
     "tests.support.flink_fixtures",
+    "tests.support.gcs_fixtures",
     "tests.support.s3_fixtures",
 ]
 

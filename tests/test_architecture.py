@@ -64,7 +64,7 @@ MODEL = {
         "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle dataset errors metrics scoring", "audio corpus errors files frontends machine"),
-    "detector": ("bundle params scoring", "errors"),
+    "detector": ("bundle params scoring", "corpus errors"),
     "report": (
         "artifacts bundle detector errors evaluation metrics params scoring",
         "audio corpus errors files frontends store text",

@@ -12,12 +12,12 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 PARTS = {
     "bonafide.py": ("dependencies",),
-    "pipeline": ("dependencies", "s3", "media"),
+    "pipeline": ("dependencies", "s3", "gs", "media"),
     "model": ("dependencies", "train", "serve", "demo"),
     "deploy": ("dependencies",),
     "examples": ("dependencies", "train", "dev"),
     "benchmarks": ("dependencies", "train", "s3", "dev", "bench", "bench_torch"),
-    "tests": ("dependencies", "train", "s3", "serve", "demo", "dataflow", "dev", "flink", "docs"),
+    "tests": ("dependencies", "train", "s3", "gs", "serve", "demo", "dataflow", "dev", "flink", "docs"),
 }
 """The parts of pyproject.toml whose packages a folder may import."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
-from model.cli.stores import Verify, VerifyOption, opened_store
+from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def crossval(
     output: Annotated[Path, typer.Option("--output", help="Folder for the held-out scores.")] = Path("data/crossval"),
     report: Annotated[Path, typer.Option("--report", help="Folder for metrics.json.")] = Path("reports/crossval"),
     verify: VerifyOption = Verify.quick,
+    cache: CacheOption = None,
+    stream: StreamOption = False,
 ) -> None:
     """Leave attacks out of train in turn and measure the EER on them: chooses a recipe without a look at eval.
 
@@ -47,7 +49,7 @@ def crossval(
             return progressed
 
         checkpoints = work_folder(output)
-        with opened_store(store, verify) as opened:
+        with copied_store(store, verify, ("train", "dev"), cache, stream=stream) as opened:
             result = cross_validate(opened, loaded.train, loaded.crossval, progress_of, checkpoints, console.print)
         write_crossval(result, output, report)
         shutil.rmtree(checkpoints, ignore_errors=True)

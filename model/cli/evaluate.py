@@ -7,7 +7,7 @@ import typer
 
 from model.artifacts import CORPORA_FOLDER, EVALUATED_SPLITS
 from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
-from model.cli.stores import Verify, VerifyOption, opened_store
+from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def evaluate(
         Path, typer.Option("--corpora", help="Folder of the manifests of evaluate.corpora, the further test sets.")
     ] = Path(CORPORA_FOLDER),
     verify: VerifyOption = Verify.quick,
+    cache: CacheOption = None,
+    stream: StreamOption = False,
 ) -> None:
     """Score dev, eval and the further test sets with the trained model; write score files, metrics and plots."""
     from model.params import load_params
@@ -63,7 +65,7 @@ def evaluate(
         bundle = load_bundle(model)
         bar.update(task, total=len(EVALUATED_SPLITS), note="")
         progress = _progress(bar, task, further)
-        with opened_store(store, verify, SCORED_COLUMNS) as opened:
+        with copied_store(store, verify, EVALUATED_SPLITS, cache, SCORED_COLUMNS, stream=stream) as opened:
             result = evaluate_model(
                 opened,
                 bundle,

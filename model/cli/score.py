@@ -14,6 +14,7 @@ from model.cli.score_output import CsvWriter, Format, ScoreWriter, open_writer
 if TYPE_CHECKING:
     from model.scoring.results import FileScore
     from model.scoring.sources import Source
+    from pipeline.corpus.places import CorpusPath
 
 STANDARD_INPUT: Final = "-"
 _UNUSED_BY_KERAS: Final = ("matplotlib", "pandas", "sklearn")
@@ -23,11 +24,14 @@ NOT_SCORED: Final = 1
 NOT_BONA_FIDE: Final = 3
 """Exit code of --require-bona-fide when a verdict is another."""
 
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(help="Audio files, folders, patterns, also in buckets; - is standard input.", show_default=False),
+]
+
 
 def score(
-    files: Annotated[
-        list[str], typer.Argument(help="Audio files, folders or patterns; - is standard input.", show_default=False)
-    ],
+    files: FilesArgument,
     model: ModelOption = Path("data/model"),
     params: Annotated[
         Path,
@@ -96,7 +100,7 @@ def _without(*packages: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-def _found(arguments: Sequence[str]) -> list[Path]:
+def _found(arguments: Sequence[str]) -> "list[CorpusPath]":
     """The files that the arguments name; says at once which are missing, and ends if all are."""
     from model.scoring.files import find_files
     from pipeline.cli.console import console, warn
@@ -125,7 +129,7 @@ def stated_rates(params: Path, prior: float | None, abstain_error_rate: float | 
     return prior, abstain_error_rate
 
 
-def _sources(arguments: Iterable[str], paths: Iterable[Path]) -> "Iterator[Source]":
+def _sources(arguments: Iterable[str], paths: "Iterable[CorpusPath]") -> "Iterator[Source]":
     from model.scoring.sources import Source
 
     if STANDARD_INPUT in arguments:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
-from model.cli.stores import Verify, VerifyOption, opened_store
+from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def train(
         typer.Option("--crossval", help="Output of `bonafide crossval`: calibrate on its held-out attacks, too."),
     ] = None,
     verify: VerifyOption = Verify.quick,
+    cache: CacheOption = None,
+    stream: StreamOption = False,
 ) -> None:
     """Train the network on train; dev gives the threshold and the calibration.
 
@@ -47,7 +49,7 @@ def train(
             note = f"loss {latest.train.loss:.3f}, dev EER {latest.dev.eer:.1%}" if latest else "before the first score"
             bar.update(task, completed=steps, total=total_steps, note=note)
 
-        with opened_store(store, verify) as opened:
+        with copied_store(store, verify, ("train", "dev"), cache, stream=stream) as opened:
             result = training.train(opened, loaded.train, output, report, progressed, console.print, held_out)
     kept = result.kept
     console.print(

@@ -22,9 +22,12 @@ from pipeline.audio import Waveform
 from pipeline.audio.decode import decode_bytes, prepare, read_clip
 from pipeline.audio.kernels import largest_deviation
 from pipeline.audio.level import amplitude_db, limit_peak
+from pipeline.audio.limits import most_bytes
 from pipeline.audio.measures import measure
-from pipeline.audio.recordings import open_recording, waveform_blocks
+from pipeline.audio.recordings import LARGEST_IN_MEMORY, open_recording, waveform_blocks
 from pipeline.audio.streams import open_stream
+from pipeline.corpus.audio_files import read_object
+from pipeline.corpus.places import ObjectPath
 from pipeline.errors import AudioError
 from pipeline.frontends import FeatureParams, FrontEnd, make_front_end
 
@@ -54,11 +57,11 @@ class Source:
 
     Attributes:
         name: What its record calls it.
-        audio: A file, the bytes of one, or samples.
+        audio: A file, also in a bucket, the bytes of one, or samples.
     """
 
     name: str
-    audio: Path | bytes | Samples
+    audio: Path | ObjectPath | bytes | Samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +149,9 @@ class PartReader:
             if duration_s > self.longest_s:
                 raise AudioError("too_long", f"{duration_s:.1f} s, at most {self.longest_s:g} s are allowed")
             yield waveform  # in memory already
-        elif isinstance(source.audio, bytes):
-            yield from waveform_blocks(open_stream(source.audio), self.params.sample_rate, self.longest_s)
+        elif not isinstance(source.audio, Path):
+            data = source.audio if isinstance(source.audio, bytes) else read_object(source.audio, LARGEST_IN_MEMORY)
+            yield from waveform_blocks(open_stream(data), self.params.sample_rate, self.longest_s)
         else:
             with open_recording(source.audio) as stream:
                 yield from waveform_blocks(stream, self.params.sample_rate, self.longest_s)
@@ -157,7 +161,12 @@ class PartReader:
             if len(source.audio.values) > self.params.max_duration_s * source.audio.sample_rate:
                 raise AudioError("too_long", "a long recording")
             return _prepared(source.audio, self.params)
-        data = source.audio if isinstance(source.audio, bytes) else read_clip(source.audio, self.params)
+        if isinstance(source.audio, bytes):
+            data = source.audio
+        elif isinstance(source.audio, Path):
+            data = read_clip(source.audio, self.params)
+        else:
+            data = read_object(source.audio, most_bytes(self.params.max_duration_s))
         decoded = decode_bytes(data, self.params)
         return decoded.waveform, decoded.source_duration_s
 

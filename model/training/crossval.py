@@ -153,7 +153,7 @@ def folds(store: FeatureStore, crossval: CrossvalParams) -> list[tuple[str, ...]
 def without_attacks(store: FeatureStore, attacks: Sequence[str]) -> FeatureStore:
     """The store without the examples of some attacks; its statistics stay those of all train originals."""
     left_out = pc.is_in(store.index["attack_id"], pa.array(attacks, pa.string()))
-    return FeatureStore(store.storage, store.info, store.index.filter(pc.invert(pc.fill_null(left_out, False))))
+    return store.with_index(store.index.filter(pc.invert(pc.fill_null(left_out, False))))
 
 
 def _metrics(tables: dict[int, ScoreTable], attacks: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -84,10 +84,10 @@ def fit_domain(store: FeatureStore, scorer: ClipScorer, batch_size: int) -> Doma
 
 def _spread(store: FeatureStore) -> FeatureStore:
     """At most `MOST_CLIPS` examples with a label, evenly spread over the store."""
-    labelled = FeatureStore(store.storage, store.info, store.index.filter(store.index["label"].is_valid()))
+    labelled = store.with_index(store.index.filter(store.index["label"].is_valid()))
     count = len(labelled)
     rows = np.arange(count) if count <= MOST_CLIPS else np.arange(MOST_CLIPS) * count // MOST_CLIPS
-    return FeatureStore(store.storage, store.info, labelled.index.take(rows))
+    return store.with_index(labelled.index.take(rows))
 
 
 def _read(store: FeatureStore, scorer: ClipScorer, batch_size: int, *, keep_middles: bool) -> _Clips:

@@ -16,7 +16,7 @@ from typing_extensions import override
 from pipeline.audio.files import open_audio, require_not_larger
 from pipeline.audio.limits import most_bytes
 from pipeline.corpus.links import LinkPolicy
-from pipeline.corpus.places import CorpusPath
+from pipeline.corpus.places import CorpusPath, ObjectPath
 from pipeline.errors import AudioError
 from pipeline.section import ClipParams
 from pipeline.storage import LargeFileError, MissingFileError, is_remote, open_storage
@@ -164,13 +164,9 @@ class _ObjectAudioFiles(AudioFiles):
     @override
     @contextmanager
     def open(self, path: str, most_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
-        try:
-            data = self._storage.read(_within(path), most_bytes)
-        except MissingFileError:
-            raise AudioError("missing", "no such file") from None
-        except LargeFileError as error:
-            require_not_larger(error.size, most_bytes)
-            raise
+        name = _within(path)
+        with _told(most_bytes):
+            data = self._storage.read(name, most_bytes)
         yield io.BytesIO(data), len(data)
 
     @override
@@ -184,6 +180,24 @@ class _ObjectAudioFiles(AudioFiles):
     @override
     def _each(self, read: _Reader, paths: Iterable[str]) -> Iterator[bytes | AudioError]:
         return in_parallel(read, paths)
+
+
+def read_object(place: ObjectPath, most_bytes: int) -> bytes:
+    """All bytes of an audio file in a bucket; raises as `AudioFiles.open`."""
+    with _told(most_bytes):
+        return place.read(most_bytes)
+
+
+@contextmanager
+def _told(most_bytes: int) -> Iterator[None]:
+    """Turns what a storage says of a file into an `AudioError`."""
+    try:
+        yield
+    except MissingFileError:
+        raise AudioError("missing", "no such file") from None
+    except LargeFileError as error:
+        require_not_larger(error.size, most_bytes)
+        raise
 
 
 def _within(path: str) -> str:

@@ -117,6 +117,10 @@ class ObjectPath:
         """The files directly in it whose names fit a pattern."""
         return (self / name for name in self._bucket.children(self._key)[1] if fnmatchcase(name, pattern))
 
+    def read(self, most_bytes: int) -> bytes:
+        """All bytes; raises `MissingFileError`, `LargeFileError` above `most_bytes`, or `StoreError`."""
+        return self._bucket.storage.read(self._key, most_bytes)
+
     @contextmanager
     def open(self, mode: str = "r", encoding: str | None = None, newline: str | None = None) -> Iterator[IO[Any]]:
         """Opens a local copy for reading; raises `StoreError`."""
@@ -131,7 +135,7 @@ def corpus_path(address: str | Path) -> CorpusPath:
     """The place of a corpus. Nothing is read yet.
 
     Args:
-        address: A path, or `s3://bucket/prefix`.
+        address: A path, `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Raises:
         StoreError: The address has another scheme.

@@ -1,60 +1,44 @@
 """Objects below a prefix of a bucket, on any S3-compatible server.
 
-An object is written directly to its final key, by a single PUT or by a multipart upload that is completed only when its
-writer ended without an error. Beam's own S3 writer is not used, since it uploads a truncated object when it is abandoned.
 Address and credentials come from the variables and files that every AWS client reads.
 """
 
 import contextlib
-import io
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
-from typing_extensions import Buffer, override
+from typing_extensions import override
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import LargeFileError, MissingFileError, Names, Storage, checked, too_short
-from pipeline.storage.lease import lease
-from pipeline.storage.s3_client import CREDENTIALS, NO_OBJECT, connect, error_code, hint
+from pipeline.storage.base import LargeFileError, MissingFileError, Names, too_short
+from pipeline.storage.lease import LockObject
+from pipeline.storage.objects import ObjectStorage, Upload
+from pipeline.storage.s3_client import CREDENTIALS, connect, error_code, hint
+from pipeline.storage.s3_lock import S3LockObject
 
-# A multipart upload has 10,000 parts at most, so a file may be 78 GiB long.
-_PART_BYTES = 8 << 20
 # An answer may break off; each is asked for again this often at most.
 _ANSWERS = 4
 _ABSENT = ("NoSuchKey", "404")
 
 
-class S3Storage(Storage):
-    """A prefix of a bucket.
-
-    A pickled copy keeps the endpoint and the region for the workers, but never the credentials.
+class S3Storage(ObjectStorage):
+    """A prefix of a bucket of an S3-compatible server.
 
     Attributes:
-        bucket: The bucket's name.
-        prefix: Prefix of all keys, without slashes at its ends; empty for the whole bucket.
         endpoint_url: Address of the server; None for Amazon's own.
         region: Region of the server; None for that of the AWS profile.
     """
 
-    remote = True
+    scheme = "s3"
 
     def __init__(self, url: str, endpoint_url: str | None = None, region: str | None = None) -> None:
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
-        self.bucket = bucket
-        self.prefix = prefix.strip("/")
-        if not self.bucket:
-            raise StoreError(f"{url}: name a bucket, as in s3://bucket/features")
-        super().__init__(f"s3://{self.bucket}/{self.prefix}".rstrip("/"))
-        self._start = f"{self.prefix}/" if self.prefix else ""
+        super().__init__(url)
         environment = os.environ
         self.endpoint_url = (
             endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
         )
         self.region = region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-        self._connection: Any = None
-        self._guard = threading.Lock()
 
     @override
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,52 +67,6 @@ class S3Storage(Storage):
         return data
 
     @override
-    @contextlib.contextmanager
-    def create(self, name: str) -> Iterator[BinaryIO]:
-        upload = _Upload(self, name)
-        try:
-            yield cast(BinaryIO, upload)
-            upload.commit()
-        except BaseException:
-            upload.abort()
-            raise
-
-    @override
-    def exists(self, name: str) -> bool:
-        return self._size(name) is not None
-
-    @override
-    def size(self, name: str) -> int:
-        size = self._size(name)
-        if size is None:
-            raise MissingFileError(f"cannot read {self.url_of(name)}: {NO_OBJECT}")
-        return size
-
-    @override
-    def list(self, prefix: str = "") -> Names:
-        with self.explained("list"):
-            keys = [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
-        return sorted(key.removeprefix(self._start) for key in keys if not key.endswith("/"))
-
-    @override
-    def children(self, folder: str = "") -> tuple[Names, Names]:
-        above = f"{folder}/" if folder else ""
-        folders: Names = []
-        files: Names = []
-        with self.explained("list"):
-            for page in self._pages(above, Delimiter="/"):
-                folders += [entry["Prefix"].rstrip("/") for entry in page.get("CommonPrefixes", [])]
-                files += [entry["Key"] for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
-        start = self._start + above
-        return sorted(name.removeprefix(start) for name in folders), sorted(name.removeprefix(start) for name in files)
-
-    @override
-    def has_folder(self, folder: str = "") -> bool:
-        prefix = self._start + (f"{folder}/" if folder else "")
-        with self.explained("list"):
-            return bool(self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, MaxKeys=1).get("Contents"))
-
-    @override
     def delete(self, name: str) -> None:
         with self.explained("remove", name):
             self.client.delete_object(Bucket=self.bucket, Key=self.key(name))
@@ -146,33 +84,6 @@ class S3Storage(Storage):
         return sorted({name for name, _ in unfinished})
 
     @override
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        if not self.prefix:
-            raise StoreError(f"{self.url}: name a bucket and a prefix in it, as in s3://bucket/features")
-        # Beside the prefix, as the lock of a local store is beside its folder.
-        parent, slash, last = self.prefix.rpartition("/")
-        with contextlib.ExitStack() as stack:
-            with self.explained("lock"):
-                stack.enter_context(lease(self.client, self.bucket, f"{parent}{slash}.{last}.lock", self.url))
-            yield
-
-    @property
-    def client(self) -> Any:
-        """The boto3 client, made on first use.
-
-        Raises:
-            StoreError: boto3 is not installed, or the AWS configuration is broken.
-        """
-        with self._guard:
-            if self._connection is None:
-                self._connection = connect(self.url, self.endpoint_url, self.region)
-        return self._connection
-
-    def key(self, name: str) -> str:
-        """The key of a file's object."""
-        return self._start + checked(name)
-
     @contextlib.contextmanager
     def explained(self, verb: str, name: str = "") -> Iterator[None]:
         """Turns an error of the server or of the connection into a `StoreError` that says what to do."""
@@ -194,6 +105,11 @@ class S3Storage(Storage):
         except BotoCoreError as error:
             raise StoreError(f"cannot {verb} {address}: {error}") from error
 
+    @override
+    def _connect(self) -> Any:
+        return connect(self.url, self.endpoint_url, self.region)
+
+    @override
     def _size(self, name: str) -> int | None:
         from botocore.exceptions import ClientError
 
@@ -211,7 +127,8 @@ class S3Storage(Storage):
 
         for left in reversed(range(_ANSWERS)):
             response = self.client.get_object(Bucket=self.bucket, Key=self.key(name), **request)
-            with response["Body"] as body:
+            # Not `with response["Body"]`, which gives the stream below it, with errors of its own.
+            with contextlib.closing(response["Body"]) as body:
                 if most_bytes is not None and (size := int(response["ContentLength"])) > most_bytes:
                     raise LargeFileError(self.url_of(name), size, most_bytes)
                 try:
@@ -221,10 +138,27 @@ class S3Storage(Storage):
                         raise
         raise AssertionError  # every turn of the loop returns or raises
 
-    def _pages(self, prefix: str, **request: str) -> Any:
-        """The pages of a list of the objects below the root whose names begin with `prefix`."""
-        pages = self.client.get_paginator("list_objects_v2")
-        return pages.paginate(Bucket=self.bucket, Prefix=self._start + prefix, **request)
+    @override
+    def _listed(self, start: str, *, whole: bool = True, most: int | None = None) -> tuple[Names, Names]:
+        request = {"Bucket": self.bucket, "Prefix": start} | ({} if whole else {"Delimiter": "/"})
+        folders: Names = []
+        keys: Names = []
+        with self.explained("list"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                **request, PaginationConfig={"MaxItems": most, "PageSize": most}
+            )
+            for page in pages:
+                folders += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+                keys += [entry["Key"] for entry in page.get("Contents", [])]
+        return folders, keys
+
+    @override
+    def _upload(self, name: str) -> Upload:
+        return _S3Upload(self, name)
+
+    @override
+    def _lock_object(self, key: str) -> LockObject:
+        return S3LockObject(self, key)
 
     def _unfinished(self) -> Sequence[tuple[str, str]]:
         """Name and upload id of every multipart upload below the prefix that was neither completed nor aborted."""
@@ -237,32 +171,17 @@ class S3Storage(Storage):
             ]
 
 
-class _Upload(io.BufferedIOBase):
-    """An object under construction: in memory up to the size of one part, then in parts on the server."""
-
+class _S3Upload(Upload):
     def __init__(self, storage: S3Storage, name: str) -> None:
+        super().__init__()
         self._storage = storage
         self._name = name
         self._target = {"Bucket": storage.bucket, "Key": storage.key(name)}
-        self._buffer = bytearray()
         self._upload_id: str | None = None
         self._parts: list[dict[str, Any]] = []
 
     @override
-    def writable(self) -> bool:
-        return True
-
-    @override
-    def write(self, data: Buffer, /) -> int:
-        view = memoryview(data).cast("B")
-        self._buffer += view
-        while len(self._buffer) >= _PART_BYTES:
-            self._send_part(bytes(self._buffer[:_PART_BYTES]))
-            del self._buffer[:_PART_BYTES]
-        return len(view)
-
     def commit(self) -> None:
-        """Makes the object appear."""
         if self._upload_id is None:
             with self._storage.explained("write", self._name):
                 self._storage.client.put_object(**self._target, Body=bytes(self._buffer))
@@ -274,12 +193,14 @@ class _Upload(io.BufferedIOBase):
                 **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
             )
 
+    @override
     def abort(self) -> None:
-        """Aborts the upload. If the server does not answer, `remove_leftovers` of the next run does it."""
+        # If the server does not answer, `remove_leftovers` of the next run does it.
         if self._upload_id is not None:
             with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
                 self._storage.client.abort_multipart_upload(**self._target, UploadId=self._upload_id)
 
+    @override
     def _send_part(self, data: bytes) -> None:
         client = self._storage.client
         with self._storage.explained("write", self._name):

@@ -4,15 +4,18 @@ import os
 from typing import Any, Final
 
 from pipeline.errors import StoreError
+from pipeline.storage.objects import CONNECTIONS, NO_OBJECT
 
 CREDENTIALS: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the AWS profile"
-NO_OBJECT: Final = "there is no such object"
 
 # boto3 reads these variables, too, but its own default sends checksum headers that several servers other than Amazon's refuse.
 _CHECKSUMS: Final = {
     "request_checksum_calculation": "AWS_REQUEST_CHECKSUM_CALCULATION",
     "response_checksum_validation": "AWS_RESPONSE_CHECKSUM_VALIDATION",
 }
+_BROKEN_ANSWERS: Final = 4
+"""Times that an answer whose headers broke off is asked for."""
+_WITH_ETAG: Final = frozenset({"PutObject", "UploadPart"})
 _WHEN_REQUIRED: Final = "when_required"
 _HINTS: Final = {
     "NoSuchKey": NO_OBJECT,
@@ -45,7 +48,7 @@ def connect(url: str, endpoint_url: str | None, region: str | None) -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError:
         raise StoreError(f"{url}: object storage needs boto3; run pip install 'bonafide[s3]'") from None
-    options: dict[str, Any] = {"connect_timeout": 10, "max_pool_connections": 32}
+    options: dict[str, Any] = {"connect_timeout": 10, "max_pool_connections": CONNECTIONS}
     # Few servers other than Amazon's have a host name per bucket.
     elsewhere = {
         "s3": {"addressing_style": "path"},
@@ -61,9 +64,25 @@ def connect(url: str, endpoint_url: str | None, region: str | None) -> Any:
         # The AWS profile can name a server, too.
         if not endpoint_url and "amazonaws.com" not in found.meta.endpoint_url:
             found = client(options | elsewhere)
+        found.meta.events.register("needs-retry.s3", _seconds_until_repeated)
         return found
     except (BotoCoreError, ValueError) as error:
         raise StoreError(f"{url}: {error}; check the AWS_ variables and the AWS profile") from error
+
+
+def _seconds_until_repeated(
+    response: tuple[Any, Any] | None, attempts: int, operation: Any = None, **_: object
+) -> float | None:
+    """Whether the headers of an answer broke off: Python takes what came for all of them. None: it is not repeated.
+
+    A server that never states a length is believed in the end.
+    """
+    if response is None or response[0].status_code not in (200, 206) or attempts >= _BROKEN_ANSWERS:
+        return None
+    headers = response[0].headers
+    has_length = "content-length" in headers or "transfer-encoding" in headers
+    needs_etag = operation is not None and operation.name in _WITH_ETAG
+    return None if has_length and ("etag" in headers or not needs_etag) else 0.2 * attempts
 
 
 def error_code(error: Any) -> str:

@@ -69,11 +69,11 @@ class FrameReader:
             self._is_checked[example] = True  # two threads may both come here, which costs time alone
             return
         offset = int(self._start[example]) + first * self._frame_bytes
-        self._store.storage.read_into(self._paths[self._shard[example]], offset, out.reshape(-1).view(np.uint8).data)
+        self._store.records.read_into(self._paths[self._shard[example]], offset, out.reshape(-1).view(np.uint8).data)
 
     def _read_checked(self, example: int, first: int, out: npt.NDArray[np.float16]) -> None:
         row = self._rows.slice(example, 1).to_pylist()[0]
-        record = self._store.storage.read_range(self._paths[self._shard[example]], row["offset"], row["length"])
+        record = self._store.records.read_range(self._paths[self._shard[example]], row["offset"], row["length"])
         features = self._store.checked(record, row).features
         start = int(self._start[example]) - row["offset"]
         # Later reads trust this place.

@@ -36,10 +36,12 @@ class FeatureStore:
         storage: Where its files are.
         info: The content of store.json.
         index: Table with the columns of `INDEX_SCHEMA`, one row per example, ordered by shard and place in it.
+        records: Where the records are read: `storage`, or a local copy of their files.
     """
 
-    def __init__(self, storage: Storage, info: dict[str, Any], index: pa.Table) -> None:
+    def __init__(self, storage: Storage, info: dict[str, Any], index: pa.Table, records: Storage | None = None) -> None:
         self.storage = storage
+        self.records = records or storage
         self.info = info
         self.index = index
         self._numbers: dict[tuple[str, int], int] | None = None
@@ -140,7 +142,15 @@ class FeatureStore:
             index = index.filter(pc.greater_equal(index["duration_s"], min_duration_s))
         if max_duration_s is not None:
             index = index.filter(pc.less_equal(index["duration_s"], max_duration_s))
-        return FeatureStore(self.storage, self.info, index)
+        return self.with_index(index)
+
+    def with_index(self, index: pa.Table) -> "FeatureStore":
+        """This store narrowed to some rows of its index."""
+        return FeatureStore(self.storage, self.info, index, self.records)
+
+    def with_records(self, records: Storage) -> "FeatureStore":
+        """This store with its records read from another storage, which has the same files."""
+        return FeatureStore(self.storage, self.info, self.index, records)
 
     def get(self, utterance_id: str, copy: int = 0) -> Example:
         """Reads one example by its utterance id, with one ranged read, and checks it against its checksums and its row.
@@ -153,7 +163,7 @@ class FeatureStore:
         if self._places is None:
             self._places = index_of_records(self.index)
         row = self._places.slice(number, 1).to_pylist()[0]
-        record = self.storage.read_range(records_path(row["shard"]), row["offset"], row["length"])
+        record = self.records.read_range(records_path(row["shard"]), row["offset"], row["length"])
         return self.checked(record, row)
 
     def row(self, utterance_id: str, copy: int = 0) -> dict[str, Any]:
@@ -173,10 +183,10 @@ class FeatureStore:
             StoreError: A record is damaged, or another example's.
         """
         # Of a remote storage, where each request takes time, many records at once.
-        for rows in _runs(self.index, _BYTES_AT_ONCE if self.storage.remote else 0):
+        for rows in _runs(self.index, _BYTES_AT_ONCE if self.records.remote else 0):
             first, last = rows[0], rows[-1]
             end = last["offset"] + last["length"]
-            data = self.storage.read_range(records_path(first["shard"]), first["offset"], end - first["offset"])
+            data = self.records.read_range(records_path(first["shard"]), first["offset"], end - first["offset"])
             for row in rows:
                 begin = row["offset"] - first["offset"]
                 yield self.checked(data[begin : begin + row["length"]], row)

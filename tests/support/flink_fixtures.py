@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.cluster_work import Work
 from tests.support.flink_cluster import FlinkUnavailableError, build
-from tests.support.prism import PrismUnavailableError
+from tests.support.go_tools import GoToolUnavailableError
 from tests.support.prism import build as build_prism
 
 
@@ -24,7 +24,7 @@ def prism() -> Path:
     """The binary of Prism."""
     try:
         return build_prism()
-    except PrismUnavailableError as error:
+    except GoToolUnavailableError as error:
         pytest.skip(str(error))
 
 

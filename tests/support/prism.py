@@ -1,50 +1,18 @@
 """Prism, Beam's portable runner in Go, for tests: built once by `make prism`."""
 
 import contextlib
-import fcntl
-import os
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.s3_server import GO_LOCATIONS
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-class PrismUnavailableError(Exception):
-    """Prism cannot be built here; the message is the reason."""
+from tests.support import go_tools
 
 
 def build() -> Path:
-    """Gives the binary, built on first use into the checkout's cache.
-
-    Raises:
-        PrismUnavailableError: There is no Go, or its modules cannot be fetched.
-    """
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), *GO_LOCATIONS))
-    if shutil.which("go", path=path) is None:
-        raise PrismUnavailableError("no go on the PATH: Prism cannot be built here")
-    cache = REPOSITORY / ".cache" / "prism"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "build.lock").open("w") as lock:  # test processes may run side by side
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        made = subprocess.run(
-            ["make", "prism"],
-            cwd=REPOSITORY,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-    if made.returncode != 0:
-        words = (made.stderr + made.stdout).strip().splitlines() or ["no output"]
-        raise PrismUnavailableError(f"`make prism` failed: {words[-1][:300]}")
-    return cache / "prism"
+    """Gives the binary, built on first use; raises `GoToolUnavailableError`."""
+    return go_tools.build("prism", Path(".cache/prism/prism"))
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from model.errors import ModelError
 from model.metrics import MetricsError, abstain_band
 from model.scoring.files import find_files
 from model.scoring.scorer import ClipScorer, labelled_scores, split_trials
+from pipeline.storage import open_storage
 from pipeline.store import FeatureStore
 from tests.support.tone_store import tone
 from tests.support.trained_model import Trained
@@ -210,3 +211,17 @@ def test_folders_patterns_and_files_can_be_mixed(recordings: Path) -> None:
 def test_a_folder_or_pattern_without_audio_is_an_error(tmp_path: Path, argument: str) -> None:
     with pytest.raises(ModelError, match="holds no"):
         find_files([str(tmp_path / argument)])
+
+
+def test_addresses_in_a_bucket_name_files_folders_and_patterns(object_url: str) -> None:
+    storage = open_storage(object_url)
+    for name in ("b.flac", "a/c.wav", "a/.d.wav", "notes.txt"):
+        storage.write(name, b"x")
+    found = find_files([object_url, f"{object_url}/*.flac", f"{object_url}/a/c.wav", f"{object_url}/gone.wav"])
+    assert [str(path) for path in found.paths] == [f"{object_url}/{name}" for name in ("a/c.wav", "b.flac", "gone.wav")]
+    assert [str(path) for path in found.missing()] == [f"{object_url}/gone.wav"]
+    assert (found.hidden, found.others) == (1, 1)
+    with pytest.raises(ModelError, match="only the last part of an address may be a pattern"):
+        find_files([f"{object_url}/*/c.wav"])
+    with pytest.raises(ModelError, match="the pattern holds no audio file"):
+        find_files([f"{object_url}/*.mp3"])

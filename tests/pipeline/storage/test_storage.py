@@ -1,4 +1,4 @@
-"""Storage: what a local folder and an S3 prefix both promise, and what each promises alone."""
+"""Storage: what a local folder and the prefix of a bucket both promise, and what each promises alone."""
 
 import contextlib
 import logging
@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
-from pipeline.storage import LocalStorage, Storage, open_storage
+from pipeline.storage import LargeFileError, LocalStorage, Storage, open_storage
+from pipeline.storage.objects import PART_BYTES
 from pipeline.storage.s3 import S3Storage
 from tests.support.s3_server import S3Server
 
@@ -45,9 +46,9 @@ with open_storage(sys.argv[1]).create("train/a.tfrecord") as file:
 """
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    url = str(tmp_path / "store") if request.param == "local" else request.getfixturevalue("s3_url")
+    url = str(tmp_path / "store") if request.param == "local" else request.getfixturevalue(f"{request.param}_url")
     return open_storage(url)
 
 
@@ -189,8 +190,9 @@ def test_what_a_killed_writer_left_is_hidden_and_swept(storage: Storage) -> None
 
     assert storage.list() == ["store.json"]
     left = storage.leftovers()
-    assert len(left) == 1
-    assert "a.tfrecord" in left[0]
+    if not storage.url.startswith("gs://"):  # Google's server shows no unfinished upload, and drops it itself
+        assert len(left) == 1
+        assert "a.tfrecord" in left[0]
     assert storage.remove_leftovers() == left
     assert storage.leftovers() == []
     assert storage.list() == ["store.json"]
@@ -283,14 +285,15 @@ def test_a_local_store_loads_no_s3_client(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert {"pipeline.storage.s3", "boto3", "botocore"}.isdisjoint(loaded)
+    assert {"pipeline.storage.objects", "boto3", "botocore", "google.cloud.storage"}.isdisjoint(loaded)
 
 
 def test_unknown_addresses_are_refused() -> None:
-    with pytest.raises(StoreError, match="no storage for gs://"):
-        open_storage("gs://bucket/store")
-    with pytest.raises(StoreError, match="a bucket and a prefix"):
-        open_storage("s3://bucket")
+    with pytest.raises(StoreError, match="no storage for ftp://"):
+        open_storage("ftp://bucket/store")
+    for url in ("s3://bucket", "gs://bucket"):
+        with pytest.raises(StoreError, match=f"a bucket and a prefix in it, as in {url[:2]}://bucket/features"):
+            open_storage(url)
 
 
 class TestLocal:
@@ -384,28 +387,19 @@ class TestLocal:
                 local.read_range("a", offset, length)
 
 
-class TestS3:
-    def test_objects_are_the_bytes_on_the_servers_disk(self, s3_url: str, s3_server: S3Server) -> None:
-        storage = open_storage(s3_url)
-        storage.write("store.json", b"{}")
-        with storage.create("train/a") as file:
-            file.write(SEVERAL_PARTS)
-        folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
-        assert (folder / "store.json").read_bytes() == b"{}"
-        assert (folder / "train" / "a").read_bytes() == SEVERAL_PARTS
-
-    def test_stores_whose_names_begin_alike_do_not_mix(self, s3_url: str) -> None:
-        first, second = open_storage(s3_url), open_storage(s3_url + "-2")
+class TestBuckets:
+    def test_stores_whose_names_begin_alike_do_not_mix(self, object_url: str) -> None:
+        first, second = open_storage(object_url), open_storage(object_url + "-2")
         first.write("a", b"")
         second.write("b", b"")
         assert (first.list(), second.list()) == (["a"], ["b"])
 
     @pytest.mark.parametrize("beat_s", [0.3, 60])
     def test_a_silent_holder_loses_the_lock_and_learns_it(
-        self, beat_s: float, s3_url: str, monkeypatch: pytest.MonkeyPatch
+        self, beat_s: float, object_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 3.0)
-        storage = open_storage(s3_url)
+        storage = open_storage(object_url)
         with holder(storage, lease_s=3, beat_s=beat_s) as first:
             first.send_signal(signal.SIGSTOP)
             for _ in range(40):
@@ -421,10 +415,10 @@ class TestS3:
         assert "another run took the lock over" in messages
 
     def test_a_holder_that_lives_keeps_the_lock_longer_than_a_lease(
-        self, s3_url: str, monkeypatch: pytest.MonkeyPatch
+        self, object_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pipeline.storage.lease.LEASE_SECONDS", 5.0)
-        storage = open_storage(s3_url)
+        storage = open_storage(object_url)
         with holder(storage, lease_s=5, beat_s=0.5) as first:
             for _ in range(28):
                 time.sleep(0.25)
@@ -432,6 +426,48 @@ class TestS3:
                     pytest.fail("two writers")
             first.communicate("", timeout=20)
             assert first.returncode == 0
+
+    def test_a_missing_bucket_is_a_clear_error(self, object_url: str) -> None:
+        storage = open_storage(f"{object_url[:2]}://no-such-bucket/store")
+        for action in (storage.list, lambda: storage.write("a", b""), lambda: storage.lock().__enter__()):
+            with pytest.raises(StoreError, match="there is no such bucket"):
+                action()
+
+    def test_a_file_of_whole_parts_is_whole(self, object_url: str) -> None:
+        storage = open_storage(object_url)
+        for n_parts in (1, 2):
+            content = SEVERAL_PARTS[: n_parts * PART_BYTES]
+            storage.write("a", content)
+            assert storage.read("a") == content
+
+    def test_folders_and_files_of_a_bucket_are_told_apart(self, object_url: str) -> None:
+        bucket = object_url.rpartition("/")[0]
+        for name in ("a/x.flac", "a/b/y.flac", "c.txt", "a-b/z.flac"):
+            open_storage(object_url).write(name, name.encode())
+        storage = open_storage(bucket, whole_bucket=True)
+        assert storage.children("store") == (["a", "a-b"], ["c.txt"])
+        assert storage.children("store/a") == (["b"], ["x.flac"])
+        assert storage.children("store/none") == ([], [])
+        assert (storage.has_folder("store/a"), storage.has_folder("store/c.txt")) == (True, False)
+        assert storage.has_folder()
+
+    def test_a_file_that_is_too_large_is_refused_with_its_size(self, object_url: str) -> None:
+        storage = open_storage(object_url)
+        storage.write("a", bytes(1000))
+        assert len(storage.read("a", 1000)) == 1000
+        with pytest.raises(LargeFileError, match="has 1,000 bytes, at most 999 are read"):
+            storage.read("a", 999)
+
+
+class TestS3:
+    def test_objects_are_the_bytes_on_the_servers_disk(self, s3_url: str, s3_server: S3Server) -> None:
+        storage = open_storage(s3_url)
+        storage.write("store.json", b"{}")
+        with storage.create("train/a") as file:
+            file.write(SEVERAL_PARTS)
+        folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
+        assert (folder / "store.json").read_bytes() == b"{}"
+        assert (folder / "train" / "a").read_bytes() == SEVERAL_PARTS
 
     def test_a_server_without_conditional_put_gets_a_lock_of_this_machine_and_says_so(
         self, s3_url: str, caplog: pytest.LogCaptureFixture
@@ -451,12 +487,6 @@ class TestS3:
                 pytest.fail("two writers")
         with storage.lock():
             pass
-
-    def test_a_missing_bucket_is_a_clear_error(self, s3_url: str) -> None:
-        storage = open_storage("s3://no-such-bucket/store")
-        for action in (storage.list, lambda: storage.write("a", b""), lambda: storage.lock().__enter__()):
-            with pytest.raises(StoreError, match="there is no such bucket"):
-                action()
 
     def test_wrong_credentials_are_a_clear_error(self, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guessed")
@@ -487,3 +517,35 @@ class TestS3:
         monkeypatch.delenv("AWS_ENDPOINT_URL")
         assert pickle.loads(pickled).read("a") == b"abc"
         assert s3_server.secret_key.encode() not in pickled
+
+
+class TestGcs:
+    def test_a_missing_client_is_told_with_the_cure(self, tmp_path: Path) -> None:
+        script = (
+            "import sys; sys.modules['google.cloud.storage'] = None; from pipeline.storage import open_storage; "
+            "open_storage('gs://bucket/store').list()"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert "StoreError: gs://bucket/store: Google Cloud Storage needs its client" in done.stderr
+        assert "pip install 'bonafide[gs]'" in done.stderr
+
+    def test_missing_credentials_are_a_clear_error(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        pytest.importorskip("google.cloud.storage")
+        monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+        with pytest.raises(StoreError, match=r"there are no credentials .*gcloud auth application-default login"):
+            open_storage("gs://bucket/store").list()
+
+    def test_an_unreachable_server_is_a_clear_error(self, gs_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pipeline.storage.gcs_client.RETRY_SECONDS", 0.5)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+        for action in (lambda s: s.read("a"), lambda s: s.list(), lambda s: s.write("a", b""), lambda s: s.size("a")):
+            with pytest.raises(StoreError, match=r"no answer from http://127.0.0.1:9 .*check the network"):
+                action(open_storage(gs_url))
+
+    def test_the_server_travels_with_a_copy(self, gs_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        storage = open_storage(gs_url)
+        storage.write("a", b"abc")
+        pickled = pickle.dumps(storage)
+        monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+        assert pickle.loads(pickled).read("a") == b"abc"
