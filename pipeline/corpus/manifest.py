@@ -142,7 +142,7 @@ def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) ->
             writer.write_batch(batch)
 
 
-def read_manifest(path: Path) -> pa.Table:
+def read_manifest(path: CorpusPath) -> pa.Table:
     """Reads a manifest.
 
     Raises:
