@@ -1,7 +1,7 @@
 """What runs on a worker: Beam's `RunInference` over shards, with the ONNX model, then the file of each shard.
 
-An element is the name of a shard and the place of its utterances in the worklist. Its audio is read and scored clip by clip in the
-model handler, so no audio crosses the runner and one clip is in memory at a time.
+An element is the name of a shard and the place of its utterances in the worklist. Its audio is read and scored clip by clip in
+the model handler, so no audio crosses the runner and one clip is in memory at a time.
 """
 
 import hashlib
