@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _INTERRUPTED: Final = 130
 _KEPT: Final[Mapping[str, str]] = {
     "download": "it goes on with what was fetched if the server allows it",
-    "features": "finished shards are kept",
+    **dict.fromkeys(("features", "batch"), "finished shards are kept"),
     "train": "the training goes on after the last step at which dev was scored, if there was one",
     "crossval": "each fold goes on after the last step at which dev was scored, if there was one",
     **dict.fromkeys(("plan", "score", "metrics", "compare"), "it changes no file"),

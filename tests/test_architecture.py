@@ -64,6 +64,7 @@ MODEL = {
         "audio augmentation corpus errors files frontends section store text",
     ),
     "export": ("artifacts bundle dataset errors metrics scoring", "audio corpus errors files frontends machine"),
+    "batch": ("artifacts errors metrics", "audio corpus errors job runners section storage store"),
     "detector": ("bundle params scoring", "corpus errors"),
     "report": (
         "artifacts bundle detector errors evaluation metrics params scoring",
@@ -71,8 +72,8 @@ MODEL = {
     ),
     "service": ("detector report scoring", "corpus errors text"),
     "cli": (
-        "artifacts bundle detector errors evaluation export metrics params report scoring service training",
-        "cli corpus storage store text",
+        "artifacts batch bundle detector errors evaluation export metrics params report scoring service training",
+        "cli corpus errors params runners storage store text",
     ),
 }
 ARROWS = {
@@ -83,9 +84,9 @@ ARROWS = {
 }
 
 TENSORFLOW = {"tensorflow", "tensorflow_io", "keras", "dvclive"}
-WITHOUT_TENSORFLOW = ("pipeline", "model.metrics", "model.artifacts", "model.evaluation.data_validation")
+WITHOUT_TENSORFLOW = ("pipeline", "model.metrics", "model.artifacts", "model.batch", "model.evaluation.data_validation")
 # Run on a machine with the base dependencies alone.
-BASE_COMMANDS = ("download", "manifest", "features", "plan", "validate", "metrics", "fuse", "compare")
+BASE_COMMANDS = ("download", "manifest", "features", "plan", "batch", "validate", "metrics", "fuse", "compare")
 HEAVY = {"apache_beam", "tensorflow", "keras", "pyarrow", "numba", "scipy", "matplotlib", "numpy", "soundfile"}
 
 LONGEST_MODULE = 300

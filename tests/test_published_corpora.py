@@ -44,14 +44,16 @@ def store_of(root: Path, folder: Path, run_bonafide: Run) -> tuple[FeatureStore,
     return FeatureStore.open(folder / "store"), printed
 
 
-@pytest.mark.parametrize("name", ["asvspoof2019_la", *CORPORA])
+@pytest.mark.parametrize("name", ["asvspoof2019_la", *CORPORA, "folders of splits"])
 def test_a_published_corpus_becomes_a_store_with_its_fields(tmp_path: Path, name: str, run_bonafide: Run) -> None:
     if name == "asvspoof2019_la":
         root = write_corpus(tmp_path / "corpus", N_CLIPS, duration_s=0.3)
+    elif name == "folders of splits":
+        root = class_folders(tmp_path / "corpus", ("bonafide", "spoof"), ("training", "validation", "testing"))
     else:
         root = CORPORA[name](tmp_path / "corpus")
     store, printed = store_of(root, tmp_path / "run", run_bonafide)
-    assert f"(data.layout: {name})" in printed
+    assert f"(data.layout: {name.partition(' ')[0]})" in printed
     manifest = {row["utterance_id"]: row for row in read_manifest(tmp_path / "run" / "manifest.parquet").to_pylist()}
     assert len(store) == len(manifest)
     for row in store.index.to_pylist():

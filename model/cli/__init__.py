@@ -1,11 +1,12 @@
 """The commands from feature store to verdict, one module per command.
 
-Each command imports what it needs when it runs, so that help is fast, and `validate`, `metrics`, `fuse` and `compare` never load
-TensorFlow. The commands only read options and print: the packages beside this one do the work.
+Each command imports what it needs when it runs, so that help is fast, and `batch`, `validate`, `metrics`, `fuse` and `compare`
+never load TensorFlow. The commands only read options and print: the packages beside this one do the work.
 """
 
 import typer
 
+from model.cli.batch import batch
 from model.cli.compare import compare
 from model.cli.crossval import crossval
 from model.cli.demo import demo
@@ -34,6 +35,13 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bonafide evaluate --model data/model --output reports/evaluation")(evaluate)
     app.command(epilog="Example: bonafide export --model data/model --output data/export")(export)
     app.command(epilog=examples("bonafide score call.wav", "bonafide score --json recordings/ 'more/*.flac'"))(score)
+    app.command(
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        epilog=examples(
+            "bonafide batch --split eval --output data/scores",
+            "bonafide batch --manifest s3://b/m.parquet --root s3://b/LA --output s3://b/scores --on flink -- --parallelism=8",
+        ),
+    )(batch)
     app.command(epilog="Example: bonafide serve --model data/model --port 8000")(serve)
     app.command(epilog="Example: bonafide demo --model data/model")(demo)
     app.command(

@@ -112,7 +112,7 @@ def inspect_open_file(file: BinaryIO, size: int, max_duration_s: float = MAX_DUR
     audio = find_audio(head, size)
     stream: Stream
     if is_flac(head):
-        stream = FlacStream(head)
+        stream = FlacStream(head, size)
         stream.require_first_frame(size)
     elif audio is not None and audio.declared and not audio.is_mpeg:
         require_whole(audio, size)

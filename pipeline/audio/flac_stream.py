@@ -23,12 +23,16 @@ _HEADER_BYTES: Final = 42
 _MOST_HEADER_BYTES: Final = 16
 _BLOCK_VALUES: Final = 1 << 20
 
+# Synchronisation code, header, one constant subframe and both checksums.
+_SMALLEST_FRAME_BYTES: Final = 10
+
 
 class FlacStream:
     """A FLAC file.
 
     Args:
         data: The file, or for the header alone its first 42 bytes or more.
+        size: Of the whole file in bytes; None if it is all in the data.
 
     Attributes:
         sample_rate: Hz.
@@ -38,10 +42,11 @@ class FlacStream:
         beyond_range: Whether a sample decoded so far is one step above full scale.
 
     Raises:
-        AudioError: `truncated`: the file ends within its first metadata block; `unreadable`: that block is not STREAMINFO.
+        AudioError: `truncated`: the file ends within its first metadata block; `unreadable`: that block is not STREAMINFO;
+            `duration_mismatch`: so many samples as the header states do not fit into the bytes.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, size: int | None = None) -> None:
         if len(data) < _HEADER_BYTES:
             raise AudioError("truncated", "the file ends within the FLAC header")
         if data[4] & 0x7F or int.from_bytes(data[5:8], "big") != _HEADER_BYTES - 8:
@@ -51,6 +56,11 @@ class FlacStream:
         self.channels = (fields >> 41 & 7) + 1
         self.depth = (fields >> 36 & 31) + 1
         self.stated = fields & ((1 << 36) - 1)
+        size = len(data) if size is None else size
+        if self.stated > (size // _SMALLEST_FRAME_BYTES + 1) * flac_frames.LONGEST_BLOCK:
+            raise AudioError(
+                "duration_mismatch", f"the header states {self.stated} samples, which {size} bytes cannot hold"
+            )
         self.beyond_range = False
         self._largest_frame = int.from_bytes(data[15:18], "big")
         self._md5 = data[26:_HEADER_BYTES]

@@ -143,7 +143,7 @@ def write_manifest(manifest: pa.Table | Iterable[pa.RecordBatch], path: Path) ->
             writer.write_batch(batch)
 
 
-def read_manifest(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_manifest(path: CorpusPath, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads a manifest.
 
     Args:

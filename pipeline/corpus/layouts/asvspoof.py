@@ -45,14 +45,17 @@ class Asvspoof2019(Layout):
         # A test set alone has neither of the others.
         if not paths["train"].exists() and not paths["dev"].exists():
             paths = {"eval": paths["eval"]}
+        missing = [path for path in paths.values() if not path.is_file()]
         for split, path in paths.items():
-            if not path.is_file():
-                raise CorpusError(
-                    f"{path}: no such protocol file; data.root must be a folder in the {self.title} layout, in another layout, "
-                    "or a CSV or Parquet table (docs/corpora.md shows all)"
-                )
-            reading.require_link(path)
-            utterances += parse_protocol(path, split, reading.findings, self._columns)
+            if path not in missing:
+                reading.require_link(path)
+                utterances += parse_protocol(path, split, reading.findings, self._columns)
+        # What is wrong with the lines that are there comes first.
+        if missing and not reading.findings:
+            raise CorpusError(
+                f"{missing[0]}: no such protocol file; data.root must be a folder in the {self.title} layout, in another layout, "
+                "or a CSV or Parquet table (docs/corpora.md shows all)"
+            )
         return utterances
 
     def candidates(self, utterance: Utterance) -> list[str]:

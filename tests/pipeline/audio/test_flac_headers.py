@@ -61,7 +61,8 @@ def test_ten_hours_in_130_kilobytes_are_refused_in_little_memory(tmp_path: Path,
             read(tmp_path / "clip.flac")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        assert caught.value.reason == "too_long"
+        # The longest blocks of nothing but a constant do not reach 2^35 samples in so few bytes.
+        assert caught.value.reason == ("duration_mismatch" if stated else "too_long")
         assert peak < 64 << 20
 
 

@@ -210,6 +210,12 @@ def test_a_missing_protocol_or_corpus_says_what_data_root_must_be(tmp_path: Path
         read_corpus(root)
 
 
+def test_a_wrong_line_is_told_before_a_protocol_that_is_missing(tmp_path: Path) -> None:
+    write_protocols(tmp_path, {"train": b"LA_0001 LA_T_1 - - bonafide\nLA_0002 LA_\x00T - A01 spoof\n"})
+    (tmp_path / PROTOCOL_FOLDER / PROTOCOL_FILES["dev"]).unlink()
+    assert "trn.txt:2: the control character" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(("split", "label", "name"), [("train", "bonafide", "spoof"), ("dev", "spoof", "bona fide")])
 def test_a_split_of_one_class_is_refused(tmp_path: Path, split: str, label: str, name: str) -> None:
     lines = [line for line in protocol_lines(split) if line.endswith(label)]

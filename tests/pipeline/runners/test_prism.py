@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import StoreError
 from pipeline.runners.run import run
+from tests.support.batch_scores import require_the_scores_of_this_machine
 from tests.support.cluster_work import REPOSITORY, SHARDS, Run, Work, committed, completes
 from tests.support.flink_cluster import environment_with_another_soxr, worker_pool
 from tests.support.prism import endpoint
@@ -97,3 +98,7 @@ def test_workers_with_another_version_are_refused(
     assert status == 1, printed
     assert "has other versions than this command: soxr 0.0.1 instead of" in printed
     assert committed(tmp_path / "store") == {}
+
+
+def test_scores_of_a_corpus_are_those_of_this_machine(flags: list[str], tmp_path: Path) -> None:
+    require_the_scores_of_this_machine(tmp_path, flags)

@@ -27,6 +27,7 @@ from pipeline.runners.flink.rest import FlinkCluster
 from pipeline.runners.profiles import pipeline_options
 from pipeline.runners.run import run_preflight
 from pipeline.store.verify import verify
+from tests.support.batch_scores import require_the_scores_of_this_machine
 from tests.support.cluster_work import REPOSITORY, SHARDS, Run, Work, committed, completes
 from tests.support.flink_cluster import (
     environment_with_another_soxr,
@@ -368,3 +369,11 @@ def test_workers_that_end_as_they_start_are_found(
 def test_more_workers_than_there_are_slots_is_found(start: Callable[..., Run], tmp_path: Path) -> None:
     run = start(tmp_path / "store", "--parallelism=3")
     assert "has 2 free of 2 slots, the job needs 3" in failed_preflight(run, tmp_path / "store")
+
+
+# Scores
+
+
+def test_scores_of_a_corpus_are_those_of_this_machine(cluster: Any, tmp_path: Path) -> None:
+    flags = pipeline_options("flink", [*cluster.beam_flags(), standin_flag()], None)
+    require_the_scores_of_this_machine(tmp_path, flags)
