@@ -50,7 +50,9 @@ def test_the_workers_of_every_portable_runner_are_probed(
     cluster: Callable[..., None], tmp_path: Path, runner: str
 ) -> None:
     cluster(run_here)
-    check_workers([f"--runner={runner}", "--sdk_worker_parallelism=6"], str(tmp_path), str(tmp_path / "store"), "log_mel")
+    check_workers(
+        [f"--runner={runner}", "--sdk_worker_parallelism=6"], str(tmp_path), str(tmp_path / "store"), "log_mel"
+    )
     assert len(list(work_folder(str(tmp_path / "store")).list("preflight/"))) == 6
 
 
