@@ -42,7 +42,7 @@ MODEL = {
     "errors": ("", "errors"),
     "metrics": ("", ""),
     "registry": ("", "errors"),
-    "params": ("", "corpus parameter_file section"),
+    "params": ("", "corpus errors parameter_file section"),
     "keras_archive": ("", "files"),
     "bundle_file": ("artifacts errors", ""),
     "domain_file": ("artifacts errors", "files"),
