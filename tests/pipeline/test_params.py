@@ -278,7 +278,7 @@ def test_a_front_end_of_another_kind_is_taken_whole(tmp_path: Path) -> None:
     [
         ({}, "members has no entry lfcc; there is none"),
         (None, "members has no entry lfcc; there is none"),
-        ({"cqt": {}, "b": {}}, "members has no entry lfcc; there is cqt, b"),
+        ({"cqt": {}, "dct": {}}, "members has no entry lfcc; there is cqt, dct"),
         ({"lfcc": None}, r"members\.lfcc: None: expected changes of features, augment, store, crossval, train"),
         ({"lfcc": {"data": {"root": "x"}}}, r"members\.lfcc: .*expected changes of features"),
         ({"lfcc": {"augment": {"copies": -1}}}, r"members\.lfcc: 1 parameter not allowed\n  augment\.copies: -1"),
