@@ -90,7 +90,8 @@ def _of_member(content: Any, where: str, member: str) -> dict[str, Any]:
         raise ParamsError(
             f"{where}: members.{member}: {_shown(changes)}: expected changes of {', '.join(MEMBER_SECTIONS)}"
         )
-    return content | {name: _changed(content.get(name), section) for name, section in changes.items()}
+    changed: dict[str, Any] = {name: _changed(content.get(name), section) for name, section in changes.items()}
+    return {**content, **changed}
 
 
 def _changed(section: Any, changes: Any) -> Any:
