@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.audio import Waveform
-from pipeline.augmentation.aac import has_aac, through_aac
+from pipeline.augmentation.aac import has_aac
 from pipeline.augmentation.band_limit import BandLimitValues, limit_band
 from pipeline.augmentation.base import exact_power
 from pipeline.augmentation.codec import through_codec
@@ -85,7 +85,7 @@ CONDITIONS: Final = (
     Condition(
         "aac",
         "AAC, 64 kbit/s",
-        lambda waveform, rate, seed: through_aac(waveform, rate),
+        _codec("aac"),
         lambda: None if has_aac() else "av",
     ),
     Condition("opus", "Opus, 24 kbit/s", _codec("opus")),

@@ -14,6 +14,7 @@ from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
 from pipeline.audio.media import MediaStream
 from pipeline.augmentation.filters import change_rate, fit_length
+from pipeline.errors import ParamsError
 
 PACKAGE: Final = "av"
 _RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -40,7 +41,7 @@ def through_aac(waveform: Waveform, sample_rate: int) -> Waveform:
         float32 [samples], aligned with the waveform and as long.
 
     Raises:
-        ImportError: `av` is not installed, see `has_aac`.
+        ParamsError: `av` is not installed, see `has_aac`.
     """
     rate = sample_rate if sample_rate in _RATES else _COMMON_RATE
     coded = limit_peak(change_rate(limit_peak(waveform), sample_rate, rate))
@@ -50,7 +51,10 @@ def through_aac(waveform: Waveform, sample_rate: int) -> Waveform:
 
 def _encoded(waveform: Waveform, rate: int) -> bytes:
     """The bytes of an MP4 file; a frame of silence follows the waveform."""
-    import av
+    try:
+        import av
+    except ImportError:
+        raise ParamsError("AAC needs the package av, which is not installed; pip install 'bonafide[media]'") from None
 
     padded = np.pad(waveform, (0, _FRAME))[np.newaxis].astype(np.float32, copy=False)
     frame = av.AudioFrame.from_ndarray(padded, format="fltp", layout="mono")
