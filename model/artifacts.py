@@ -54,6 +54,8 @@ BREAKDOWNS_FOLDER: Final = "breakdowns"
 EXAMPLES_PICTURE: Final = "plots/examples.png"
 ROBUSTNESS_FILE: Final = "robustness.json"
 REJECTS_FOLDER: Final = "rejects"
+MEMBERS_FOLDER: Final = "reports/members"
+"""A folder with the evaluation of each further network, `EVALUATION_FOLDER` being that of the network of `train`."""
 CORPORA_FOLDER: Final = "data/corpora"
 """The manifests of the further test sets, one for each; the stage `corpus` writes them."""
 
@@ -61,6 +63,11 @@ CORPORA_FOLDER: Final = "data/corpora"
 def training_curve_file(split: str, name: str) -> str:
     """The curve of a metric such as "eer" on "train" or "dev": tab-separated columns `step` and `name`."""
     return f"plots/metrics/{split}/{name}.tsv"
+
+
+def member_evaluation(name: str) -> str:
+    """The evaluation of a further network, in `MEMBERS_FOLDER`."""
+    return f"{name}/evaluation"
 
 
 def corpus_manifest(name: str) -> str:

@@ -1,12 +1,13 @@
 """The sections `crossval`, `train` and `evaluate` of params.yaml, typed and frozen."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.corpus.params import DataParams, LayoutName
 from pipeline.corpus.schema import SPLITS, Split
+from pipeline.errors import ParamsError
 from pipeline.parameter_file import ParameterFile, read_params
 from pipeline.section import Probability, Section, Seed, ordered
 
@@ -209,6 +210,32 @@ class Params(ParameterFile):
     evaluate: EvaluateParams
 
 
-def load_params(path: Path) -> Params:
-    """Reads a parameter file and checks these sections; raises what `read_params` does."""
-    return read_params(path, Params)
+def load_params(path: Path, member: str | None = None) -> Params:
+    """Reads a parameter file, maybe with the changes of a member, and checks these sections; raises what `read_params` does."""
+    return read_params(path, Params, member)
+
+
+class FusionParams(ParameterFile):
+    """Which networks are fused with that of `train`."""
+
+    members: dict[CorpusName, Any] = Field(default_factory=dict)
+    fusions: dict[CorpusName, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known(self) -> "FusionParams":
+        for name, members in self.fusions.items():
+            if unknown := [member for member in members if member not in self.members]:
+                raise ValueError(f"fusions.{name}: members has no entry {', '.join(unknown)}")
+        return self
+
+
+def load_fusion(path: Path, name: str) -> tuple[str, ...]:
+    """The members of an entry of `fusions` in a parameter file.
+
+    Raises:
+        ParamsError: There is no such entry, or as for `read_params`.
+    """
+    fusions = read_params(path, FusionParams).fusions
+    if name not in fusions:
+        raise ParamsError(f"{path}: fusions has no entry {name}; there is {', '.join(fusions) or 'none'}")
+    return fusions[name]

@@ -6,13 +6,16 @@ value and what is allowed.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import Tag, ValidationError
 
 from pipeline.errors import ParamsError
 from pipeline.section import Section
 from pipeline.yaml_file import read_yaml
+
+MEMBER_SECTIONS: Final = ("features", "augment", "store", "crossval", "train")
+"""The sections that an entry of `members` may change: all networks are trained and tested on the same clips."""
 
 
 class ParameterFile(Section):
@@ -29,21 +32,24 @@ class ParameterFile(Section):
     crossval: Any = None
     train: Any = None
     evaluate: Any = None
+    members: Any = None
+    fusions: Any = None
 
 
 AnyParams = TypeVar("AnyParams", bound=Section)
 
 
-def read_params(path: Path, model: type[AnyParams]) -> AnyParams:
+def read_params(path: Path, model: type[AnyParams], member: str | None = None) -> AnyParams:
     """Reads and checks a parameter file.
 
     Args:
         path: Of the file.
         model: A subclass of `ParameterFile`.
+        member: Entry of `members` whose sections change those of the file; None for the file as it is.
 
     Raises:
         ParamsError: The file is missing or not YAML, or a key is unknown, missing, of a wrong type or out of range;
-            every such key is listed.
+            every such key is listed. Or `members` has no such entry.
     """
     try:
         content = read_yaml(path)
@@ -51,7 +57,9 @@ def read_params(path: Path, model: type[AnyParams]) -> AnyParams:
         raise ParamsError(
             f"{path}: no such parameter file; run in the project's folder or name one with --params"
         ) from None
-    return parse_params(content, str(path), model)
+    if member is None:
+        return parse_params(content, str(path), model)
+    return parse_params(_of_member(content, str(path), member), f"{path}, members.{member}", model)
 
 
 def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:
@@ -69,6 +77,28 @@ def parse_params(content: Any, where: str, model: type[AnyParams]) -> AnyParams:
         return model.model_validate(_as_tuples(content))
     except ValidationError as error:
         raise ParamsError(_explain(error, where, model)) from None
+
+
+def _of_member(content: Any, where: str, member: str) -> dict[str, Any]:
+    """The content of a parameter file with the changes of a member; raises `ParamsError`."""
+    members = content.get("members") if isinstance(content, dict) else None
+    if not isinstance(members, dict) or member not in members:
+        known = ", ".join(map(str, members)) if isinstance(members, dict) and members else "none"
+        raise ParamsError(f"{where}: members has no entry {member}; there is {known}")
+    changes = members[member]
+    if not isinstance(changes, dict) or not changes.keys() <= set(MEMBER_SECTIONS):
+        raise ParamsError(
+            f"{where}: members.{member}: {_shown(changes)}: expected changes of {', '.join(MEMBER_SECTIONS)}"
+        )
+    changed: dict[str, Any] = {name: _changed(content.get(name), section) for name, section in changes.items()}
+    return {**content, **changed}
+
+
+def _changed(section: Any, changes: Any) -> Any:
+    """A section with other values for the keys that are named. One that names its kind is taken whole: keys go with the kind."""
+    if not isinstance(section, dict) or not isinstance(changes, dict) or "kind" in changes:
+        return changes
+    return section | {key: _changed(section.get(key), value) for key, value in changes.items()}
 
 
 def _as_tuples(value: Any) -> Any:

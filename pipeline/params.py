@@ -18,6 +18,6 @@ class Params(ParameterFile):
     store: StoreParams
 
 
-def load_params(path: Path) -> Params:
-    """Reads a parameter file and checks these sections; raises what `read_params` does."""
-    return read_params(path, Params)
+def load_params(path: Path, member: str | None = None) -> Params:
+    """Reads a parameter file, maybe with the changes of a member, and checks these sections; raises what `read_params` does."""
+    return read_params(path, Params, member)

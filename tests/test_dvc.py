@@ -92,6 +92,32 @@ def test_interrupted_features_go_on_under_repro(project: Project) -> None:
     assert f"{kept} shards kept, 1 redone" in output
 
 
+def test_a_member_is_made_like_the_main_network_and_fused_with_it(project: Project) -> None:
+    """An entry of `members` and one of `fusions` add stages; those of the main network stay as they are."""
+    before = (project.root / "params.yaml").read_text()
+    params = yaml.safe_load(before)
+    front_end = {**params["features"], "kind": "log_mel", "n_mels": 20, "n_fft": 512, "win_length": 400}
+    augment = {"copies": 0, "copy_synthesis": {"copies": 0}}
+    member = {"features": front_end, "augment": augment, "crossval": {"folds": 0}}
+    params |= {"members": {"mel": member}, "fusions": {"with_mel": ["mel"]}}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+    output = project.run("dvc", "repro", "fuse@with_mel")
+
+    made = [f"member_{stage}@mel" for stage in ("features", "crossval", "train", "evaluate")]
+    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert ran == [*made, "fuse@with_mel"]
+    model = json.loads((project.root / "data/members/mel/model/bundle.json").read_text())
+    assert model["front_end"]["parameters"]["n_mels"] == 20
+    fused = project.root / "reports/fusions/with_mel"
+    weights = json.loads((fused / "fusion.json").read_text())["weights"]
+    assert list(weights) == ["reports/evaluation/scores/dev.txt", "reports/members/mel/evaluation/scores/dev.txt"]
+    main = (project.root / "reports/evaluation/scores/eval.txt").read_text().splitlines()
+    assert len((fused / "eval.txt").read_text().splitlines()) == len(main)
+    assert "reports/fusions/with_mel/metrics/eval.json" in project.run("dvc", "metrics", "show")
+    (project.root / "params.yaml").write_text(before)
+
+
 def test_a_further_test_set_needs_one_key_and_its_audio_is_a_dependency(project: Project) -> None:
     """A corpus that is added is read, evaluated and shown; the model stays. A clip of it that changes is noticed."""
     write_corpus(project.root / "data" / "raw" / "other", n_utterances=12)

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 import bonafide
+from model.artifacts import EVALUATION_FOLDER, MEMBERS_FOLDER, member_evaluation
 from tests.support.dvc_project import Project, changed, paths, repeated_stages, stages
 from tests.support.imports import PACKAGES, REPOSITORY, modules, reached, unit
 
@@ -76,6 +77,41 @@ def test_the_manifest_of_a_further_test_set_is_made_like_that_of_the_corpus() ->
     assert (REPOSITORY / folder / "README.md").is_file(), "DVC wants the folder without any test set, too"
 
 
+def of_member(text: str) -> str:
+    """A command or path of a stage, with the folders of a member."""
+    for folder in (
+        "data/features",
+        "data/crossval",
+        "data/model",
+        "reports/crossval",
+        "reports/train",
+        "reports/evaluation",
+    ):
+        text = text.replace(folder, folder.replace("/", "/members/${key}/"))
+    return text
+
+
+@pytest.mark.parametrize("name", ["features", "crossval", "train", "evaluate"])
+def test_a_stage_of_a_member_is_that_of_the_main_network_in_other_folders(name: str) -> None:
+    stage, main = repeated_stages()[f"member_{name}"], stages()[name]
+    assert set(paths(stage["deps"])) == {of_member(path) for path in paths(main["deps"])}
+    assert paths(stage["outs"]) == [of_member(path) for path in paths(main["outs"])]
+    # Members do not change the section `evaluate`.
+    changes = name != "evaluate"
+    assert stage["params"] == [*main["params"], *(["members.${key}"] if changes else [])]
+    command = of_member(main["cmd"])
+    assert stage["cmd"] == (command.replace(f" {name} ", f" {name} --member ${{key}} ", 1) if changes else command)
+
+
+def test_a_fusion_depends_on_every_evaluation_and_on_the_code_of_its_command() -> None:
+    stage = repeated_stages()["fuse"]
+    listed = paths(stage["deps"])
+    assert {path for path in listed if path.partition("/")[0] in PACKAGES} == used("fuse")
+    assert {path for path in listed if path.partition("/")[0] not in PACKAGES} == {EVALUATION_FOLDER, MEMBERS_FOLDER}
+    member = repeated_stages()["member_evaluate"]["outs"]
+    assert paths(member) == [f"{MEMBERS_FOLDER}/{member_evaluation('${key}')}"]
+
+
 def test_a_change_of_any_module_makes_exactly_the_stages_stale_that_use_it() -> None:
     users = {stage: used(stage) for stage in ORDER}
     deps = {stage: code_deps(stage) for stage in ORDER}
@@ -97,6 +133,7 @@ def test_no_stage_uses_what_belongs_to_the_work_of_others(stage: str) -> None:
 def test_params_are_whole_sections_and_every_section_is_used() -> None:
     sections = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8")).keys()
     params = {name: stage.get("params", []) for name, stage in stages().items() if name != "report"}
+    params["fuse"] = repeated_stages()["fuse"]["params"]
     # One key of the front end's: with the section, every change of a front end would read the whole corpus again.
     assert params.pop("manifest") == ["data", "features.max_duration_s"]
     assert sorted({"data", *(section for listed in params.values() for section in listed)}) == sorted(sections)

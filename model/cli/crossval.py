@@ -8,7 +8,7 @@ import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
 from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
-from pipeline.cli.options import ParamsOption, StoreOption
+from pipeline.cli.options import MemberOption, ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def crossval(
     params: ParamsOption = DEFAULT_PARAMS,
+    member: MemberOption = None,
     store: StoreOption = "data/features",
     output: Annotated[Path, typer.Option("--output", help="Folder for the held-out scores.")] = Path("data/crossval"),
     report: Annotated[Path, typer.Option("--report", help="Folder for metrics.json.")] = Path("reports/crossval"),
@@ -35,7 +36,7 @@ def crossval(
     from model.params import load_params
     from pipeline.cli.console import console, progress_bar, results
 
-    loaded = load_params(params)
+    loaded = load_params(params, member)
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Folds", total=None, note="loading TensorFlow")
         from model.bundle import work_folder

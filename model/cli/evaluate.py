@@ -106,6 +106,9 @@ def _print_result(result: "EvaluationResult", output: Path) -> None:
     _print_audit(result.metrics)
     if result.robustness is not None:
         console.print(robustness_table(result.robustness))
+        for condition in result.robustness.not_measured:
+            text = f"{condition.title}: not measured, the package {condition.missing} is not installed"
+            console.print(text, style="yellow", soft_wrap=True)
     if table := corpora_table(result.metrics):
         console.print(table)
     for split in result.unlabelled:

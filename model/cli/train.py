@@ -7,7 +7,7 @@ import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
 from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
-from pipeline.cli.options import ParamsOption, StoreOption
+from pipeline.cli.options import MemberOption, ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def train(
     params: ParamsOption = DEFAULT_PARAMS,
+    member: MemberOption = None,
     store: StoreOption = "data/features",
     output: Annotated[Path, typer.Option("--output", help="Folder for the trained model.")] = Path("data/model"),
     report: Annotated[
@@ -37,7 +38,7 @@ def train(
     from model.params import load_params
     from pipeline.cli.console import console, progress_bar
 
-    loaded = load_params(params)
+    loaded = load_params(params, member)
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Training", total=None, note="loading TensorFlow")
         from model.training import train as training

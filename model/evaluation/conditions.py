@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from pipeline.audio import Waveform
+from pipeline.augmentation.aac import has_aac
 from pipeline.augmentation.band_limit import BandLimitValues, limit_band
 from pipeline.augmentation.base import exact_power
 from pipeline.augmentation.codec import through_codec
@@ -34,11 +35,13 @@ class Condition:
         title: For people.
         change: Of waveform float32 [samples], sample rate in Hz and seed; gives float32 [samples], of another length where
             the condition is about length.
+        missing: Tells the optional package that the condition needs and that is not installed; None where it can be measured.
     """
 
     name: str
     title: str
     change: Change
+    missing: Callable[[], str | None] = lambda: None
 
 
 def _gain(decibels: float) -> Change:
@@ -79,6 +82,12 @@ CONDITIONS: Final = (
     ),
     Condition("telephone", "telephone, µ-law", _telephone),
     Condition("mp3", "MP3, 128 kbit/s", _codec("mp3")),
+    Condition(
+        "aac",
+        "AAC, 64 kbit/s",
+        _codec("aac"),
+        lambda: None if has_aac() else "av",
+    ),
     Condition("opus", "Opus, 24 kbit/s", _codec("opus")),
     Condition("gsm", "GSM, 13 kbit/s", _codec("gsm")),
     Condition("44_khz", "44.1 kHz and back", lambda waveform, rate, seed: through_rate(waveform, rate, 44100)),

@@ -1,12 +1,13 @@
 """Fusion of score files: weights fitted on the dev scores of several systems, applied to their eval scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from model.artifacts import headlines_file
 from model.metrics import (
     Fusion,
     MetricsError,
@@ -63,7 +64,9 @@ def fuse(
     dev_protocol: Path | None = None,
     eval_protocol: Path | None = None,
 ) -> FusionResult:
-    """Fits a fusion on dev, applies it to eval, and writes `dev.txt`, `eval.txt` and `fusion.json`.
+    """Fits a fusion on dev, applies it to eval, and writes `dev.txt`, `eval.txt`, `fusion.json` and the folder `metrics`.
+
+    The folder has the figures of the fusion on dev and on eval, each a file, as an evaluation has them for `dvc metrics show`.
 
     Args:
         dev: Dev score files, one per system, at least two.
@@ -95,6 +98,8 @@ def fuse(
     for split, file in files.items():
         _write(output / f"{split}.txt", file, truth.get(split), fusion.apply(ordered.get(split, scores[split])))
     result = FusionResult([str(path) for path in dev], fusion, _errors(truth, ordered, fusion))
+    for split, systems in result.errors.items():
+        write_json(output / headlines_file(split), asdict(systems[-1]))
     weights = dict(zip(result.systems, fusion.weights.tolist(), strict=True))
     write_json(output / WEIGHTS_FILE, {"weights": weights, "intercept": fusion.intercept, "prior": fusion.prior})
     return result

@@ -63,6 +63,21 @@ class ConditionResult:
 
 
 @dataclass(frozen=True)
+class NotMeasured:
+    """A condition that this machine cannot make.
+
+    Attributes:
+        name: Of the condition.
+        title: For people.
+        missing: The package that is not installed.
+    """
+
+    name: str
+    title: str
+    missing: str
+
+
+@dataclass(frozen=True)
 class Robustness:
     """The table.
 
@@ -70,20 +85,22 @@ class Robustness:
         split: Of the clips.
         n_bonafide: Number of bona fide clips.
         n_spoof: Number of spoof clips.
-        conditions: One entry per condition; the first is "unchanged".
+        conditions: One entry per condition that was measured; the first is "unchanged".
+        not_measured: The other conditions.
     """
 
     split: str
     n_bonafide: int
     n_spoof: int
     conditions: list[ConditionResult]
+    not_measured: list[NotMeasured]
 
     def as_dict(self) -> dict[str, Any]:
         """The content of robustness.json."""
         return asdict(self)
 
     def headlines(self) -> dict[str, float]:
-        """The scalars for metrics.json: EER and share of changed verdicts, mean and worst over the conditions."""
+        """The scalars for metrics.json: EER and share of changed verdicts, mean and worst over the measured conditions."""
         changed = self.conditions[1:]
         eers, shares = [row.eer for row in changed], [row.changed for row in changed]
         return {
@@ -150,14 +167,20 @@ def measure_robustness(
         batch_size: Windows at once.
         n_resamples: For the 95 % intervals of the EER; 0 for none.
         cluster: What they draw, as in `model.metrics.bootstrap`.
-        conditions: Which.
+        conditions: Which; one that lacks a package is not measured.
         scored: Told how many more clips are done.
 
     Raises:
         ModelError: A clip is not there any more, or is another file than the one that the manifest describes.
         MetricsError: A class is missing, or clusters of clips are not known.
     """
-    every = (UNCHANGED, *conditions)
+    missing = {condition.name: condition.missing() for condition in conditions}
+    every = (UNCHANGED, *(condition for condition in conditions if missing[condition.name] is None))
+    not_measured = [
+        NotMeasured(condition.name, condition.title, package)
+        for condition in conditions
+        if (package := missing[condition.name]) is not None
+    ]
     names = [str(trial["utterance_id"]) for trial in trials]
     places = ((condition.name, name) for name in names for condition in every)
     features = _features(bundle, audio, names, every)
@@ -173,7 +196,7 @@ def measure_robustness(
         values = np.array([scores[condition.name][name] for name in unchanged.utterance_ids.tolist()])
         table = replace(unchanged, scores=values)
         rows.append(_result(condition, table, unchanged, bundle.threshold, band, n_resamples, cluster))
-    return Robustness(split, len(unchanged.bonafide), len(unchanged.spoof), rows)
+    return Robustness(split, len(unchanged.bonafide), len(unchanged.spoof), rows, not_measured)
 
 
 def _features(

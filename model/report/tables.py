@@ -95,12 +95,14 @@ class Robustness:
         n_bonafide: Number of genuine clips.
         n_spoof: Number of fake clips.
         rows: Each condition as robustness.json has it, with `eer` as a `Value`; the clips as recorded first.
+        not_measured: The other conditions, as robustness.json has them.
     """
 
     split: str
     n_bonafide: int
     n_spoof: int
     rows: list[dict[str, Any]]
+    not_measured: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def robustness(found: Mapping[str, Any] | None) -> Robustness | None:
         for row in found["conditions"]
     ]
     rows[1:] = sorted(rows[1:], key=lambda row: -row["changed"])
-    return Robustness(found["split"], found["n_bonafide"], found["n_spoof"], rows)
+    return Robustness(found["split"], found["n_bonafide"], found["n_spoof"], rows, found["not_measured"])
 
 
 def worst_speakers(table: ScoreTable, threshold: float, count: int) -> tuple[list[Part], int]:

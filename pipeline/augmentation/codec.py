@@ -1,8 +1,8 @@
 """Speech and audio codecs: a waveform is encoded and decoded again.
 
 µ-law, A-law (ITU-T G.711) and GSM full rate (ETSI 06.10) are codes of integers, the same on every processor. MP3, Opus and
-Vorbis come from the codec libraries within libsndfile, which choose their code by the processor: their samples may differ
-between machines, so they are no default of the feature store.
+Vorbis come from the codec libraries within libsndfile, AAC from FFmpeg. These choose their code by the processor: their samples
+may differ between machines, so they are no default of the feature store.
 """
 
 import io
@@ -16,6 +16,7 @@ import soundfile
 
 from pipeline.audio import Waveform
 from pipeline.audio.level import limit_peak
+from pipeline.augmentation.aac import through_aac
 from pipeline.augmentation.base import Augmentation, Clip
 from pipeline.augmentation.filters import change_rate, fit_length
 from pipeline.augmentation.params import CodecKind, CodecParams
@@ -73,8 +74,8 @@ def through_codec(waveform: Waveform, kind: CodecKind, sample_rate: int) -> Wave
     """Encodes a waveform and decodes it again.
 
     µ-law and A-law have no rate of their own. GSM runs at 8 kHz, to which the waveform is resampled. Opus codes about 24 kbit/s,
-    MP3 128 kbit/s, Vorbis its default quality; a sample rate that they do not know is resampled to 48 kHz. The decoders take
-    the delay of their codec away.
+    MP3 128 kbit/s, AAC 64 kbit/s, Vorbis its default quality; a sample rate that they do not know is resampled to 48 kHz. The
+    decoders take the delay of their codec away.
 
     Args:
         waveform: float32 [samples]; one that leaves [-1, 1] is scaled down first, since no codec holds it.
@@ -86,6 +87,7 @@ def through_codec(waveform: Waveform, kind: CodecKind, sample_rate: int) -> Wave
 
     Raises:
         soundfile.LibsndfileError: The installed libsndfile lacks the codec.
+        ParamsError: AAC, and `av` is not installed.
     """
     waveform = limit_peak(waveform)
     match kind:
@@ -107,6 +109,8 @@ def through_codec(waveform: Waveform, kind: CodecKind, sample_rate: int) -> Wave
         case "vorbis":
             options = {"format": "OGG", "subtype": "VORBIS"}
             return _encoded(waveform, sample_rate, options)[0]
+        case "aac":
+            return through_aac(waveform, sample_rate)
 
 
 def mu_law(samples: Integers) -> Integers:

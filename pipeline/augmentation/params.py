@@ -105,7 +105,7 @@ class BandLimitParams(Section):
         return f"band limit {'/'.join(self.kinds)} at {low:g} to {high:g} Hz (p {self.probability:g})"
 
 
-CodecKind = Literal["mu_law", "a_law", "gsm", "mp3", "opus", "vorbis"]
+CodecKind = Literal["mu_law", "a_law", "gsm", "mp3", "opus", "vorbis", "aac"]
 
 
 class CodecParams(Section):
@@ -138,6 +138,11 @@ class AugmentParams(Section):
     band_limit: BandLimitParams
     codec: CodecParams
     copy_synthesis: CopySynthesisParams
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The optional packages whose version decides the values of the copies."""
+        return ("av",) if self.copies and self.codec.probability > 0.0 and "aac" in self.codec.kinds else ()
 
     def describe(self) -> str:
         """The parameters in a few words for people."""

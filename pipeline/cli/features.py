@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsOption
+from pipeline.cli.options import MemberOption, ParamsOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def features(
     context: typer.Context,
     params: ParamsOption = Path("params.yaml"),
+    member: MemberOption = None,
     manifest_path: Annotated[Path, typer.Option("--manifest", help="Made by `bonafide manifest`.")] = Path(
         "data/manifest.parquet"
     ),
@@ -58,7 +59,7 @@ def features(
     from pipeline.runners.profiles import pipeline_options
     from pipeline.store.sharding import PLANNED_COLUMNS
 
-    loaded = load_params(params)
+    loaded = load_params(params, member)
     rows = read_manifest(manifest_path, PLANNED_COLUMNS)
     clips = str(audio_root(corpus_path(root or loaded.data.root)))
     if dry_run:

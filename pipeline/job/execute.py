@@ -43,7 +43,7 @@ def write_pending(
     marks_clips = is_local(flags)
     work = WriteShard(root, plan.address, plan.config, params.features, params.augment, marks_clips=marks_clips)
     with run.interruptible(flags), worklist(plan.address, plan.resume.pending, job_name) as tasks:
-        check_workers(flags, root, plan.address, plan.params.features.kind)
+        check_workers(flags, root, plan.address, plan.params.features.kind, plan.params.augment.libraries)
         with ProgressReporter(plan.storage, plan.resume.pending, on_progress) as reporter:
             try:
                 run.run(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.corpus.schema import SPLITS
-from pipeline.errors import CorpusError
+from pipeline.errors import CorpusError, ParamsError
 from pipeline.params import Params
 from pipeline.storage import LocalStorage, Storage, open_storage
 from pipeline.store.lineage import Config
@@ -53,12 +53,18 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
 
     Raises:
         CorpusError: The manifest has no usable audio.
+        ParamsError: The augmentation needs a package that is not installed.
         StoreError: The output holds other files than a store's.
     """
     if manifest["sha256"].null_count == manifest.num_rows:
         raise CorpusError("the manifest has no utterance with audio; check data.root and run `bonafide manifest` again")
     storage = open_storage(output)
-    config = Config.current(params.features, params.augment)
+    config = Config.current(params.features, params.augment, params.augment.libraries)
+    if lacking := [name for name in params.augment.libraries if config.versions[name] is None]:
+        raise ParamsError(
+            f"augment.codec.kinds: aac needs the package {', '.join(lacking)}, which is not installed; "
+            "pip install 'bonafide[media]', or leave it out"
+        )
     n_copies, n_twins = params.augment.copies, params.augment.copy_synthesis.copies
     shards = assign_shards(manifest, params.store, params.features, n_copies, n_twins)
     resume = plan_resume(storage, shards, config)

@@ -157,7 +157,8 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         # The preflight sees the workers that are there when it runs; others come later.
-        require_versions(installed_versions(self._features.kind), self._config.versions, socket.gethostname())
+        installed = installed_versions(self._features.kind, self._augment.libraries)
+        require_versions(installed, self._config.versions, socket.gethostname())
         self._storage = open_storage(self._output)
         self._worklist = Worklist(self._output)
         mark = ClipMark(self._output if self._marks_clips else None)

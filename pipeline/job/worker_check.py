@@ -34,10 +34,11 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
     Imports this package only inside `process`, where a failed import can be reported.
     """
 
-    def __init__(self, url: str, root: str, kind: str) -> None:
+    def __init__(self, url: str, root: str, kind: str, libraries: tuple[str, ...]) -> None:
         self._url = url
         self._root = root
         self._kind = kind
+        self._libraries = libraries
 
     def process(self, number: int) -> Iterator[int]:
         host = socket.gethostname()
@@ -53,7 +54,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
             audio = open_audio_files(self._root).is_reachable()
         except StoreError as error:
             raise RunnerError(f"audio not readable from the workers: {error} (worker on {host})") from error
-        token = {"host": host, "audio": audio, "versions": installed_versions(self._kind)}
+        token = {"host": host, "audio": audio, "versions": installed_versions(self._kind, self._libraries)}
         try:
             open_storage(self._url).write(f"{_FOLDER}/{number}.json", json.dumps(token).encode())
         except StoreError as error:
@@ -61,7 +62,7 @@ class _WriteToken(beam.DoFn):  # type: ignore[misc]
         yield number
 
 
-def check_workers(flags: Sequence[str], root: str, output: str, kind: str) -> None:
+def check_workers(flags: Sequence[str], root: str, output: str, kind: str, libraries: tuple[str, ...] = ()) -> None:
     """Runs the preflight on a cluster, one token per task. Does nothing for a runner that has none (`preflight_tasks`).
 
     Args:
@@ -69,6 +70,7 @@ def check_workers(flags: Sequence[str], root: str, output: str, kind: str) -> No
         root: Absolute path of the folder of the audio, or its address in an object store.
         output: The store's address, absolute. Tokens are written to its work folder, which is removed with the worklist.
         kind: Of front end.
+        libraries: Optional packages that the augmentation needs.
 
     Raises:
         RunnerError: A package is missing on the workers or has another version, the storage is not shared or not writable,
@@ -78,21 +80,20 @@ def check_workers(flags: Sequence[str], root: str, output: str, kind: str) -> No
     if not n_tokens:
         return
     storage = work_folder(output)
-    write = _WriteToken(storage.url, root, kind)
+    write = _WriteToken(storage.url, root, kind, libraries)
     run_preflight(
         lambda p: p | beam.Create(range(n_tokens), reshuffle=False) | beam.Reshuffle() | beam.ParDo(write), flags
     )
-    _check_tokens(storage, n_tokens, root, output, kind)
+    _check_tokens(storage, n_tokens, root, output, installed_versions(kind, libraries))
 
 
-def _check_tokens(storage: Storage, n_tokens: int, root: str, output: str, kind: str) -> None:
+def _check_tokens(storage: Storage, n_tokens: int, root: str, output: str, versions: dict[str, Any]) -> None:
     found: Sequence[str] = storage.list(f"{_FOLDER}/")
     if len(found) < n_tokens:
         raise RunnerError(
             f"storage not shared: the workers wrote {n_tokens} tokens beside {output}, {len(found)} of them are seen from here. "
             "Mount the same folder under the same path on every machine, or give s3://bucket/prefix"
         )
-    versions: dict[str, Any] = installed_versions(kind)
     for name in found:
         token = json.loads(storage.read(name))
         if not token["audio"]:

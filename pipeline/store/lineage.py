@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from pipeline.frontends import FeatureParams, front_end_version
@@ -34,13 +34,19 @@ class Config:
     n_bins: int
 
     @classmethod
-    def current(cls, features: FeatureParams, augment: Section) -> "Config":
-        """The configuration of a run with these parameters and the installed libraries."""
+    def current(cls, features: FeatureParams, augment: Section, libraries: Iterable[str] = ()) -> "Config":
+        """The configuration of a run with these parameters and the installed libraries.
+
+        Args:
+            features: Of the front end.
+            augment: Of the augmentation.
+            libraries: Optional packages that this augmentation needs.
+        """
         # The limit on rejects decides whether a run fails, not what it writes.
         return cls(
             features=features.model_dump(mode="json", exclude={"max_reject_fraction"}, exclude_defaults=True),
             augment=augment.model_dump(mode="json", exclude_defaults=True),
-            versions=installed_versions(features.kind),
+            versions=installed_versions(features.kind, libraries),
             n_bins=features.n_bins,
         )
 
@@ -54,13 +60,26 @@ class Config:
         return digest(self.as_dict())
 
 
-def installed_versions(kind: str) -> dict[str, Any]:
-    """Versions of the format, a kind of front end and the libraries that compute or encode values, in this process."""
+def installed_versions(kind: str, libraries: Iterable[str] = ()) -> dict[str, Any]:
+    """Versions of the format, a kind of front end and the libraries that compute or encode values, in this process.
+
+    Args:
+        kind: Of front end.
+        libraries: Optional packages beside those that every store needs; the version is None where one is not installed.
+    """
     return {
         "format": FORMAT_VERSION,
         "front_end": front_end_version(kind),
         **{name: version(name) for name in _VERSIONED},
+        **{name: _version_if_installed(name) for name in libraries},
     }
+
+
+def _version_if_installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

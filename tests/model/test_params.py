@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from model.params import Params, load_params
+from model.params import Params, load_fusion, load_params
 from pipeline.errors import ParamsError
 from pipeline.parameter_file import parse_params
 from tests.support.child_process import run_script
@@ -210,3 +211,31 @@ def test_further_test_sets_have_a_name_a_root_a_layout_and_a_split(defaults: dic
         rest = {key: value for key, value in entry.items() if key != missing}
         assert missing in refusal(with_value(defaults, "evaluate.corpora", {"a": rest}), Params)
     assert "split" in refusal(with_value(defaults, "evaluate.corpora", {"a": {**entry, "split": "test"}}), Params)
+
+
+def test_a_fusion_names_members_that_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+
+    def loaded(fusions: Any, name: str = "all") -> tuple[str, ...]:
+        file.write_text(yaml.safe_dump({"members": {"lfcc": {}, "cqt": {}}, "fusions": fusions}))
+        return load_fusion(file, name)
+
+    assert loaded({"all": ["lfcc", "cqt"], "one": ["cqt"]}) == ("lfcc", "cqt")
+    for fusions, message in (
+        ({"all": ["lfcc", "mfcc"]}, "fusions.all: members has no entry mfcc"),
+        ({"all": []}, "at least 1 item"),
+        ({"../all": ["lfcc"]}, "pattern"),
+        ({"one": ["lfcc"]}, "fusions has no entry all; there is one"),
+        ({}, "fusions has no entry all; there is none"),
+    ):
+        with pytest.raises(ParamsError, match=message):
+            loaded(fusions)
+
+
+def test_a_member_is_trained_by_its_own_parameters(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    member = {"train": {"time_mask": 15, "channels": [4, 8]}, "crossval": {"folds": 0}}
+    file.write_text(yaml.safe_dump(project_parameters() | {"members": {"lfcc": member}}))
+    main, found = load_params(file), load_params(file, "lfcc")
+    assert found.train == main.train.model_copy(update={"time_mask": 15, "channels": (4, 8)})
+    assert (found.crossval.folds, found.evaluate) == (0, main.evaluate)

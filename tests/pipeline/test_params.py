@@ -240,3 +240,50 @@ def test_the_command_line_ends_with_code_2_and_touches_nothing(
     assert f"{key}: 0: Input should be greater than or equal to 1" in output
     assert "Traceback" not in output
     assert [path.name for path in tmp_path.rglob("*")] == ["params.yaml"]
+
+
+LFCC = {"kind": "lfcc", "n_fft": 512, "win_length": 400, "hop_length": 160}
+
+
+def with_members(folder: Path, members: Any) -> Path:
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(project_parameters() | {"members": members}))
+    return file
+
+
+def test_a_member_changes_the_keys_that_it_names_and_no_others(repository: Path, tmp_path: Path) -> None:
+    changes = {"augment": {"copies": 2, "codec": {"probability": 1.0}}, "features": {"f_max": 7000.0}}
+    main = load_params(repository / "params.yaml")
+    file = with_members(tmp_path, {"other": changes, "same": {}})
+    found = load_params(file, "other")
+    assert (found.augment.copies, found.augment.codec.probability, found.features.f_max) == (2, 1.0, 7000.0)
+    assert found.augment.codec.kinds == main.augment.codec.kinds
+    assert found.features.n_fft == main.features.n_fft
+    assert found.data == main.data
+    assert load_params(file, "same").features == main.features == load_params(file).features
+
+
+def test_a_front_end_of_another_kind_is_taken_whole(tmp_path: Path) -> None:
+    whole = {**project_parameters()["features"], "kind": "lfcc", "n_filters": 40, "n_coefficients": 20, "deltas": 1}
+    found = load_params(with_members(tmp_path, {"lfcc": {"features": whole}}), "lfcc")
+    assert (found.features.kind, found.features.n_bins) == ("lfcc", 40)
+    with pytest.raises(
+        ParamsError, match=r"members\.lfcc: \d+ parameters not allowed\n(.*\n)*  features\.sample_rate: is missing"
+    ):
+        load_params(with_members(tmp_path, {"lfcc": {"features": LFCC}}), "lfcc")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({}, "members has no entry lfcc; there is none"),
+        (None, "members has no entry lfcc; there is none"),
+        ({"cqt": {}, "dct": {}}, "members has no entry lfcc; there is cqt, dct"),
+        ({"lfcc": None}, r"members\.lfcc: None: expected changes of features, augment, store, crossval, train"),
+        ({"lfcc": {"data": {"root": "x"}}}, r"members\.lfcc: .*expected changes of features"),
+        ({"lfcc": {"augment": {"copies": -1}}}, r"members\.lfcc: 1 parameter not allowed\n  augment\.copies: -1"),
+    ],
+)
+def test_a_member_that_is_not_there_or_not_allowed_is_named(tmp_path: Path, members: Any, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        load_params(with_members(tmp_path, members), "lfcc")

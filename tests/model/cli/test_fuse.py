@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from model.metrics import read_score_table, read_scores
 from tests.support.score_files import make_scores
@@ -97,3 +98,32 @@ def test_a_missing_utterance_is_named_with_its_file(
     assert "b.eval.txt: no score for 1 utterances" in text
     assert lines[0].split()[0] in text
     assert not (tmp_path / "fused").exists()
+
+
+def test_a_fusion_of_members_takes_the_scores_of_their_evaluations(
+    tmp_path: Path, systems: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"members": {"lfcc": {}, "cqt": {}}, "fusions": {"with_lfcc": ["lfcc"]}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    for system, folder in (("a", "reports/evaluation"), ("b", "reports/members/lfcc/evaluation")):
+        (tmp_path / folder / "scores").mkdir(parents=True)
+        for split in ("dev", "eval"):
+            (tmp_path / f"{system}.{split}.txt").rename(tmp_path / folder / "scores" / f"{split}.txt")
+    monkeypatch.chdir(tmp_path)
+
+    found = json.loads(run("fuse", "--fusion", "with_lfcc", "--output", "reports/fusions/with_lfcc", "--json"))
+
+    assert found["systems"] == ["reports/evaluation/scores/dev.txt", "reports/members/lfcc/evaluation/scores/dev.txt"]
+    for split in ("dev", "eval"):
+        row = json.loads((tmp_path / "reports/fusions/with_lfcc/metrics" / f"{split}.json").read_text())
+        assert row == found[split][-1]
+        assert set(row) == {"eer", "cllr"}
+
+
+@pytest.mark.parametrize("with_files", [False, True])
+def test_either_files_or_a_fusion_is_given(
+    systems: list[str], with_files: bool, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    code, text = run_bonafide("fuse", *(["--fusion", "all", *systems] if with_files else []))
+    assert code == 2
+    assert "either --dev and --eval" in " ".join(text.split())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from model.errors import ModelError
 from model.evaluation.audio import Audio
 from model.evaluation.conditions import CONDITIONS, Condition, seed_of
 from model.evaluation.evaluate import evaluate
-from model.evaluation.robustness import Robustness, choose_clips, measure_robustness
+from model.evaluation.robustness import NotMeasured, Robustness, choose_clips, measure_robustness
 from model.metrics import AbstainBand, Calibration
 from pipeline.corpus.schema import MANIFEST_SCHEMA
 from tests.support.parameters import ProjectParams
@@ -97,6 +98,7 @@ def test_every_condition_is_in_the_table_and_lengths_are_as_stated(audio: Audio,
     counts: list[int] = []
     result = measured(detector, LengthListener(), audio, scored=counts.append)
     assert [row.name for row in result.conditions] == ["unchanged", *BY_NAME]
+    assert result.not_measured == []
     assert sum(counts) == N_CLIPS
     [first] = (row for row in result.conditions if row.name == "first")
     assert first.eer == 0.5
@@ -109,6 +111,16 @@ def test_every_condition_is_in_the_table_and_lengths_are_as_stated(audio: Audio,
         assert changed.dtype == np.float32, name
         np.testing.assert_array_equal(changed, condition.change(waveform, RATE, 1))
         assert len(condition.change(waveform[:20], RATE, 1)) == 20, name
+
+
+def test_condition_without_its_package_is_told_and_the_others_are_measured(audio: Audio, detector: Any) -> None:
+    lacking = replace(BY_NAME["aac"], missing=lambda: "av")
+    result = measured(detector, LevelListener(), audio, lacking, BY_NAME["gain_up"])
+    assert [row.name for row in result.conditions] == ["unchanged", "gain_up"]
+    assert result.not_measured == [NotMeasured("aac", "AAC, 64 kbit/s", "av")]
+    assert result.headlines()["changed_worst"] == result.conditions[1].changed
+    said = result.as_dict()["not_measured"]
+    assert said == [{"name": "aac", "title": "AAC, 64 kbit/s", "missing": "av"}]
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,8 @@ def test_robustness_table_is_shown_with_the_condition_that_changes_most_first(
             ("mp3", "MP3 <128>", 0.6, [0.5, 0.7], 0.4321),
         )
     ]
-    content = {"split": "eval", "n_bonafide": 100, "n_spoof": 90, "conditions": conditions}
+    lacking = [{"name": "aac", "title": "AAC, 64 kbit/s", "missing": "av"}]
+    content = {"split": "eval", "n_bonafide": 100, "n_spoof": 90, "conditions": conditions, "not_measured": lacking}
     write_json(evaluation / "robustness.json", content)
 
     text = Elements(material.page(tmp_path, evaluation=evaluation)).text
@@ -276,6 +277,7 @@ def test_robustness_table_is_shown_with_the_condition_that_changes_most_first(
     assert table.index("as recorded") < table.index("MP3 <128>") < table.index("10 dB louder")
     row = table[table.index("MP3 <128>") : table.index("10 dB louder")].replace("\u202f", " ")
     assert " ".join(row.split()) == "MP3 <128> 60.0 % 50.0 to 70.0 % 43.2 % 12.5 % 25.0 % 50.0 % 6.2 %"
+    assert "not measured: the package av was not installed" in table[table.index("AAC, 64 kbit/s") :]
 
 
 def test_page_says_where_there_is_no_robustness_table(elements: Elements) -> None:

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipeline.augmentation.aac import has_aac
 from pipeline.augmentation.base import Clip
 from pipeline.augmentation.codec import Codec, a_law, encoded_mp3, mu_law, through_codec
 from pipeline.augmentation.params import CodecKind, CodecParams
 from tests.support.speech import RATE, speechlike
 
-KINDS: tuple[CodecKind, ...] = ("mu_law", "a_law", "gsm", "mp3", "opus", "vorbis")
+KINDS: tuple[CodecKind, ...] = ("mu_law", "a_law", "gsm", "mp3", "opus", "vorbis", *(("aac",) if has_aac() else ()))
 
 
 def through_libsndfile(samples: np.ndarray, subtype: str) -> np.ndarray:

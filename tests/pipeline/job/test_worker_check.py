@@ -16,7 +16,7 @@ from pipeline.job.worker_check import check_workers
 from pipeline.job.worklist import work_folder
 from pipeline.params import load_params
 from pipeline.runners.run import run
-from pipeline.store.lineage import Config
+from pipeline.store.lineage import Config, installed_versions
 
 FLAGS = ["--runner=FlinkRunner", "--parallelism=3"]
 
@@ -82,9 +82,21 @@ def test_workers_with_other_versions_are_found(
     cluster: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster(run_here)
-    monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda kind: {"numba": "0.0.1"})
+    monkeypatch.setattr("pipeline.job.worker_check.installed_versions", lambda kind, libraries: {"numba": "0.0.1"})
     with pytest.raises(RunnerError, match=r"has other versions than this command: numba .* instead of 0\.0\.1"):
         check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel")
+
+
+def test_workers_without_a_package_of_the_augmentation_are_found(
+    cluster: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster(run_here)
+    installed = installed_versions("log_mel")
+    monkeypatch.setattr(
+        "pipeline.job.worker_check.installed_versions", lambda kind, libraries: installed | {"absent": "1"}
+    )
+    with pytest.raises(RunnerError, match=r"other versions than this command: absent None instead of 1;"):
+        check_workers(FLAGS, str(tmp_path), str(tmp_path / "store"), "log_mel", ("absent",))
 
 
 def test_a_worker_that_comes_after_the_preflight_refuses_to_work_with_other_versions(
@@ -93,7 +105,8 @@ def test_a_worker_that_comes_after_the_preflight_refuses_to_work_with_other_vers
     params = load_params(repository / "params.yaml")
     config = Config.current(params.features, params.augment)
     work = WriteShard(str(tmp_path), str(tmp_path / "store"), config, params.features, params.augment)
-    monkeypatch.setattr("pipeline.job.worker.installed_versions", lambda kind: {**config.versions, "numba": "0.0.1"})
+    other = {**config.versions, "numba": "0.0.1"}
+    monkeypatch.setattr("pipeline.job.worker.installed_versions", lambda kind, libraries: other)
     with pytest.raises(
         RunnerError, match=r"the worker on .* has other versions than this command: numba 0\.0\.1 instead of"
     ):

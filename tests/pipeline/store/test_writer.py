@@ -183,6 +183,13 @@ def test_a_parameter_at_its_default_is_not_part_of_the_fingerprint() -> None:
     assert Config.current(LOG_LINEAR, PARAMS.augment).features["kind"] == "log_linear"
 
 
+def test_an_optional_package_is_part_of_the_fingerprint_where_it_decides_values() -> None:
+    main = Config.current(PARAMS.features, PARAMS.augment)
+    assert Config.current(PARAMS.features, PARAMS.augment, ["soxr", "absent"]).versions == main.versions | {
+        "absent": None
+    }
+
+
 def test_a_level_is_told_as_a_key_that_an_older_store_lacks(folder: Path) -> None:
     assert "level_dbfs" not in Config.current(PARAMS.features, PARAMS.augment).features
     plan = resume_plan(folder, params=with_features(level_dbfs=-26.0))
