@@ -1,6 +1,6 @@
 """A corpus of a million tiny clips through the commands `manifest` and `features`: their memory, time, and what is written.
 
-    python benchmarks/bench_large_corpus.py --clips 1_000_000 --folder /a/large/disk
+    python -m benchmarks.bench_large_corpus --clips 1_000_000 --folder /a/large/disk
 
 The corpus is that of `bench_memory.py`: hard links to FLACs of 0.2 s, in the ASVspoof 2019 LA layout. The commands run as a
 user runs them, without copies or twins, on every core. Memory is the resident set of the command itself, and of the largest of
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psutil
 import yaml
-from bench_memory import write_corpus
+
+from benchmarks.bench_memory import write_corpus
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
