@@ -6,5 +6,5 @@ from typing import Annotated
 import typer
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
-StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder, s3:// or gs:// address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
