@@ -175,7 +175,7 @@ def to_dataset(store: FeatureStore) -> tf.data.Dataset:
     """The examples of a store or of a selection, for other networks than those of this project.
 
     Args:
-        store: A store in a local folder or at `s3://bucket/prefix`.
+        store: A store in a local folder, or at `s3://…` or `gs://…`.
 
     Returns:
         A dataset of what `parse_record` gives, unbatched, in the order of the index.
@@ -227,7 +227,7 @@ def parse_record(record: tf.Tensor, n_bins: int) -> dict[str, tf.Tensor]:
 
 def _record_files(store: FeatureStore, shards: Iterable[str]) -> list[str]:
     """The shards' TFRecord files as tf.data opens them."""
-    if store.storage.remote:
+    if store.storage.url.startswith("s3://"):
         _prepare_s3()
     return [store.records_url(shard) for shard in shards]
 

@@ -27,7 +27,7 @@ def features(
     ),
     root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
     output: Annotated[
-        str, typer.Option("--output", help="Feature store: a folder or s3://bucket/prefix.")
+        str, typer.Option("--output", help="Feature store: a folder, s3:// or gs:// address.")
     ] = "data/features",
     on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
     workers: Annotated[

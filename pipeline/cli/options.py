@@ -9,5 +9,5 @@ ParamsOption = Annotated[Path, typer.Option("--params", help="Parameter file.")]
 MemberOption = Annotated[
     str | None, typer.Option("--member", help="Entry of members in the parameter file whose sections apply.")
 ]
-StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder or s3://bucket/prefix.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Feature store: a folder, s3:// or gs:// address.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DEFAULT = "data/features"
 
 StoreArgument = Annotated[
-    str, typer.Argument(metavar="STORE", help="Feature store: a folder or s3://bucket/prefix.", show_default=True)
+    str, typer.Argument(metavar="STORE", help="Feature store: a folder, s3:// or gs:// address.", show_default=True)
 ]
 
 store_app = typer.Typer(

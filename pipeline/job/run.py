@@ -65,7 +65,7 @@ def run_features(
         manifest: Table with `PLANNED_COLUMNS` of a manifest at least.
         root: What the manifest's paths are relative to: a folder, which every worker needs under the same path, or
             `s3://bucket/prefix`.
-        output: Local folder or `s3://bucket/prefix`.
+        output: Local folder, or `s3://…` or `gs://…`.
         params: All parameters.
         flags: Beam options: where the job runs, never what it computes.
         on_plan: Called once, before any work.

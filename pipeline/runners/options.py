@@ -43,7 +43,7 @@ def prepare(flags: Sequence[str], output: str) -> list[str]:
 
     Args:
         flags: Beam flags, as `pipeline_options` gives them.
-        output: Where the job writes: a local folder or `s3://bucket/prefix`.
+        output: Where the job writes: a local folder, or `s3://…` or `gs://…`.
 
     Returns:
         The flags. For Flink, missing ones are added: the jar of Beam's runner, and what makes the job use every free slot of the

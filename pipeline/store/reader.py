@@ -49,7 +49,7 @@ class FeatureStore:
 
     @classmethod
     def open(cls, url: str | Path, columns: Sequence[str] | None = None) -> "FeatureStore":
-        """Opens a store in a local folder or at `s3://bucket/prefix`.
+        """Opens a store in a local folder, or at `s3://…` or `gs://…`.
 
         Args:
             url: Where it is.

@@ -31,7 +31,7 @@ def verify(
     """Checks a feature store in full.
 
     Args:
-        url: Local folder or `s3://bucket/prefix`.
+        url: Local folder, or `s3://…` or `gs://…`.
         manifest: Table with the columns of `MANIFEST_SCHEMA` that the store was made from; None checks the store against
             itself only.
         on_progress: Called with the number of shards checked so far and in all.
