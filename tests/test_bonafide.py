@@ -78,7 +78,7 @@ def test_every_package_of_an_extra_that_the_code_imports_is_known_by_its_part() 
         for folder in ("pipeline", "model")
         for path in sources(folder)
         for name in imported(path)
-        for extra in ("train", "s3", "media")
+        for extra in ("train", "s3", "media", "batch")
         if normalised(name) in parts[extra]
     }
     # The picture of the network is left out without them.

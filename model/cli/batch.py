@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS
-from model.cli.score import NOT_SCORED
+from model.cli.options import DEFAULT_PARAMS, NOT_SCORED
 from pipeline.cli.options import ParamsOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from rich.progress import Progress as Bar
 
     from model.batch.run import BatchPlan, BatchResult
 
@@ -63,25 +63,14 @@ def batch(
     clips = audio_root(corpus_path(root or load_params(params).data.root))
     flags = pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
-        # Visible once the work begins, not above the error message of a check before it.
-        task = bar.add_task("Scoring", total=None, note="", visible=False)
-
-        def show_plan(plan: "BatchPlan") -> None:
-            kept = len(plan.shards) - len(plan.pending)
-            bar.console.print(f"{kept} shards kept, {len(plan.pending)} to do: {plan.pending_clips:,} clips")
-            bar.update(task, total=plan.pending_clips, visible=bool(plan.pending))
-
-        def show_progress(n_clips: int) -> None:
-            bar.update(task, completed=n_clips)
-
+        display = _Display(bar)
         result = run_batch(
             *(rows, clips, exported, output, flags),
             anew=anew,
             clips_per_shard=clips_per_shard,
-            on_plan=show_plan,
-            on_progress=show_progress,
+            on_plan=display.show_plan,
+            on_progress=display.show_progress,
         )
-        bar.update(task, completed=result.n_clips)
     _print_result(result)
     if result.problems:
         raise typer.Exit(NOT_SCORED)
@@ -100,6 +89,29 @@ def _rows(manifest: str, split: str | None) -> "pa.Table":
         raise ParamsError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
     rows = read_manifest(corpus_path(manifest))
     return rows if split is None else rows.filter(pc.equal(rows["split"], split))
+
+
+class _Display:
+    """Shows a run on the terminal: its plan, then a progress bar.
+
+    Args:
+        bar: Where the run is shown.
+    """
+
+    def __init__(self, bar: "Bar") -> None:
+        self._bar = bar
+        # Visible once the work begins, not above the error message of a check before it.
+        self._task = bar.add_task("Scoring", total=None, note="", visible=False)
+
+    def show_plan(self, plan: "BatchPlan") -> None:
+        """Prints the plan; shows the bar if there is work."""
+        kept = len(plan.shards) - len(plan.pending)
+        self._bar.console.print(f"{kept} shards kept, {len(plan.pending)} to do: {plan.pending_clips:,} clips")
+        self._bar.update(self._task, total=plan.pending_clips, visible=bool(plan.pending))
+
+    def show_progress(self, n_clips: int) -> None:
+        """Moves the bar."""
+        self._bar.update(self._task, completed=n_clips)
 
 
 def _print_result(result: "BatchResult") -> None:

@@ -26,6 +26,8 @@ class Clusters(str, Enum):
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Folder of the trained model.")]
 DEFAULT_PARAMS: Final = Path("params.yaml")
+NOT_SCORED: Final = 1
+"""Exit code when a recording could not be scored."""
 
 ProtocolOption = Annotated[
     Path | None,

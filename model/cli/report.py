@@ -70,7 +70,7 @@ def report(
 
 
 def _audio(manifest: Path, root: str) -> "ClipAudio | None":
-    from model.report.clips import ClipAudio
+    from model.report.clips import ClipAudio, ManifestPaths
     from pipeline.corpus.audio_files import audio_root
     from pipeline.corpus.manifest import read_manifest
     from pipeline.corpus.places import corpus_path
@@ -78,6 +78,4 @@ def _audio(manifest: Path, root: str) -> "ClipAudio | None":
     corpus = corpus_path(root)
     if not manifest.exists() or not corpus.exists():
         return None
-    rows = read_manifest(manifest)
-    paths = dict(zip(rows["utterance_id"].to_pylist(), rows["path"].to_pylist(), strict=True))
-    return ClipAudio(audio_root(corpus), paths)
+    return ClipAudio(audio_root(corpus), ManifestPaths(read_manifest(manifest)))

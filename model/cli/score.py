@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, NOT_SCORED, ModelOption, warnings_as_notes
 from model.cli.score_output import CsvWriter, Format, ScoreWriter, open_writer
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 STANDARD_INPUT: Final = "-"
 _UNUSED_BY_KERAS: Final = ("matplotlib", "pandas", "sklearn")
 """Keras imports them where they are installed, which takes a second; scoring uses nothing that needs them."""
-NOT_SCORED: Final = 1
-"""Exit code when a file could not be scored."""
 NOT_BONA_FIDE: Final = 3
 """Exit code of --require-bona-fide when a verdict is another."""
 

@@ -6,12 +6,14 @@ Audio that is missing or has changed is replaced by a note; it is not an error.
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from model.bundle import Bundle
 from model.metrics import ScoreTable, probability
@@ -71,7 +73,30 @@ class ClipAudio:
     """
 
     root: CorpusPath
-    paths: dict[str, str]
+    paths: Mapping[str, str]
+
+
+class ManifestPaths(Mapping[str, str]):
+    """The paths of a manifest by utterance id, searched for where they are used: the page shows a few clips of any corpus.
+
+    Args:
+        manifest: Table with the columns of `MANIFEST_SCHEMA`.
+    """
+
+    def __init__(self, manifest: pa.Table) -> None:
+        self._columns = manifest.select(["utterance_id", "path"])
+
+    def __getitem__(self, utterance_id: str) -> str:
+        row = pc.index(self._columns["utterance_id"], utterance_id).as_py()
+        if row < 0:
+            raise KeyError(utterance_id)
+        return str(self._columns["path"][row].as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.as_py() for name in self._columns["utterance_id"])
+
+    def __len__(self) -> int:
+        return int(self._columns.num_rows)
 
 
 def hardest(table: ScoreTable, threshold: float, count: int) -> tuple[list[int], list[int]]:

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 
@@ -12,6 +13,7 @@ from model.report.clips import (
     EXCERPT_S,
     LARGEST_FILE,
     ClipAudio,
+    ManifestPaths,
     clip_audio,
     hardest,
 )
@@ -100,3 +102,9 @@ def test_audio_that_is_gone_or_has_changed_leaves_a_reason(tmp_path: Path, featu
     assert "has changed since it was scored" in reason("clip", "0" * 64, audio)
     (tmp_path / "clip.flac").unlink()
     assert "file was not available" in reason("clip", sha256, audio)
+
+
+def test_paths_of_a_manifest_are_found_by_utterance() -> None:
+    manifest = pa.table({"utterance_id": ["a", "b"], "path": ["x/a.flac", "x/b.flac"], "label": [1, 0]})
+    paths = ManifestPaths(manifest)
+    assert (paths["b"], "c" in paths, dict(paths)) == ("x/b.flac", False, {"a": "x/a.flac", "b": "x/b.flac"})
