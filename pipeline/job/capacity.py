@@ -22,9 +22,9 @@ _SAMPLE_BYTES: Final = 4
 _WORKING_BYTES_PER_SAMPLE: Final = 80
 # An example's row of the index, held until its shard is committed, and its Python objects.
 _ROW_BYTES: Final = 2_500
-# A row of the manifest, which is read column by column, and its place in the plan. Measured by benchmarks/bench_memory.py between
-# 4,000 and 36,000 clips: 293.
-_COMMAND_BYTES_PER_CLIP: Final = 293
+# A row of the manifest, which is read column by column, and its place in the plan. Measured at ten million clips, beside what an
+# idle worker needs.
+_COMMAND_BYTES_PER_CLIP: Final = 180
 
 
 @dataclass(frozen=True)
