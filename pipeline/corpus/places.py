@@ -4,13 +4,15 @@ Layouts look for files by `pathlib.Path`. `ObjectPath` has as much of it as they
 """
 
 import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeAlias
 
+from pipeline.files import temporary_folder
 from pipeline.storage import Names, Storage, is_remote, open_storage
 
 
@@ -31,10 +33,13 @@ class _Bucket:
         self.has_folder = lru_cache(maxsize=None)(storage.has_folder)
         self.children = lru_cache(maxsize=1024)(storage.children)
         self.copy = lru_cache(maxsize=None)(self._copy)
-        self._folder = tempfile.TemporaryDirectory(prefix="bonafide-")
+        # Locked while this object lives: other commands remove the folders of commands that were killed.
+        stack = ExitStack()
+        self._folder = stack.enter_context(temporary_folder())
+        weakref.finalize(self, stack.close)
 
     def _copy(self, name: str) -> Path:
-        with tempfile.NamedTemporaryFile(dir=self._folder.name, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
             for block in self.storage.blocks(name):
                 file.write(block)
         return Path(file.name)

@@ -14,6 +14,7 @@ from pipeline.corpus.layouts import layout_of
 from pipeline.corpus.manifest import build_manifest, read_manifest
 from pipeline.corpus.places import corpus_path
 from pipeline.errors import AudioError, CorpusError, StoreError
+from pipeline.files import temporary_folder
 from pipeline.storage import open_storage
 from tests.support.bad_proxy import bad_proxy
 from tests.support.buckets import upload
@@ -100,6 +101,16 @@ def test_audio_that_is_missing_or_too_large_is_told_as_of_a_folder(tmp_path: Pat
         with pytest.raises(AudioError, match="too_long: the file has 1,000 bytes, at most 999 are read"):
             files.read("a/clip.flac", 999)
     assert not open_audio_files(f"{object_url}/elsewhere").is_reachable()
+
+
+def test_another_command_leaves_the_copies_of_protocols_alone(s3_url: str) -> None:
+    open_storage(s3_url).write("protocol.txt", b"lines")
+    place = corpus_path(s3_url) / "protocol.txt"
+    for _ in range(2):
+        with place.open() as file:
+            assert file.read() == "lines"
+        with temporary_folder():  # of another command, which first removes what killed ones left
+            pass
 
 
 def test_a_corpus_that_is_not_there_is_told_and_a_dead_server_rejects_no_clip(
