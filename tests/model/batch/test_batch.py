@@ -23,7 +23,9 @@ from model.errors import ModelError
 from model.metrics import read_scores
 from pipeline.corpus.manifest import build_manifest, write_manifest
 from pipeline.errors import CorpusError, RunnerError, StoreError
+from pipeline.storage import open_storage
 from tests.support.batch_scores import IN_THIS_PROCESS, rows_of
+from tests.support.buckets import upload
 from tests.support.synthetic_corpus import write_corpus
 from tests.support.toy_export import toy_score, write_export, write_toy_export
 
@@ -243,3 +245,30 @@ def test_the_command_tells_of_clips_without_a_score(
 
     code, text = run_bonafide("batch", "--split", "test", "--manifest", tmp_path / "m.parquet", "--model", toy)
     assert (code, "there is no split 'test'; there are train, dev, eval" in text) == (2, True), text
+
+
+def test_manifest_audio_and_scores_may_be_in_an_object_store(
+    tmp_path: Path,
+    score: Run,
+    s3_url: str,
+    corpus: Path,
+    manifest: pa.Table,
+    toy: Path,
+    run_bonafide: Callable[..., Any],
+) -> None:
+    score()
+    upload(corpus, f"{s3_url}/la")
+    write_manifest(manifest, tmp_path / "m.parquet")
+    open_storage(s3_url).write("m.parquet", (tmp_path / "m.parquet").read_bytes())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tones.tone_params().model_dump(mode="json")))
+
+    code, text = run_bonafide(
+        *("batch", "--manifest", f"{s3_url}/m.parquet", "--root", f"{s3_url}/la", "--params", tmp_path / "params.yaml"),
+        *("--model", toy, "--output", f"{s3_url}/scores", "--clips-per-shard", CLIPS_PER_SHARD, "--", *IN_THIS_PROCESS),
+    )
+
+    assert code == 1, text
+    for split in ("train", "dev", "eval"):
+        assert (
+            open_storage(f"{s3_url}/scores").read(f"{split}.txt") == (tmp_path / "scores" / f"{split}.txt").read_bytes()
+        )
