@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=REPOSITORY / "reports" / "index.html")
     parser.add_argument("--picture", type=Path, default=REPOSITORY / "docs" / "report.png")
     parser.add_argument("--width", type=int, default=1200, help="pixels (default: %(default)s)")
-    parser.add_argument("--height", type=int, default=1000, help="pixels (default: %(default)s)")
+    parser.add_argument("--height", type=int, default=1590, help="pixels (default: %(default)s)")
     arguments = parser.parse_args()
     if not arguments.page.is_file():
         sys.exit(f"{arguments.page}: no such page; run dvc repro")
