@@ -43,7 +43,7 @@ def test_the_table_has_a_line_for_every_quantity_and_the_assumptions(
         "│ 5.0 TiB │",
         "│ 66.1 h │",
         "memory per worker",
-        "│ memory of the command │ 3.0 GiB │",
+        "│ memory of the command │ 2.0 GiB │",
         "Assumptions - rates of this machine",
         "1.00 ms per second of audio, 2.00 ms per second of a copy",
         "100% of the clips are in train",

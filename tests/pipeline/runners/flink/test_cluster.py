@@ -217,7 +217,14 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     run.process.kill()
     run.process.communicate()
     assert "RUNNING" in jobs(cluster) or "RESTARTING" in jobs(cluster)
+    # The next command needs some seconds until it looks for the job, which must not end meanwhile.
+    workers = cluster.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
     again = start(store)
+    time.sleep(4)
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
     status, printed = again.end()
     assert status == 0, printed
     assert "the command that started it is gone" in printed
