@@ -140,7 +140,10 @@ def test_an_object_store_gets_the_same_bytes_with_flags_of_the_users_own(
         flags = ["--", "--runner=FlinkRunner", "--flink_version=2.2", "--flink_submit_uber_jar"]
         flags += [*cluster.beam_flags(), standin_flag()]
         status, printed = Run(work.command(s3_url, *flags)).end()
+        newest = max(cluster.rest("/jobs/overview")["jobs"], key=lambda job: job["start-time"])
+        vertices = cluster.rest(f"/jobs/{newest['jid']}")["vertices"]
     assert status == 0, printed
+    assert max(vertex["parallelism"] for vertex in vertices) == 2  # a task for each slot
     # The runner deals its stages to the workers of a TaskManager in turn, so one may get the shards of both slots.
     assert re.search(r"^(1 worker|2 workers): ", printed, re.MULTILINE)
     folder = s3_server.root_on_disk / s3_url.removeprefix(f"s3://{s3_server.bucket}/")
@@ -161,6 +164,11 @@ def test_three_task_managers_write_the_same_bytes_while_the_progress_moves(work:
             on_progress=seen.append,
         )
         until_workers_end(cluster)
+        pools = "".join(path.read_text() for path in (cluster.folder / "log").glob("worker-pool-*.out"))
+    # A worker may notice that the runner closes its connection; nothing else goes wrong in it.
+    tracebacks = re.findall(r"(.*)\nTraceback", pools)
+    assert [before for before in tracebacks if "data plane" not in before] == []
+    assert len(tracebacks) == pools.count("Traceback")
     assert files_of(tmp_path / "store") == files_of(work.store)
     assert len(result.counts.workers) == 3
     assert [progress for progress in seen if 0 < progress.counts.shards < SHARDS]
@@ -217,12 +225,12 @@ def test_a_killed_command_leaves_a_job_that_the_next_run_ends_before_it_goes_on(
     run.process.kill()
     run.process.communicate()
     assert "RUNNING" in jobs(cluster) or "RESTARTING" in jobs(cluster)
-    # The next command needs some seconds until it looks for the job, which must not end meanwhile.
+    # The job must not end before the next command has found it and asked for its end.
     workers = cluster.workers()
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     again = start(store)
-    time.sleep(4)
+    again.wait_for(lambda: not {"RUNNING", "RESTARTING"} & set(jobs(cluster)))
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
     status, printed = again.end()
