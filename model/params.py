@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from model.artifacts import MAIN_NETWORK
 from pipeline.corpus.params import DataParams, LayoutName
 from pipeline.corpus.schema import SPLITS, Split
 from pipeline.errors import ParamsError
@@ -223,6 +224,8 @@ class FusionParams(ParameterFile):
 
     @model_validator(mode="after")
     def _known(self) -> "FusionParams":
+        if MAIN_NETWORK in self.members:
+            raise ValueError(f"members.{MAIN_NETWORK}: the network of train has this name: choose another one")
         for name, members in self.fusions.items():
             if unknown := [member for member in members if member not in self.members]:
                 raise ValueError(f"fusions.{name}: members has no entry {', '.join(unknown)}")
