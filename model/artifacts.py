@@ -66,6 +66,7 @@ MODEL_FOLDER: Final = "data/model"
 MEMBER_DATA_FOLDER: Final = "data/members"
 FUSIONS_FOLDER: Final = "reports/fusions"
 """A folder with the scores, weights and figures of each fusion."""
+FUSION_WEIGHTS_FILE: Final = "fusion.json"
 CORPORA_FOLDER: Final = "data/corpora"
 """The manifests of the further test sets, one for each; the stage `corpus` writes them."""
 

@@ -229,6 +229,8 @@ class FusionParams(ParameterFile):
         for name, members in self.fusions.items():
             if unknown := [member for member in members if member not in self.members]:
                 raise ValueError(f"fusions.{name}: members has no entry {', '.join(unknown)}")
+            if len(set(members)) < len(members):
+                raise ValueError(f"fusions.{name}: a member is named twice")
         return self
 
 

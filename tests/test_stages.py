@@ -17,7 +17,15 @@ import pytest
 import yaml
 
 import bonafide
-from model.artifacts import EVALUATION_FOLDER, MEMBERS_FOLDER, member_evaluation
+from model.artifacts import (
+    EVALUATION_FOLDER,
+    MEMBER_DATA_FOLDER,
+    MEMBERS_FOLDER,
+    MODEL_FOLDER,
+    fusion_bundle,
+    member_evaluation,
+    member_model,
+)
 from tests.support.dvc_project import Project, changed, paths, repeated_stages, stages
 from tests.support.imports import PACKAGES, REPOSITORY, modules, reached, unit
 
@@ -107,9 +115,12 @@ def test_a_fusion_depends_on_every_evaluation_and_on_the_code_of_its_command() -
     stage = repeated_stages()["fuse"]
     listed = paths(stage["deps"])
     assert {path for path in listed if path.partition("/")[0] in PACKAGES} == used("fuse")
-    assert {path for path in listed if path.partition("/")[0] not in PACKAGES} == {EVALUATION_FOLDER, MEMBERS_FOLDER}
+    others = {path for path in listed if path.partition("/")[0] not in PACKAGES}
+    assert others == {EVALUATION_FOLDER, MEMBERS_FOLDER, MODEL_FOLDER, MEMBER_DATA_FOLDER}
     member = repeated_stages()["member_evaluate"]["outs"]
     assert paths(member) == [f"{MEMBERS_FOLDER}/{member_evaluation('${key}')}"]
+    assert f"{MEMBER_DATA_FOLDER}/{member_model('${key}')}" in paths(repeated_stages()["member_train"]["outs"])
+    assert fusion_bundle("${key}") in paths(stage["outs"])
 
 
 def test_a_change_of_any_module_makes_exactly_the_stages_stale_that_use_it() -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from model.detector_model import DetectorModel
 from model.metrics import AbstainBand, abstain_band
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+
+if TYPE_CHECKING:
+    from model.detector_model import DetectorModel
 
 Verdict = Literal["bona fide", "spoof", "uncertain"]
 Reason = Literal["the score is in the uncertain band", "unlike the training data", "no speech found"]
@@ -113,7 +115,9 @@ class Terms:
     speech_check: bool
 
     @classmethod
-    def of(cls, model: DetectorModel, prior: float, error_rate: float, *, checks: bool, speech_check: bool) -> "Terms":
+    def of(
+        cls, model: "DetectorModel", prior: float, error_rate: float, *, checks: bool, speech_check: bool
+    ) -> "Terms":
         """The terms of a model."""
         band: AbstainBand = abstain_band(model.development.bonafide, model.development.spoof, error_rate)
         trials = dict(model.calibrated_on)
