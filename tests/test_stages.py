@@ -102,12 +102,14 @@ def of_member(text: str) -> str:
 @pytest.mark.parametrize("name", ["features", "crossval", "train", "evaluate"])
 def test_a_stage_of_a_member_is_that_of_the_main_network_in_other_folders(name: str) -> None:
     stage, main = repeated_stages()[f"member_{name}"], stages()[name]
-    assert set(paths(stage["deps"])) == {of_member(path) for path in paths(main["deps"])}
+    # The shards of the main store are linked where they are those of the member.
+    shared = {"data/features"} if name == "features" else set()
+    assert set(paths(stage["deps"])) == {of_member(path) for path in paths(main["deps"])} | shared
     assert paths(stage["outs"]) == [of_member(path) for path in paths(main["outs"])]
     # Members do not change the section `evaluate`.
     changes = name != "evaluate"
     assert stage["params"] == [*main["params"], *(["members.${key}"] if changes else [])]
-    command = of_member(main["cmd"])
+    command = of_member(main["cmd"]) + (" --shared data/features" if shared else "")
     assert stage["cmd"] == (command.replace(f" {name} ", f" {name} --member ${{key}} ", 1) if changes else command)
 
 
