@@ -114,7 +114,7 @@ def _table(result: "FusionResult") -> object:
     weights = [f"{weight:+.4f}" for weight in result.fusion.weights.tolist()]
     rows = []
     for place, (name, weight) in enumerate(
-        zip([*result.systems, "fusion"], [*weights, f"{result.fusion.intercept:+.4f} (offset)"], strict=True)
+        zip([*result.names, "fusion"], [*weights, f"{result.fusion.intercept:+.4f} (offset)"], strict=True)
     ):
         cells = [
             number(value, unit)
@@ -123,5 +123,5 @@ def _table(result: "FusionResult") -> object:
         ]
         rows.append((name, weight, *cells))
     headings = ["system", "weight", *(f"{split} {name}" for split in result.errors for name in ("EER %", "Cllr"))]
-    fitted_on = result.fitted_on
-    return table(f"Fitted on {fitted_on}; Cllr in bits, of scores calibrated on {fitted_on}", headings, rows)
+    title = f"Fitted on {result.fitted_on}; Cllr in bits, of scores calibrated on the same trials"
+    return table(title, headings, rows)

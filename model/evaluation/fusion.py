@@ -65,6 +65,7 @@ class FusionResult:
 
     Attributes:
         systems: Dev score files, in order.
+        names: What to call the systems in a table.
         fusion: Its weights, one per system.
         errors: By split ("dev", "eval"), one entry per system and a last one for the fusion; without eval where it has no
             labels.
@@ -72,6 +73,7 @@ class FusionResult:
     """
 
     systems: list[str]
+    names: list[str]
     fusion: Fusion
     errors: dict[str, list[SystemErrors]]
     fitted_on: str
@@ -120,9 +122,9 @@ def fuse(
     fusion = fit_fusion(fitted_on.scores[of_bonafide], fitted_on.scores[~of_bonafide])
     for split, file in files.items():
         _write(output / f"{split}.txt", file, truth.get(split), fusion.apply(ordered.get(split, scores[split])))
-    result = FusionResult(
-        [str(path) for path in dev], fusion, _errors(truth, ordered, fitted_on, fusion), fitted_on.described
-    )
+    names = [str(path) for path in dev]
+    errors = _errors(truth, ordered, fitted_on, fusion)
+    result = FusionResult(names, names, fusion, errors, fitted_on.described)
     for split, systems in result.errors.items():
         write_json(output / headlines_file(split), asdict(systems[-1]))
     weights = dict(zip(result.systems, fusion.weights.tolist(), strict=True))

@@ -6,7 +6,7 @@ left out of train. Needs no Keras.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def fuse_networks(
     result = fuse(dev, evaluation, output, dev_protocol, eval_protocol, development)
     fused = development.table.with_scores(result.fusion.apply(development.scores))
     write_fusion({network.name: network.bundle for network in networks}, result.fusion, fused, counts, bundle)
-    return result
+    return replace(result, names=[network.name for network in networks])
 
 
 def _read(network: FusedNetwork) -> dict[str, Any]:

@@ -153,6 +153,7 @@ def test_a_fusion_of_members_leaves_a_model_of_its_networks(project: Path, run: 
 
     assert "bonafide score --model data/fusions/with_lfcc" in text
     assert "Fitted on dev;" in text
+    assert "│ lfcc " in text
     parts = read_fusion(project / "data/fusions/with_lfcc")
     assert list(parts.networks) == ["main", "lfcc"]
     for name, source in (("main", "data/model"), ("lfcc", "data/members/lfcc/model")):
