@@ -1,8 +1,10 @@
 """The bundle of a fusion: what is in it, how it is written, and what is refused."""
 
 import contextlib
+import fcntl
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -189,6 +191,19 @@ def test_a_fusion_that_is_not_written_to_its_end_leaves_the_old_one(
     write_fusion(parts.networks, newer, parts.development, parts.calibrated_on, copied)
     assert read_fusion(copied).fusion.weights.tolist() == newer.weights.tolist()
     assert [path.name for path in copied.parent.iterdir()] == ["fusion"], "nothing is left beside it"
+
+
+def test_one_process_writes_a_fusion_at_a_time(copied: Path, fused: FusedProject) -> None:
+    parts, work = read_fusion(fused.bundle), copied.parent / ".fusion.work"
+    work.mkdir()
+    handle = os.open(work, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+    with pytest.raises(BlockingIOError, match=f"{re.escape(str(copied))}: another process is writing it"):
+        write_fusion(parts.networks, parts.fusion, parts.development, parts.calibrated_on, copied)
+
+    os.close(handle)
+    assert files_of(copied) == files_of(fused.bundle)
 
 
 def test_a_folder_with_other_files_is_not_replaced(copied: Path, fused: FusedProject) -> None:
