@@ -12,6 +12,12 @@ NETWORK_FILE: Final = "model.keras"
 DEV_SCORES_FILE: Final = "dev_scores.txt"
 DOMAIN_FILE: Final = "domain.json"
 
+# The bundle of a fusion, data/fusions/NAME: those of its networks, in folders, with dev scores and this description.
+FUSION_FILE: Final = "fusion.json"
+MAIN_NETWORK: Final = "main"
+"""Name and folder of the network of `train` in a fusion."""
+MEMBER_NETWORKS_FOLDER: Final = "members"
+
 # The exported models, data/export, and what they measured, reports/export.
 EXPORT_FILE: Final = "export.json"
 MODEL_CARD_FILE: Final = "README.md"
@@ -56,6 +62,11 @@ ROBUSTNESS_FILE: Final = "robustness.json"
 REJECTS_FOLDER: Final = "rejects"
 MEMBERS_FOLDER: Final = "reports/members"
 """A folder with the evaluation of each further network, `EVALUATION_FOLDER` being that of the network of `train`."""
+MODEL_FOLDER: Final = "data/model"
+MEMBER_DATA_FOLDER: Final = "data/members"
+FUSIONS_FOLDER: Final = "reports/fusions"
+"""A folder with the scores, weights and figures of each fusion."""
+FUSION_WEIGHTS_FILE: Final = "fusion.json"
 CORPORA_FOLDER: Final = "data/corpora"
 """The manifests of the further test sets, one for each; the stage `corpus` writes them."""
 
@@ -68,6 +79,16 @@ def training_curve_file(split: str, name: str) -> str:
 def member_evaluation(name: str) -> str:
     """The evaluation of a further network, in `MEMBERS_FOLDER`."""
     return f"{name}/evaluation"
+
+
+def member_model(name: str) -> str:
+    """The model bundle of a further network, in `MEMBER_DATA_FOLDER`."""
+    return f"{name}/model"
+
+
+def fusion_bundle(name: str) -> str:
+    """The default place of the bundle of a fusion."""
+    return f"data/fusions/{name}"
 
 
 def corpus_manifest(name: str) -> str:

@@ -15,24 +15,17 @@ import keras
 import numpy as np
 
 from model.artifacts import BUNDLE_FILE, DEV_SCORES_FILE, DOMAIN_FILE, NETWORK_FILE
-from model.bundle_file import BUNDLE_VERSION, REMEDY, read_description, sealed, wrong
+from model.bundle_file import BUNDLE, BUNDLE_VERSION, REMEDY, require_one_network
+from model.development import check_development, read_development, write_development
 from model.domain_file import Domain, read_domain, write_domain
 from model.errors import ModelError
 from model.keras_archive import save_normalised
-from model.metrics import (
-    Calibration,
-    MetricsError,
-    ScoreTable,
-    format_scores,
-    read_scores,
-    require_both_classes,
-    trial_table,
-)
-from model.metrics.rates import eer_of_curve
+from model.metrics import Calibration, ScoreTable
 from model.params import TrainParams
 from model.sampler import crop_frames
+from model.sealed_file import sealed
 from pipeline.errors import ParamsError
-from pipeline.files import atomic_write, sha256_of, swap_in, write_json
+from pipeline.files import sha256_of, swap_in, write_json
 from pipeline.frontends import FeatureParams, front_end_version, parse_features
 from pipeline.parameter_file import parse_params
 from pipeline.section import Section
@@ -151,9 +144,7 @@ def require_bundle_folder(folder: Path) -> None:
 
 def _write_files(bundle: Bundle, folder: Path) -> None:
     save_normalised(bundle.network, folder / NETWORK_FILE)
-    table = bundle.development
-    scores = format_scores(table.utterance_ids.tolist(), table.scores, table.attack_ids.tolist(), table.labels.tolist())
-    atomic_write(folder / DEV_SCORES_FILE, scores)
+    write_development(bundle.development, folder)
     write_domain(bundle.domain, folder)
     description = {
         "bundle_version": BUNDLE_VERSION,
@@ -184,7 +175,8 @@ def load_bundle(folder: Path) -> Bundle:
         ModelError: There is none, it is damaged, a value of bundle.json is not allowed or not that of the other files, or
             another version of the program made it.
     """
-    info = read_description(folder)
+    require_one_network(folder)
+    info = BUNDLE.read(folder)
     try:
         features = parse_features(info["front_end"]["parameters"], str(folder / BUNDLE_FILE))
         sections = parse_params({"train": info["training"]["parameters"]}, str(folder / BUNDLE_FILE), _TrainSection)
@@ -195,13 +187,13 @@ def load_bundle(folder: Path) -> Bundle:
         raise ModelError(
             f"{folder}: the model has front end version {found}, this program needs {needed}; train again with `bonafide train`"
         )
-    _check_files(folder, info["sha256"])
+    BUNDLE.check_files(folder, info["sha256"])
     bundle = Bundle(
         network=_load_network(folder),
         features=features,
         calibration=Calibration(**info["calibration"]),
         threshold=info["threshold"],
-        development=_read_development(folder),
+        development=read_development(folder, REMEDY),
         calibrated_on=info["calibrated_on"],
         domain=read_domain(folder, REMEDY),
         train=sections.train,
@@ -209,7 +201,7 @@ def load_bundle(folder: Path) -> Bundle:
         store_fingerprint=info["store_fingerprint"],
     )
     _check_network(folder, bundle, info["front_end"])
-    _check_development(folder, bundle)
+    check_development(folder, BUNDLE, bundle.development, bundle.calibrated_on, bundle.threshold)
     return bundle
 
 
@@ -219,19 +211,6 @@ def _load_network(folder: Path) -> keras.Model:
     except Exception as error:  # Keras has no base of its exceptions: an archive can break in any of its modules
         reason = str(error).partition("\n")[0][:200]
         raise ModelError(f"{folder / NETWORK_FILE} is no network that Keras can load: {reason}; {REMEDY}") from error
-
-
-def _read_development(folder: Path) -> ScoreTable:
-    try:
-        file = read_scores(folder / DEV_SCORES_FILE)
-        if file.labels is None:
-            raise MetricsError("it has no labels")
-        # A network may give one value for every clip, which a score file of anyone else must not hold.
-        table = trial_table(file.utterance_ids, file.scores, file.labels, file.attack_ids, None, file.source)
-        require_both_classes(table)
-        return table
-    except (OSError, ValueError, MetricsError) as error:
-        raise ModelError(f"{folder / DEV_SCORES_FILE} cannot be read: {error}; {REMEDY}") from error
 
 
 def _check_network(folder: Path, bundle: Bundle, front_end: Mapping[str, Any]) -> None:
@@ -250,23 +229,12 @@ def _check_network(folder: Path, bundle: Bundle, front_end: Mapping[str, Any]) -
         raise ModelError(f"{folder / NETWORK_FILE}: the network has no layer that normalises; {REMEDY}") from error
     for key, values in statistics.items():
         if values != front_end[key]:
-            raise wrong(folder, f"front_end.{key}", "the network normalises with other values")
+            raise BUNDLE.wrong(folder, f"front_end.{key}", "the network normalises with other values")
     n_features = network.layers[-1].input.shape[-1]
     if len(bundle.domain.embeddings.means[0]) != n_features:
         raise ModelError(f"{folder / DOMAIN_FILE}: embeddings.means: the network has {n_features} features; {REMEDY}")
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
         raise ModelError(f"{folder / NETWORK_FILE}: the network has weights that are not finite; {REMEDY}")
-
-
-def _check_development(folder: Path, bundle: Bundle) -> None:
-    """Makes sure that threshold and counts are those of the development scores."""
-    table, counts = bundle.development, bundle.calibrated_on
-    for name, scores in (("bonafide", table.bonafide), ("spoof", table.spoof)):
-        if counts[f"dev_{name}"] + counts[f"held_out_{name}"] != len(scores):
-            raise wrong(folder, "calibrated_on", f"{DEV_SCORES_FILE} has {len(scores)} {name} trials")
-    expected = eer_of_curve(table.curve).threshold
-    if bundle.threshold != expected:
-        raise wrong(folder, "threshold", f"{bundle.threshold} is not that of {DEV_SCORES_FILE}, {expected}")
 
 
 def _statistics(network: keras.Model) -> dict[str, list[float]]:
@@ -276,15 +244,3 @@ def _statistics(network: keras.Model) -> dict[str, list[float]]:
         "mean_db": [float(value) for value in np.ravel(layer.input_mean)],
         "deviation_db": [float(value) ** 0.5 for value in np.ravel(layer.input_variance)],
     }
-
-
-def _check_files(folder: Path, checksums: Mapping[str, str]) -> None:
-    for name, expected in checksums.items():
-        try:
-            found = sha256_of(folder / name)
-        except OSError as error:
-            raise ModelError(f"{folder / name} cannot be read: {error.strerror}; {REMEDY}") from None
-        if found != expected:
-            raise ModelError(
-                f"{folder / name} is not the file that {BUNDLE_FILE} describes (its checksum differs); {REMEDY}"
-            )

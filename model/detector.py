@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.bundle import Bundle, load_bundle
+from model.bundle import Bundle
+from model.detector_model import DetectorModel, load_model
 from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR
 from model.scoring.recordings import WINDOWS_PER_BATCH, RecordingScorer
 from model.scoring.results import Caution, FileScore, Terms, WindowScore
@@ -28,21 +29,22 @@ class Detector:
     """Tells real speech from fake speech. Threads may share a detector.
 
     Args:
-        bundle: The model.
+        model: One network, or a fusion.
         prior: Probability of bona fide before listening.
         abstain_error_rate: Error rate per class on dev of the verdicts outside the uncertain band.
         checks: Whether a recording that is unlike the training data, or holds no speech, gets the verdict "uncertain".
-        batch_size: Windows that the network takes at once.
+        batch_size: Windows that a network takes at once.
         longest_s: Longer recordings are refused, in seconds.
 
     Attributes:
-        bundle: The model.
+        model: Its networks and their fusion.
+        bundle: The network, of a fusion the main one.
         terms: Threshold, uncertain band, prior, and where they come from.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
+        model: Bundle | DetectorModel,
         prior: float = DEFAULT_PRIOR,
         abstain_error_rate: float = DEFAULT_ABSTAIN_ERROR_RATE,
         *,
@@ -50,9 +52,10 @@ class Detector:
         batch_size: int = WINDOWS_PER_BATCH,
         longest_s: float = LONGEST_S,
     ) -> None:
-        self.bundle = bundle
-        self.terms = Terms.of(bundle, prior, abstain_error_rate, checks=checks, speech_check=checks and available())
-        self._scorer = RecordingScorer(bundle, self.terms, batch_size, longest_s)
+        self.model = DetectorModel.of(model) if isinstance(model, Bundle) else model
+        self.bundle = self.model.main
+        self.terms = Terms.of(self.model, prior, abstain_error_rate, checks=checks, speech_check=checks and available())
+        self._scorer = RecordingScorer(self.model, self.terms, batch_size, longest_s)
 
     @classmethod
     def load(
@@ -64,13 +67,13 @@ class Detector:
         checks: bool = True,
         longest_s: float = LONGEST_S,
     ) -> "Detector":
-        """Loads the model of `bonafide train` from a folder; the other arguments are those of the class.
+        """Loads the model of `bonafide train` or `bonafide fuse` from a folder; the other arguments are those of the class.
 
         Raises:
             ModelError: There is none, it is damaged, or another version of the program made it.
             MetricsError: The error rate is not at least 0 and below 0.5.
         """
-        return cls(load_bundle(Path(folder)), prior, abstain_error_rate, checks=checks, longest_s=longest_s)
+        return cls(load_model(Path(folder)), prior, abstain_error_rate, checks=checks, longest_s=longest_s)
 
     def score(
         self, audio: str | Path | bytes | npt.NDArray[np.generic] | Source, sample_rate: int | None = None

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from model.artifacts import MAIN_NETWORK
 from pipeline.corpus.params import DataParams, LayoutName
 from pipeline.corpus.schema import SPLITS, Split
 from pipeline.errors import ParamsError
-from pipeline.parameter_file import ParameterFile, read_params
+from pipeline.parameter_file import ParameterFile, parse_params, read_params
 from pipeline.section import Probability, Section, Seed, ordered
 
 # The names of the registries `NETWORKS` and `POOLINGS` of `model.networks` and `LOSSES` of `model.training.losses`. They are
@@ -223,10 +224,20 @@ class FusionParams(ParameterFile):
 
     @model_validator(mode="after")
     def _known(self) -> "FusionParams":
+        if MAIN_NETWORK in self.members:
+            raise ValueError(f"members.{MAIN_NETWORK}: the network of train has this name: choose another one")
         for name, members in self.fusions.items():
             if unknown := [member for member in members if member not in self.members]:
                 raise ValueError(f"fusions.{name}: members has no entry {', '.join(unknown)}")
+            if len(set(members)) < len(members):
+                raise ValueError(f"fusions.{name}: a member is named twice")
         return self
+
+
+def checked_fusions(params: ParameterFile) -> FusionParams:
+    """The sections `members` and `fusions` of parameters that were read without checking them; raises `ParamsError`."""
+    content = {"members": params.members or {}, "fusions": params.fusions or {}}
+    return parse_params(content, "members and fusions", FusionParams)
 
 
 def load_fusion(path: Path, name: str) -> tuple[str, ...]:

@@ -93,27 +93,42 @@ def test_interrupted_features_go_on_under_repro(project: Project) -> None:
 
 
 def test_a_member_is_made_like_the_main_network_and_fused_with_it(project: Project) -> None:
-    """An entry of `members` and one of `fusions` add stages; those of the main network stay as they are."""
+    """Entries of `members` and one of `fusions` add stages; those of the main network stay as they are."""
     before = (project.root / "params.yaml").read_text()
     params = yaml.safe_load(before)
     front_end = {**params["features"], "kind": "log_mel", "n_mels": 20, "n_fft": 512, "win_length": 400}
     augment = {"copies": 0, "copy_synthesis": {"copies": 0}}
     member = {"features": front_end, "augment": augment, "crossval": {"folds": 0}}
-    params |= {"members": {"mel": member}, "fusions": {"with_mel": ["mel"]}}
+    seed_2 = {"train": {"seed": 2}, "crossval": {"folds": 0}}
+    params |= {"members": {"mel": member, "seed_2": seed_2}, "fusions": {"with_mel": ["mel", "seed_2"]}}
     (project.root / "params.yaml").write_text(yaml.safe_dump(params))
 
     output = project.run("dvc", "repro", "fuse@with_mel")
 
-    made = [f"member_{stage}@mel" for stage in ("features", "crossval", "train", "evaluate")]
-    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran == [*made, "fuse@with_mel"]
+    made = {
+        f"member_{stage}@{name}"
+        for stage in ("features", "crossval", "train", "evaluate")
+        for name in ("mel", "seed_2")
+    }
+    *ran, last = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+    assert (set(ran), len(ran), last) == (made, len(made), "fuse@with_mel")
+    store = (project.root / "data/features/store.json").read_bytes()
+    assert (project.root / "data/members/seed_2/features/store.json").read_bytes() == store
+    assert "shards kept, 0 redone" in output, "the store of the member with another seed is linked"
     model = json.loads((project.root / "data/members/mel/model/bundle.json").read_text())
     assert model["front_end"]["parameters"]["n_mels"] == 20
     fused = project.root / "reports/fusions/with_mel"
     weights = json.loads((fused / "fusion.json").read_text())["weights"]
-    assert list(weights) == ["reports/evaluation/scores/dev.txt", "reports/members/mel/evaluation/scores/dev.txt"]
+    folders = ["reports/evaluation", "reports/members/mel/evaluation", "reports/members/seed_2/evaluation"]
+    assert list(weights) == [f"{folder}/scores/dev.txt" for folder in folders]
     main = (project.root / "reports/evaluation/scores/eval.txt").read_text().splitlines()
-    assert len((fused / "eval.txt").read_text().splitlines()) == len(main)
+    scores = {row[0]: float(row[3]) for row in map(str.split, (fused / "eval.txt").read_text().splitlines())}
+    assert len(scores) == len(main)
+    clips = sorted(map(str, (project.root / "data/raw/LA").glob("*eval/flac/*.flac")))[:3]
+    command = ("python", "-m", "bonafide", "score", "--model", "data/fusions/with_mel", "--format", "asvspoof", *clips)
+    found = {row[0]: float(row[1]) for row in map(str.split, project.run(*command).splitlines()) if row[0] in scores}
+    assert found == pytest.approx({name: scores[name] for name in found}, abs=1e-4)
+    assert len(found) == 3
     assert "reports/fusions/with_mel/metrics/eval.json" in project.run("dvc", "metrics", "show")
     (project.root / "params.yaml").write_text(before)
 

@@ -17,7 +17,15 @@ import pytest
 import yaml
 
 import bonafide
-from model.artifacts import EVALUATION_FOLDER, MEMBERS_FOLDER, member_evaluation
+from model.artifacts import (
+    EVALUATION_FOLDER,
+    MEMBER_DATA_FOLDER,
+    MEMBERS_FOLDER,
+    MODEL_FOLDER,
+    fusion_bundle,
+    member_evaluation,
+    member_model,
+)
 from tests.support.dvc_project import Project, changed, paths, repeated_stages, stages
 from tests.support.imports import PACKAGES, REPOSITORY, modules, reached, unit
 
@@ -94,12 +102,14 @@ def of_member(text: str) -> str:
 @pytest.mark.parametrize("name", ["features", "crossval", "train", "evaluate"])
 def test_a_stage_of_a_member_is_that_of_the_main_network_in_other_folders(name: str) -> None:
     stage, main = repeated_stages()[f"member_{name}"], stages()[name]
-    assert set(paths(stage["deps"])) == {of_member(path) for path in paths(main["deps"])}
+    # The shards of the main store are linked where they are those of the member.
+    shared = {"data/features"} if name == "features" else set()
+    assert set(paths(stage["deps"])) == {of_member(path) for path in paths(main["deps"])} | shared
     assert paths(stage["outs"]) == [of_member(path) for path in paths(main["outs"])]
     # Members do not change the section `evaluate`.
     changes = name != "evaluate"
     assert stage["params"] == [*main["params"], *(["members.${key}"] if changes else [])]
-    command = of_member(main["cmd"])
+    command = of_member(main["cmd"]) + (" --shared data/features" if shared else "")
     assert stage["cmd"] == (command.replace(f" {name} ", f" {name} --member ${{key}} ", 1) if changes else command)
 
 
@@ -107,9 +117,12 @@ def test_a_fusion_depends_on_every_evaluation_and_on_the_code_of_its_command() -
     stage = repeated_stages()["fuse"]
     listed = paths(stage["deps"])
     assert {path for path in listed if path.partition("/")[0] in PACKAGES} == used("fuse")
-    assert {path for path in listed if path.partition("/")[0] not in PACKAGES} == {EVALUATION_FOLDER, MEMBERS_FOLDER}
+    others = {path for path in listed if path.partition("/")[0] not in PACKAGES}
+    assert others == {EVALUATION_FOLDER, MEMBERS_FOLDER, MODEL_FOLDER, MEMBER_DATA_FOLDER}
     member = repeated_stages()["member_evaluate"]["outs"]
     assert paths(member) == [f"{MEMBERS_FOLDER}/{member_evaluation('${key}')}"]
+    assert f"{MEMBER_DATA_FOLDER}/{member_model('${key}')}" in paths(repeated_stages()["member_train"]["outs"])
+    assert fusion_bundle("${key}") in paths(stage["outs"])
 
 
 def test_a_change_of_any_module_makes_exactly_the_stages_stale_that_use_it() -> None:

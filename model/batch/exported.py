@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from model.artifacts import EXPORT_FILE, ONNX_FILE
+from model.bundle_file import require_one_network
 from model.errors import ModelError
 from pipeline.section import ClipParams
 
@@ -36,8 +37,9 @@ def read_exported(folder: Path) -> ExportedModel:
     """Reads the ONNX model of an export.
 
     Raises:
-        ModelError: There is no export, it has no ONNX model, or a file of it is damaged.
+        ModelError: There is no export, it has no ONNX model, or a file of it is damaged; or the folder is a fusion.
     """
+    require_one_network(folder)
     try:
         description = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
         front_end: dict[str, Any] = description["front_end"]

@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "bonafide fuse --dev a.dev --dev b.dev --eval a.eval --eval b.eval",
             "bonafide metrics --scores fused/eval.txt --dev-scores fused/dev.txt",
+            "bonafide fuse --fusion NAME --output reports/fusions/NAME && bonafide score --model data/fusions/NAME call.wav",
         )
     )(fuse)
     app.command(epilog=examples("bonafide compare a.txt b.txt --protocol cm.trl.txt", "bonafide compare HEAD~1 HEAD"))(

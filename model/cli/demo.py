@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, DetectorOption, warnings_as_notes
 from model.cli.score import stated_rates
 from model.cli.serve import DurationOption, HostOption, SizeOption, require_extra
 
 
 def demo(
-    model: ModelOption = Path("data/model"),
+    model: DetectorOption = Path("data/model"),
     examples: Annotated[
         Path, typer.Option("--examples", help="Corpus with examples of both classes; left out where there is none.")
     ] = Path("data/sample/LA"),

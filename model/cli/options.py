@@ -25,6 +25,9 @@ class Clusters(str, Enum):
 
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Folder of the trained model.")]
+DetectorOption = Annotated[
+    Path, typer.Option("--model", help="Folder of a trained model, or of a fusion of several (`bonafide fuse`).")
+]
 DEFAULT_PARAMS: Final = Path("params.yaml")
 NOT_SCORED: Final = 1
 """Exit code when a recording could not be scored."""

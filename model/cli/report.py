@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model.artifacts import FUSIONS_FOLDER, MEMBERS_FOLDER
 from model.cli.options import DEFAULT_PARAMS, ModelOption
 from model.cli.stores import Verify, VerifyOption, opened_store
 from pipeline.cli.options import ParamsOption, StoreOption
 
 if TYPE_CHECKING:
     from model.report.clips import ClipAudio
+    from model.report.page import PageResult
 
 
 def report(
@@ -30,12 +32,18 @@ def report(
     data_report: Annotated[
         Path, typer.Option("--data-report", help="Folder of the data validation; may be absent.")
     ] = Path("reports/data"),
+    members: Annotated[
+        Path, typer.Option("--members", help="Folder with the evaluations of the members; may be absent.")
+    ] = Path(MEMBERS_FOLDER),
+    fusions: Annotated[
+        Path, typer.Option("--fusions", help="Folder with the files of the fusions; may be absent.")
+    ] = Path(FUSIONS_FOLDER),
     output: Annotated[Path, typer.Option("--output", help="Page to write.")] = Path("reports/index.html"),
     verify: VerifyOption = Verify.quick,
 ) -> None:
     """Write one self-contained HTML page: conclusion, charts, attacks, hardest clips with sound, data card, limits."""
     from model.params import load_params
-    from pipeline.cli.console import console, size
+    from pipeline.cli.console import console
 
     loaded = load_params(params)
     corpus = root or loaded.data.root
@@ -56,9 +64,17 @@ def report(
                 model=model,
                 audio=_audio(manifest, corpus),
                 project=params.resolve().parent,
+                members=members,
+                fusions=fusions,
             ),
             output,
         )
+    _print_result(output, result, manifest, corpus)
+
+
+def _print_result(output: Path, result: "PageResult", manifest: Path, corpus: str) -> None:
+    from pipeline.cli.console import console, size
+
     console.print(f"{output}: {result.conclusion} ({size(result.n_bytes)})")
     if result.n_audio < result.n_clips:
         missing = result.n_clips - result.n_audio

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, NOT_SCORED, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, NOT_SCORED, DetectorOption, warnings_as_notes
 from model.cli.score_output import CsvWriter, Format, ScoreWriter, open_writer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ FilesArgument = Annotated[
 
 def score(
     files: FilesArgument,
-    model: ModelOption = Path("data/model"),
+    model: DetectorOption = Path("data/model"),
     params: Annotated[
         Path,
         typer.Option("--params", help="Parameter file with evaluate.prior and evaluate.abstain_error_rate."),

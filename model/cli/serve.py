@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, DetectorOption, warnings_as_notes
 from model.cli.score import stated_rates
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all of the machine.")]
@@ -29,7 +29,7 @@ def require_extra(extra: str, *modules: str) -> None:
 
 
 def serve(
-    model: ModelOption = Path("data/model"),
+    model: DetectorOption = Path("data/model"),
     host: HostOption = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for a free one.")] = 8000,
     max_mib: SizeOption = 32,

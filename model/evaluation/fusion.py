@@ -1,4 +1,7 @@
-"""Fusion of score files: weights fitted on the dev scores of several systems, applied to their eval scores."""
+"""Fusion of score files: weights fitted on the dev scores of several systems, applied to their eval scores.
+
+`model.evaluation.network_fusion` fuses networks of this project, by the same means.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from model.artifacts import headlines_file
+from model.artifacts import FUSION_WEIGHTS_FILE, headlines_file
 from model.metrics import (
     Fusion,
     MetricsError,
@@ -25,7 +28,22 @@ from model.metrics import (
 from model.metrics.rates import FloatArray, eer_of_curve
 from pipeline.files import atomic_write, write_json
 
-WEIGHTS_FILE: Final = "fusion.json"
+DEV: Final = "dev"
+
+
+@dataclass(frozen=True, eq=False)
+class Development:
+    """The trials that a fusion is fitted on.
+
+    Attributes:
+        table: Their labels.
+        scores: float64 [trials, systems], in the order of the table.
+        described: In words, such as "dev".
+    """
+
+    table: ScoreTable
+    scores: FloatArray
+    described: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ class SystemErrors:
 
     Attributes:
         eer: Equal error rate, in [0, 1].
-        cllr: Of its scores after calibration on dev, in bits.
+        cllr: Of its scores after calibration on what the fusion is fitted on, in bits.
     """
 
     eer: float
@@ -47,14 +65,18 @@ class FusionResult:
 
     Attributes:
         systems: Dev score files, in order.
+        names: What to call the systems in a table.
         fusion: Its weights, one per system.
         errors: By split ("dev", "eval"), one entry per system and a last one for the fusion; without eval where it has no
             labels.
+        fitted_on: In words, such as "dev".
     """
 
     systems: list[str]
+    names: list[str]
     fusion: Fusion
     errors: dict[str, list[SystemErrors]]
+    fitted_on: str
 
 
 def fuse(
@@ -63,6 +85,7 @@ def fuse(
     output: Path,
     dev_protocol: Path | None = None,
     eval_protocol: Path | None = None,
+    development: Development | None = None,
 ) -> FusionResult:
     """Fits a fusion on dev, applies it to eval, and writes `dev.txt`, `eval.txt`, `fusion.json` and the folder `metrics`.
 
@@ -74,6 +97,7 @@ def fuse(
         output: Folder to write to.
         dev_protocol: Gives the labels of dev; files of four columns need none.
         eval_protocol: The same for eval. Without labels there are fused scores only.
+        development: What the fusion is fitted on; None for dev.
 
     Raises:
         MetricsError: Too few systems, files that do not belong together, or as in `read_scores` and `labelled_table`.
@@ -93,15 +117,19 @@ def fuse(
 
     # A protocol may have another order than the files.
     ordered = {split: _in_order(scores[split], files[split], table) for split, table in truth.items()}
-    of_bonafide = truth["dev"].labels == 1
-    fusion = fit_fusion(ordered["dev"][of_bonafide], ordered["dev"][~of_bonafide])
+    fitted_on = development or Development(truth["dev"], ordered["dev"], DEV)
+    of_bonafide = fitted_on.table.labels == 1
+    fusion = fit_fusion(fitted_on.scores[of_bonafide], fitted_on.scores[~of_bonafide])
     for split, file in files.items():
         _write(output / f"{split}.txt", file, truth.get(split), fusion.apply(ordered.get(split, scores[split])))
-    result = FusionResult([str(path) for path in dev], fusion, _errors(truth, ordered, fusion))
+    names = [str(path) for path in dev]
+    errors = _errors(truth, ordered, fitted_on, fusion)
+    result = FusionResult(names, names, fusion, errors, fitted_on.described)
     for split, systems in result.errors.items():
         write_json(output / headlines_file(split), asdict(systems[-1]))
     weights = dict(zip(result.systems, fusion.weights.tolist(), strict=True))
-    write_json(output / WEIGHTS_FILE, {"weights": weights, "intercept": fusion.intercept, "prior": fusion.prior})
+    described = {"intercept": fusion.intercept, "prior": fusion.prior, "fitted_on": fitted_on.described}
+    write_json(output / FUSION_WEIGHTS_FILE, {"weights": weights, **described})
     return result
 
 
@@ -115,10 +143,9 @@ def _in_order(scores: FloatArray, file: ScoreFile, table: ScoreTable) -> FloatAr
 
 
 def _errors(
-    truth: dict[str, ScoreTable], scores: dict[str, FloatArray], fusion: Fusion
+    truth: dict[str, ScoreTable], scores: dict[str, FloatArray], fitted_on: Development, fusion: Fusion
 ) -> dict[str, list[SystemErrors]]:
-    dev = truth["dev"]
-    single = [dev.with_scores(column) for column in scores["dev"].T]
+    single = [fitted_on.table.with_scores(column) for column in fitted_on.scores.T]
     maps = [fit_calibration(table.bonafide, table.spoof) for table in single]
     errors: dict[str, list[SystemErrors]] = {}
     for split, table in truth.items():

@@ -1,7 +1,8 @@
 """A picture that explains the score of a recording: waveform, spectrogram with the evidence, score over time.
 
 The waveform and the score over time cover the whole recording. The spectrogram with Grad-CAM covers it up to `EXCERPT_S`, else
-the part around the window with the lowest score, where a recording is most suspicious.
+the part around the window with the lowest score, where a recording is most suspicious. Of a fusion, the spectrogram and its
+evidence are those of the main network alone; the score over time is that of the fusion.
 """
 
 import io
@@ -107,7 +108,8 @@ def picture(explanation: Explanation, detector: Detector) -> bytes:
     image.imshow(evidence_picture(explanation.evidence, for_bona_fide=for_bona_fide), extent=extent, aspect="auto")
     heights, labels = zip(*frequency_ticks(params), strict=True)
     image.set_yticks(heights, labels)
-    image.set_ylabel(f"evidence for {'bona fide' if for_bona_fide else 'spoof'}")
+    of = ", main network" if len(detector.model.networks) > 1 else ""
+    image.set_ylabel(f"evidence for {'bona fide' if for_bona_fide else 'spoof'}{of}")
     _draw_scores(line, result, detector.terms)
     if duration_s > EXCERPT_S:
         for axes in (wave, line):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from model.artifacts import BUNDLE_FILE, NETWORK_PICTURE
+from model.artifacts import BUNDLE_FILE, FUSIONS_FOLDER, MEMBERS_FOLDER, NETWORK_PICTURE
 from model.bundle import Bundle
 from model.errors import ModelError
 from model.params import Params
@@ -29,6 +29,7 @@ from model.report.inputs import (
 from model.report.limits import limits
 from model.report.pictures import data_uri, frequency_ticks
 from model.report.render import render
+from model.report.systems import system_rows
 from model.report.words import error_rates
 from pipeline.corpus.schema import SPLITS
 from pipeline.files import atomic_write
@@ -50,6 +51,8 @@ class Sources:
         model: Folder of the model bundle.
         audio: The audio files, or None if there are none.
         project: Folder of which the page states the git revision.
+        members: Folder with the evaluation of each member; may be absent.
+        fusions: Folder with the files of each fusion; may be absent.
     """
 
     evaluation: Path
@@ -58,6 +61,8 @@ class Sources:
     model: Path
     audio: ClipAudio | None
     project: Path
+    members: Path = Path(MEMBERS_FOLDER)
+    fusions: Path = Path(FUSIONS_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def write_page(store: FeatureStore, bundle: Bundle, params: Params, sources: Sou
         output: The HTML file.
 
     Raises:
-        ModelError: The evaluation is missing, damaged, or of another store or model.
+        ModelError: The evaluation is missing, damaged, or of another store or model; or the files of a fusion are damaged.
         MetricsError: A score file is damaged.
     """
     bundle.require_front_end_of(store)
@@ -147,6 +152,7 @@ def _content(
         "drawn": {split: found.get("drawn") for split, found in metrics.items()},
         "eer_intervals": tables.eer_intervals(main.metrics),
         "test_sets": set_rows(metrics.get("eval") or evaluation.one_class.get("eval"), evaluation.corpora),
+        "systems": system_rows(metrics, params, sources.members, sources.fusions),
         "charts": _evaluation_charts(evaluation, bundle.threshold, prior),
         "training_charts": charts.training_curves(read_curves(sources.training), bundle.epoch),
         "network_picture": _network_picture(sources.training / NETWORK_PICTURE),

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from model.bundle import Bundle
 from model.metrics import AbstainBand, abstain_band
 from pipeline.corpus.schema import BONA_FIDE, SPOOF, label_name
+
+if TYPE_CHECKING:
+    from model.detector_model import DetectorModel
 
 Verdict = Literal["bona fide", "spoof", "uncertain"]
 Reason = Literal["the score is in the uncertain band", "unlike the training data", "no speech found"]
@@ -44,7 +46,7 @@ class WindowScore:
     Attributes:
         start_s: Seconds from the start of the recording.
         end_s: The same, of its end.
-        score: Log-likelihood ratio for bona fide, by the calibration of whole clips.
+        score: Log-likelihood ratio for bona fide, by the calibration and the fusion of whole clips.
     """
 
     start_s: float
@@ -60,7 +62,8 @@ class FileScore:
         path: The file as given; "-" for bytes or samples without a name.
         verdict: None for a file that cannot be scored.
         reason: Why the verdict is "uncertain", else None.
-        score: Log-likelihood ratio for bona fide: the mean logit of all windows, calibrated. None without a verdict.
+        score: Log-likelihood ratio for bona fide: the mean logit of all windows, calibrated; of a fusion, the weighted sum of
+            its networks'. None without a verdict.
         probability: Of bona fide, at the stated prior; None without a verdict.
         threshold: Score from which a clip counts as bona fide, from dev.
         duration_s: Seconds; None without a verdict.
@@ -112,11 +115,13 @@ class Terms:
     speech_check: bool
 
     @classmethod
-    def of(cls, bundle: Bundle, prior: float, error_rate: float, *, checks: bool, speech_check: bool) -> "Terms":
+    def of(
+        cls, model: "DetectorModel", prior: float, error_rate: float, *, checks: bool, speech_check: bool
+    ) -> "Terms":
         """The terms of a model."""
-        band: AbstainBand = abstain_band(bundle.development.bonafide, bundle.development.spoof, error_rate)
-        trials = dict(bundle.calibrated_on)
-        return cls(bundle.threshold, band.low, band.high, error_rate, prior, trials, checks, speech_check)
+        band: AbstainBand = abstain_band(model.development.bonafide, model.development.spoof, error_rate)
+        trials = dict(model.calibrated_on)
+        return cls(model.threshold, band.low, band.high, error_rate, prior, trials, checks, speech_check)
 
     def verdict(self, score: float) -> Verdict:
         """The verdict of a score alone."""

@@ -1,12 +1,13 @@
-"""From audio to what the network takes: a recording as one part, or as the overlapping parts of a long recording.
+"""From audio to what the networks take: a recording as one part, or as the overlapping parts of a long recording.
 
 A recording up to `features.max_duration_s` of the model is one part, decoded and cut into windows as in the evaluation. A longer
 one is decoded block by block. Each of its parts goes through the front end as a clip of its own, with its own level where the
 front end scales clips to one level, and with half a second more on both sides so that its frames are those of the recording.
-Windows overlap by half, within and across parts. Memory does not grow with the length of the recording.
+Windows overlap by half, within and across parts. Memory does not grow with the length of the recording. Several networks share
+the decoded waveform and the parts; which recordings are taken and where parts begin is decided by the first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from model.scoring.domain import measures_of
+from model.scoring.network_input import NetworkInput
 from model.scoring.scorer import Cut
 from model.scoring.speech import SpeechFinder
-from model.scoring.windows import window_places
 from pipeline.audio import Waveform
 from pipeline.audio.decode import decode_bytes, prepare, read_clip
 from pipeline.audio.kernels import largest_deviation
-from pipeline.audio.level import amplitude_db, limit_peak
+from pipeline.audio.level import amplitude_db
 from pipeline.audio.limits import most_bytes
 from pipeline.audio.measures import measure
 from pipeline.audio.recordings import LARGEST_IN_MEMORY, open_recording, waveform_blocks
@@ -29,13 +30,12 @@ from pipeline.audio.streams import open_stream
 from pipeline.corpus.audio_files import read_object
 from pipeline.corpus.places import ObjectPath
 from pipeline.errors import AudioError
-from pipeline.frontends import FeatureParams, FrontEnd, make_front_end
+from pipeline.frontends import FeatureParams
 
 LONGEST_S: Final = 12 * 3600.0
 """Longest recording that is scored, in seconds."""
 PART_S: Final = 30.0
 """Seconds of the windows of one part of a long recording."""
-_MARGIN_S: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +66,19 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part of a recording, ready for the network.
+    """A part of a recording, ready for the networks.
 
     Attributes:
-        cut: Features as float16, as in the feature store, and the windows; a silent part of a long recording has none.
-        starts_s: float64 [windows], where each begins, in seconds from the start of the recording.
+        cuts: For each network, features as float16, as in the feature store, and the windows; a silent part of a long recording
+            has none.
+        starts_s: For each network float64 [windows], where each begins, in seconds from the start of the recording.
         end_s: Where the part ends.
         measures: From `measures_of`; empty without checks.
         speech: Whether speech was found; None without the check.
     """
 
-    cut: Cut
-    starts_s: npt.NDArray[np.float64]
+    cuts: tuple[Cut, ...]
+    starts_s: tuple[npt.NDArray[np.float64], ...]
     end_s: float
     measures: dict[str, float]
     speech: bool | None
@@ -87,34 +88,22 @@ class PartReader:
     """Reads recordings as parts. Threads may share it.
 
     Args:
-        params: The front end of the model.
-        n_frames: Frames of the network's window.
+        inputs: What each network takes, at one sample rate.
         checks: Whether parts are measured.
         speech: Finds speech; None to skip that.
         longest_s: Longer recordings are refused, in seconds.
     """
 
     def __init__(
-        self,
-        params: FeatureParams,
-        n_frames: int,
-        *,
-        checks: bool,
-        speech: SpeechFinder | None,
-        longest_s: float = LONGEST_S,
+        self, inputs: Sequence[NetworkInput], *, checks: bool, speech: SpeechFinder | None, longest_s: float = LONGEST_S
     ) -> None:
-        self.params = params
-        self.n_frames = n_frames
+        self.inputs = inputs
+        self.params = inputs[0].params
         self.longest_s = longest_s
         self._checks = checks
         self._speech = speech if checks else None
-        self._front_end: FrontEnd = make_front_end(params)
-        self._hop_s = params.hop_length / params.sample_rate
-
-    @property
-    def window_s(self) -> float:
-        """Seconds of the network's window."""
-        return self.n_frames * self._hop_s
+        # Networks that take the same have it computed once.
+        self._same = [next(k for k, other in enumerate(inputs) if other.equals(item)) for item in inputs]
 
     def whole(self, source: Source) -> Part | None:
         """A recording as one part; None if it is a long one.
@@ -130,9 +119,8 @@ class PartReader:
             return None
         if duration_s > self.longest_s:
             raise AudioError("too_long", f"{duration_s:.1f} s, at most {self.longest_s:g} s are allowed")
-        features = self._front_end(waveform).astype(np.float16)
-        places = window_places(len(features), self.n_frames)
-        return self._part(waveform, features, places, 0.0, duration_s)
+        cuts = self._each(lambda number: self.inputs[number].whole(waveform))
+        return self._part(waveform, cuts, 0.0, duration_s)
 
     def parts(self, source: Source) -> Iterator[Part]:
         """A long recording as parts, in order.
@@ -172,65 +160,55 @@ class PartReader:
 
     def _of_blocks(self, blocks: Iterator[Waveform]) -> Iterator[Part]:
         """Cuts blocks of any length into parts whose windows begin every half window."""
-        hop, rate = self.params.hop_length, self.params.sample_rate
-        stride = max(1, self.n_frames // 2)
-        per_part = max(1, round(PART_S / (stride * self._hop_s)))
-        margin = round(_MARGIN_S * rate / hop)
-        step = per_part * stride * hop
+        main, rate = self.inputs[0], self.params.sample_rate
+        stride = main.stride * self.params.hop_length
+        step = max(1, round(PART_S * rate / stride)) * stride
+        margin = max(item.margin for item in self.inputs)
         # A part is cut when a whole window is left behind it, so that the last one has a window, too.
-        needed = (per_part * stride + 2 * self.n_frames + 2 * margin) * hop
+        needed = step + max(2 * item.n_frames * item.params.hop_length + 2 * item.margin for item in self.inputs)
         buffer, first, silent = np.zeros(0, np.float32), 0, True  # `first`: sample of the recording at buffer[0]
         begin = 0  # sample at which the next part begins
         for block in blocks:
             buffer = np.concatenate([buffer, block])
             while first + len(buffer) - begin >= needed:
-                n_frames = (per_part - 1) * stride + self.n_frames
-                part = self._long_part(buffer, first, begin, n_frames, stride)
-                silent &= not len(part.cut.places)
+                part = self._long_part(buffer, first, begin, [item.frames_of(step) for item in self.inputs])
+                silent &= not part.cuts
                 yield part
                 begin += step
-                keep = max(0, begin - margin * hop - first)
+                keep = max(0, begin - margin - first)
                 buffer, first = buffer[keep:].copy(), first + keep
-        n_frames = self._front_end.n_frames(first + len(buffer) - begin)
-        part = self._long_part(buffer, first, begin, n_frames, stride)
+        rest = first + len(buffer) - begin
+        part = self._long_part(buffer, first, begin, [item.front_end.n_frames(rest) for item in self.inputs])
         yield part
-        if silent and not len(part.cut.places):
+        if silent and not part.cuts:
             raise AudioError("silent", f"no part has a peak of {self.params.silence_db:g} dB about its mean")
 
-    def _long_part(self, buffer: Waveform, first: int, begin: int, n_frames: int, stride: int) -> Part:
-        """The part of `n_frames` frames from sample `begin` on."""
-        hop, rate = self.params.hop_length, self.params.sample_rate
-        margin = round(_MARGIN_S * rate / hop) * hop
-        low = max(first, begin - margin)
-        high = min(first + len(buffer), begin + (n_frames - 1) * hop + margin)
-        waveform = buffer[low - first : high - first]
+    def _long_part(self, buffer: Waveform, first: int, begin: int, n_frames: Sequence[int]) -> Part:
+        """The part from sample `begin` on, with these numbers of frames for the networks."""
+        rate = self.params.sample_rate
+        pieces = [item.piece(buffer, begin - first, n) for item, n in zip(self.inputs, n_frames, strict=True)]
+        waveform = pieces[0][0]
+        low = max(first, begin - self.inputs[0].margin)
+        end_s = (low + len(waveform)) / rate
         if amplitude_db(largest_deviation(waveform)) < self.params.silence_db:
-            nothing = Cut(np.zeros((0, self._front_end.n_bins), np.float16), np.zeros((0, self.n_frames), np.int64))
-            return Part(nothing, np.zeros(0), high / rate, {}, None)
-        skipped = (begin - low) // hop
-        features = self._front_end(limit_peak(waveform))[skipped : skipped + n_frames].astype(np.float16)
-        starts = np.arange(0, max(1, len(features) - self.n_frames + 1), stride)
-        if starts[-1] + self.n_frames < len(features):
-            starts = np.append(starts, len(features) - self.n_frames)
-        places = (starts[:, np.newaxis] + np.arange(self.n_frames)) % len(features)
-        return self._part(waveform, features, places, begin / rate, high / rate)
+            return Part((), (), end_s, {}, None)
+        cuts = self._each(lambda number: pieces[number][1]())
+        return self._part(waveform, cuts, begin / rate, end_s)
 
-    def _part(
-        self,
-        waveform: Waveform,
-        features: npt.NDArray[np.float16],
-        places: npt.NDArray[np.int64],
-        start_s: float,
-        end_s: float,
-    ) -> Part:
-        starts_s = start_s + places[:, 0] * self._hop_s
+    def _each(self, cut_of: Callable[[int], Cut]) -> tuple[Cut, ...]:
+        """The cuts of all networks, from what makes that of a number."""
+        made = {number: cut_of(number) for number in set(self._same)}
+        return tuple(made[number] for number in self._same)
+
+    def _part(self, waveform: Waveform, cuts: tuple[Cut, ...], start_s: float, end_s: float) -> Part:
+        starts_s = tuple(start_s + cut.places[:, 0] * item.hop_s for item, cut in zip(self.inputs, cuts, strict=True))
         rate = self.params.sample_rate
         measures = {}
         if self._checks:
             found = measure(waveform, rate)
             measures = measures_of(
-                features,
-                self._front_end,
+                cuts[0].features,
+                self.inputs[0].front_end,
                 self.params,
                 duration_s=len(waveform) / rate,
                 silence_s=found.leading_silence_s + found.trailing_silence_s,
@@ -238,7 +216,7 @@ class PartReader:
                 band_edge_hz=found.band_edge_hz,
             )
         speech = None if self._speech is None else self._speech(waveform, rate)
-        return Part(Cut(features, places), starts_s, end_s, measures, speech)
+        return Part(cuts, starts_s, end_s, measures, speech)
 
 
 def _prepared(samples: Samples, params: FeatureParams) -> tuple[Waveform, float]:

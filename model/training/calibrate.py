@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.development import HELD_OUT
 from model.metrics import Calibration, ScoreTable, fit_calibration, trial_table
 from model.training.held_out import HeldOutTrials
 
@@ -61,7 +62,7 @@ def _without_evidence(table: ScoreTable) -> Calibration:
 
 
 def _named_by_fold(table: ScoreTable, fold: int) -> ScoreTable:
-    names = [f"crossval-{fold}:{name}" for name in table.utterance_ids.tolist()]
+    names = [f"{HELD_OUT}{fold}:{name}" for name in table.utterance_ids.tolist()]
     return trial_table(names, table.scores, table.labels, table.attack_ids, table.speaker_ids, table.source)
 
 

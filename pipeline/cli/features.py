@@ -29,6 +29,9 @@ def features(
     output: Annotated[
         str, typer.Option("--output", help="Feature store: a folder, s3:// or gs:// address.")
     ] = "data/features",
+    shared: Annotated[
+        str | None, typer.Option("--shared", help="Local store whose shards are linked where they are the same.")
+    ] = None,
     on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
     workers: Annotated[
         int | None,
@@ -69,7 +72,7 @@ def features(
     with progress_bar("clips") as bar:
         display = _Display(bar)
         result = run_features(
-            rows, clips, output, loaded, flags, display.show_plan, display.show_progress, display.show_runner
+            rows, clips, output, loaded, flags, display.show_plan, display.show_progress, display.show_runner, shared
         )
     _print_result(output, result)
 

@@ -17,6 +17,7 @@ from pipeline.job.counters import Counts
 from pipeline.job.limits import require_few_rejects
 from pipeline.job.plan import RunPlan, plan_run
 from pipeline.job.progress import Progress
+from pipeline.job.shared import link_shards
 from pipeline.job.worklist import discard_worklist, orphaned_job
 from pipeline.params import Params
 from pipeline.runners import options, run
@@ -58,19 +59,20 @@ def run_features(
     on_plan: Callable[[RunPlan], None] = lambda plan: None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_runner: Callable[[str], None] = lambda runner: None,
+    shared: str | None = None,
 ) -> FeaturesResult:
     """Brings the store at `output` up to date: keeps finished shards, redoes the others, closes the store.
 
     Args:
         manifest: Table with `PLANNED_COLUMNS` of a manifest at least.
-        root: What the manifest's paths are relative to: a folder, which every worker needs under the same path, or
-            `s3://bucket/prefix`.
+        root: That the manifest's paths are relative to: a folder, under the same path on every worker, or `s3://bucket/prefix`.
         output: Local folder, or `s3://…` or `gs://…`.
         params: All parameters.
         flags: Beam options: where the job runs, never what it computes.
         on_plan: Called once, before any work.
         on_progress: Called from another thread about twice a second while the job runs.
         on_runner: Called with the runner that does the work, if that is not this machine, before the job is sent.
+        shared: A local store whose shards are linked where they are the same.
 
     Raises:
         CorpusError: The manifest has no usable audio.
@@ -81,6 +83,8 @@ def run_features(
     began = time.monotonic()
     with open_storage(output).lock():
         plan = plan_run(manifest, output, params)
+        if shared and plan.resume.pending and link_shards(plan, shared):
+            plan = plan_run(manifest, output, params)
         if plan.resume.pending:
             name = options.job_name(flags, _JOB_NAME)
             orphaned = orphaned_job(plan.address)

@@ -7,6 +7,8 @@ import pytest
 import tests.support.tone_store as tones
 from model.params import TrainParams
 from pipeline.store import FeatureStore
+from tests.support.front_ends import LOG_LINEAR
+from tests.support.fused_project import FusedProject
 from tests.support.parameters import ProjectParams
 from tests.support.trained_model import Trained
 
@@ -51,3 +53,25 @@ def bundle(trained: Trained) -> "Bundle":
     from model.bundle import load_bundle
 
     return load_bundle(trained.model)
+
+
+@pytest.fixture(scope="session")
+def fused(tmp_path_factory: pytest.TempPathFactory, trained: Trained, tone_params: ProjectParams) -> FusedProject:
+    from model.bundle import load_bundle
+    from model.evaluation.evaluate import evaluate
+    from model.evaluation.network_fusion import FusedNetwork, fuse_networks
+    from model.training.train import train
+
+    folder = tmp_path_factory.mktemp("fused")
+    params = tone_params.model_copy(update={"features": LOG_LINEAR.model_copy(update={"hop_length": 100})})
+    store = tones.write_tone_store(folder / "store", tones.tone_manifest(), params)
+    of_member = params.train.model_copy(update={"crop_s": 0.3})
+    train(store, of_member, folder / "member", folder / "curves")
+    for name, model, of_store in (("main", trained.model, trained.store), ("linear", folder / "member", store)):
+        evaluate(of_store, load_bundle(model), tone_params.evaluate, folder / "evaluations" / name)
+    networks = [
+        FusedNetwork(name, model, folder / "evaluations" / name)
+        for name, model in (("main", trained.model), ("linear", folder / "member"))
+    ]
+    fuse_networks(networks, folder / "report", folder / "fusion")
+    return FusedProject(folder / "fusion", folder / "report", trained.model, folder / "member")

@@ -224,12 +224,16 @@ def test_a_fusion_names_members_that_are_there(tmp_path: Path) -> None:
     for fusions, message in (
         ({"all": ["lfcc", "mfcc"]}, "fusions.all: members has no entry mfcc"),
         ({"all": []}, "at least 1 item"),
+        ({"all": ["lfcc", "lfcc"]}, "fusions.all: a member is named twice"),
         ({"../all": ["lfcc"]}, "pattern"),
         ({"one": ["lfcc"]}, "fusions has no entry all; there is one"),
         ({}, "fusions has no entry all; there is none"),
     ):
         with pytest.raises(ParamsError, match=message):
             loaded(fusions)
+    file.write_text(yaml.safe_dump({"members": {"main": {}}, "fusions": {"all": ["main"]}}))
+    with pytest.raises(ParamsError, match=r"members\.main: the network of train has this name"):
+        load_fusion(file, "all")
 
 
 def test_a_member_is_trained_by_its_own_parameters(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.bundle_file import sealed
+from model.sealed_file import sealed
 from pipeline.files import sha256_of
 from pipeline.store.digests import file_entry, own_checksum
 from pipeline.store.parts import encode_part, metadata_of, with_metadata

@@ -25,7 +25,9 @@ class Project:
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
         for name in listed.split("\0"):
-            if name and not name.startswith(_LEFT_OUT) and (REPOSITORY / name).is_file():
+            # A README.md keeps a folder that a stage depends on.
+            kept = name.endswith("/README.md") or not name.startswith(_LEFT_OUT)
+            if name and kept and (REPOSITORY / name).is_file():
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(REPOSITORY / name, root / name)
         self.run("git", "init", "-q")

@@ -1,14 +1,19 @@
 """The command `fuse`: score files in, fused score files out."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from model.metrics import read_score_table, read_scores
+from model.fusion_file import read_fusion
+from model.metrics import read_score_table, read_scores, refit
+from model.metrics.rates import eer_of_curve
 from tests.support.score_files import make_scores
+from tests.support.synthetic_store import files_of
+from tests.support.toy_bundle import write_toy_bundle, write_toy_evaluation
 
 Run = Callable[..., str]
 
@@ -100,24 +105,135 @@ def test_a_missing_utterance_is_named_with_its_file(
     assert not (tmp_path / "fused").exists()
 
 
-def test_a_fusion_of_members_takes_the_scores_of_their_evaluations(
-    tmp_path: Path, systems: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def project(tmp_path: Path, systems: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a main network (a), a member (b), and a fusion of both; each with an evaluation."""
     content = {"members": {"lfcc": {}, "cqt": {}}, "fusions": {"with_lfcc": ["lfcc"]}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-    for system, folder in (("a", "reports/evaluation"), ("b", "reports/members/lfcc/evaluation")):
-        (tmp_path / folder / "scores").mkdir(parents=True)
-        for split in ("dev", "eval"):
-            (tmp_path / f"{system}.{split}.txt").rename(tmp_path / folder / "scores" / f"{split}.txt")
+    for system in NETWORKS:
+        write_network(tmp_path, system)
     monkeypatch.chdir(tmp_path)
+    return tmp_path
 
+
+NETWORKS = {
+    "a": ("data/model", "reports/evaluation"),
+    "b": ("data/members/lfcc/model", "reports/members/lfcc/evaluation"),
+}
+
+
+def write_network(root: Path, system: str, held_out: str = "", sample_rate: int = 16000) -> None:
+    """The bundle and the evaluation of a network, anew."""
+    model, evaluation = NETWORKS[system]
+    scores = {split: (root / f"{system}.{split}.txt").read_text() + "\n" for split in ("dev", "eval")}
+    shutil.rmtree(root / model, ignore_errors=True)
+    threshold = write_toy_bundle(root / model, scores["dev"], held_out, sample_rate)
+    write_toy_evaluation(root / evaluation, scores, threshold)
+
+
+def held_out_scores(seed: int, count: int = 60) -> str:
+    """Scores of attacks left out of train: the first bona fide and spoof clips of dev, less well told apart."""
+    rows = [line.split() for line in make_scores(seed, distance=0.5).splitlines()]
+    chosen = [row for label in ("bonafide", "spoof") for row in [row for row in rows if row[2] == label][:count]]
+    return "".join(f"crossval-1:{' '.join(row)}\n" for row in chosen)
+
+
+def test_a_fusion_of_members_takes_the_scores_of_their_evaluations(project: Path, run: Run) -> None:
     found = json.loads(run("fuse", "--fusion", "with_lfcc", "--output", "reports/fusions/with_lfcc", "--json"))
 
     assert found["systems"] == ["reports/evaluation/scores/dev.txt", "reports/members/lfcc/evaluation/scores/dev.txt"]
     for split in ("dev", "eval"):
-        row = json.loads((tmp_path / "reports/fusions/with_lfcc/metrics" / f"{split}.json").read_text())
+        row = json.loads((project / "reports/fusions/with_lfcc/metrics" / f"{split}.json").read_text())
         assert row == found[split][-1]
         assert set(row) == {"eer", "cllr"}
+
+
+def test_a_fusion_of_members_leaves_a_model_of_its_networks(project: Path, run: Run) -> None:
+    text = run("fuse", "--fusion", "with_lfcc", "--output", "fused")
+
+    assert "bonafide score --model data/fusions/with_lfcc" in text
+    assert "Fitted on dev;" in text
+    assert "│ lfcc " in text
+    parts = read_fusion(project / "data/fusions/with_lfcc")
+    assert list(parts.networks) == ["main", "lfcc"]
+    for name, source in (("main", "data/model"), ("lfcc", "data/members/lfcc/model")):
+        assert files_of(parts.networks[name]) == files_of(project / source)
+    dev = read_score_table(project / "fused/dev.txt")
+    assert parts.development.scores == pytest.approx(dev.scores, rel=1e-12)
+    assert parts.threshold == eer_of_curve(dev.curve).threshold
+    assert parts.calibrated_on["dev_spoof"] == 120
+
+
+def test_weights_come_from_dev_and_held_out_attacks_where_all_networks_have_the_same(project: Path, run: Run) -> None:
+    alone = json.loads(run("fuse", "--fusion", "with_lfcc", "--json"))
+    for seed, system in enumerate(NETWORKS):
+        write_network(project, system, held_out_scores(seed))
+
+    text = run("fuse", "--fusion", "with_lfcc", "--output", "both", "--bundle", "models/both")
+
+    assert "Fitted on dev and attacks left out of train" in " ".join(text.split())
+    parts, written = read_fusion(project / "models/both"), json.loads((project / "both/fusion.json").read_text())
+    assert list(written["weights"].values()) == parts.fusion.weights.tolist() != alone["weights"]
+    assert parts.calibrated_on == {
+        "dev_bonafide": 120, "dev_spoof": 120, "folds": 1, "held_out_bonafide": 60, "held_out_spoof": 60
+    }  # fmt: skip
+    table = parts.development
+    assert refit(table.bonafide, table.spoof).slope == pytest.approx(1.0, abs=0.05), "honest about unseen attacks, too"
+    dev = read_score_table(project / "both/dev.txt")
+    assert refit(dev.bonafide, dev.spoof).slope > 1.1, "more careful than dev alone would ask for"
+
+
+@pytest.mark.parametrize("other", ["", held_out_scores(1, count=40)])
+def test_held_out_attacks_that_not_all_networks_have_are_left_out(project: Path, other: str, run: Run) -> None:
+    alone = json.loads(run("fuse", "--fusion", "with_lfcc", "--json"))
+    write_network(project, "a", held_out_scores(0))
+    write_network(project, "b", other)
+
+    found = json.loads(run("fuse", "--fusion", "with_lfcc", "--json"))
+
+    assert found["weights"] == pytest.approx(alone["weights"])
+    assert read_fusion(project / "data/fusions/with_lfcc").calibrated_on["folds"] == 0
+
+
+def test_an_evaluation_of_another_model_is_refused(project: Path, run_bonafide: Callable[..., tuple[int, str]]) -> None:
+    shutil.rmtree(project / "data/members/lfcc/model")
+    write_toy_bundle(project / "data/members/lfcc/model", (project / "a.dev.txt").read_text())
+
+    code, text = run_bonafide("fuse", "--fusion", "with_lfcc")
+
+    assert code == 1
+    assert "reports/members/lfcc/evaluation evaluates another model than data/members/lfcc/model" in " ".join(
+        text.split()
+    )
+    assert not (project / "data/fusions").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: shutil.rmtree(root / "data/members/lfcc/model"), "data/members/lfcc/model: no trained model"),
+        (lambda root: shutil.rmtree(root / "reports/members"), "details.json: no such file; make it with"),
+        (lambda root: (root / "data/model/model.keras").write_text("x"), "is not the file that bundle.json describes"),
+        (lambda root: write_network(root, "b", sample_rate=8000), "main 16000 Hz, lfcc 8000 Hz"),
+    ],
+)
+def test_a_network_that_cannot_be_fused_is_named_and_nothing_is_written(
+    project: Path, damage: Callable[[Path], object], message: str, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    damage(project)
+
+    code, text = run_bonafide("fuse", "--fusion", "with_lfcc", "--output", "fused")
+
+    assert code == 1
+    assert message in " ".join(text.split())
+    assert not (project / "fused").exists()
+    assert not (project / "data/fusions/with_lfcc").exists()
+
+
+def test_score_files_make_no_model(systems: list[str], run_bonafide: Callable[..., tuple[int, str]]) -> None:
+    code, text = run_bonafide("fuse", *systems, "--bundle", "models/both")
+    assert code == 2
+    assert "only networks of --fusion make a model" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("with_files", [False, True])

@@ -51,7 +51,7 @@ def test_a_long_recording_has_the_frames_of_the_whole_whatever_its_parts(short_l
     result = detector.score(waveform, RATE)
 
     features = make_front_end(short_limit.features)(waveform).astype(np.float16)
-    scorer, hop_s = detector._scorer._scorer, short_limit.features.hop_length / RATE
+    scorer, hop_s = detector._scorer.scorers[0], short_limit.features.hop_length / RATE
     starts = [round(window.start_s / hop_s) for window in result.windows]
     places = np.array(starts)[:, np.newaxis] + np.arange(scorer.n_frames)
     (output,) = scorer.each_output([Cut(features, places)], 8)
