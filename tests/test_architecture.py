@@ -29,7 +29,7 @@ PIPELINE = {
     "storage": "errors",
     "corpus": "audio errors files parameter_file section storage tables text",
     "frontends": "audio parameter_file section",
-    "augmentation": "audio errors section",
+    "augmentation": "audio errors files section",
     "store": "audio corpus errors files frontends section storage tables text",
     "params": "augmentation corpus frontends parameter_file store",
     "runners": "errors files interrupts text",
