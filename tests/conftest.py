@@ -11,8 +11,6 @@ pytest_plugins = [
     "tests.support.bucket_fixtures",
     "tests.support.console_fixtures",
     "tests.support.flink_fixtures",
-    "tests.support.gcs_fixtures",
-    "tests.support.s3_fixtures",
 ]
 
 # A busy machine is no reason for a property to fail.

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli.options import DEFAULT_PARAMS, NOT_SCORED
-from pipeline.cli.options import ParamsOption
+from pipeline.cli.options import ParamsOption, RootOption, RunnerOption
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
     from model.batch.run import BatchPlan, BatchResult
 
@@ -23,14 +24,14 @@ def batch(
             "--manifest", help="Made by `bonafide manifest`: a file, or an address such as s3://bucket/m.parquet."
         ),
     ] = "data/manifest.parquet",
-    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    root: RootOption = None,
     params: ParamsOption = DEFAULT_PARAMS,
     model: Annotated[Path, typer.Option("--model", help="Folder of `bonafide export`, with its ONNX model.")] = Path(
         "data/export"
     ),
     output: Annotated[str, typer.Option("--output", help="Scores: a folder or s3://bucket/prefix.")] = "data/scores",
     split: Annotated[str | None, typer.Option("--split", help="Score this split alone.")] = None,
-    on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
+    on: RunnerOption = "local",
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Workers; default: one per core here, or per free slot.")
     ] = None,
@@ -63,13 +64,14 @@ def batch(
     clips = audio_root(corpus_path(root or load_params(params).data.root))
     flags = pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
-        display = _Display(bar)
+        # Visible once the work begins, not above the error message of a check before it.
+        task = bar.add_task("Scoring", total=None, note="", visible=False)
         result = run_batch(
             *(rows, clips, exported, output, flags),
             anew=anew,
             clips_per_shard=clips_per_shard,
-            on_plan=display.show_plan,
-            on_progress=display.show_progress,
+            on_plan=lambda plan: _show_plan(plan, bar, task),
+            on_progress=lambda n_clips: bar.update(task, completed=n_clips),
         )
     _print_result(result)
     if result.problems:
@@ -91,27 +93,11 @@ def _rows(manifest: str, split: str | None) -> "pa.Table":
     return rows if split is None else rows.filter(pc.equal(rows["split"], split))
 
 
-class _Display:
-    """Shows a run on the terminal: its plan, then a progress bar.
-
-    Args:
-        bar: Where the run is shown.
-    """
-
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
-        # Visible once the work begins, not above the error message of a check before it.
-        self._task = bar.add_task("Scoring", total=None, note="", visible=False)
-
-    def show_plan(self, plan: "BatchPlan") -> None:
-        """Prints the plan; shows the bar if there is work."""
-        kept = len(plan.shards) - len(plan.pending)
-        self._bar.console.print(f"{kept} shards kept, {len(plan.pending)} to do: {plan.pending_clips:,} clips")
-        self._bar.update(self._task, total=plan.pending_clips, visible=bool(plan.pending))
-
-    def show_progress(self, n_clips: int) -> None:
-        """Moves the bar."""
-        self._bar.update(self._task, completed=n_clips)
+def _show_plan(plan: "BatchPlan", bar: "Bar", task: "TaskID") -> None:
+    """Prints the plan; shows the bar if there is work."""
+    kept = len(plan.shards) - len(plan.pending)
+    bar.console.print(f"{kept} shards kept, {len(plan.pending)} to do: {plan.pending_clips:,} clips")
+    bar.update(task, total=plan.pending_clips, visible=bool(plan.pending))
 
 
 def _print_result(result: "BatchResult") -> None:

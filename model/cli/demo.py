@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, DetectorOption, warnings_as_notes
-from model.cli.score import stated_rates
-from model.cli.serve import DurationOption, HostOption, SizeOption, require_extra
+from model.cli.options import DEFAULT_PARAMS, DetectorOption, RatesParamsOption, stated_rates, warnings_as_notes
+from model.cli.serve import DurationOption, HostOption, PortOption, SizeOption, require_extra
 
 
 def demo(
@@ -17,13 +16,10 @@ def demo(
         Path, typer.Option("--examples", help="Corpus with examples of both classes; left out where there is none.")
     ] = Path("data/sample/LA"),
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for a free one.")] = 7860,
+    port: PortOption = 7860,
     max_mib: SizeOption = 64,
     max_seconds: DurationOption = 600.0,
-    params: Annotated[
-        Path,
-        typer.Option("--params", help="Parameter file with evaluate.prior and evaluate.abstain_error_rate."),
-    ] = DEFAULT_PARAMS,
+    params: RatesParamsOption = DEFAULT_PARAMS,
 ) -> None:
     """Show a page to drop, record or pick a recording: verdict, warnings, evidence, score over time.
 

@@ -1,19 +1,15 @@
 """The command `bonafide export`: write the trained model for serving, from waveform to verdict, and its model card."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, ModelOption, warnings_as_notes
+from model.cli.options import DEFAULT_PARAMS, ModelOption, stated_rates, warnings_as_notes
 from pipeline.cli.options import ParamsOption
 
 if TYPE_CHECKING:
     from model.export.export import Corpus, ExportResult
-
-# Used outside a project, without a parameter file.
-DEFAULT_PRIOR: Final = 0.5
-DEFAULT_ABSTAIN_ERROR_RATE: Final = 0.05
 
 
 def export(
@@ -44,7 +40,8 @@ def export(
     from model.params import load_params
     from pipeline.cli.console import console
 
-    loaded = load_params(params) if params != DEFAULT_PARAMS or params.exists() or manifest is not None else None
+    prior, abstain_error_rate = stated_rates(params, None, None)
+    root = load_params(params).data.root if manifest else ""
     with warnings_as_notes(), console.status("loading TensorFlow") as status:
         from model.bundle import load_bundle
         from model.export.export import export as export_model
@@ -52,9 +49,9 @@ def export(
         result = export_model(
             load_bundle(model),
             output,
-            loaded.evaluate.prior if loaded else DEFAULT_PRIOR,
-            loaded.evaluate.abstain_error_rate if loaded else DEFAULT_ABSTAIN_ERROR_RATE,
-            corpus=_corpus(manifest, loaded.data.root) if loaded and manifest else None,
+            prior,
+            abstain_error_rate,
+            corpus=_corpus(manifest, root) if manifest else None,
             evaluation=evaluation,
             report=report,
             flac=flac,

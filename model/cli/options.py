@@ -1,4 +1,4 @@
-"""Options that several commands of the model share, and how they show warnings."""
+"""Options that several commands of the model share, the rates that they state, and how warnings are shown."""
 
 import warnings
 from collections.abc import Iterator
@@ -28,6 +28,15 @@ ModelOption = Annotated[Path, typer.Option("--model", help="Folder of the traine
 DetectorOption = Annotated[
     Path, typer.Option("--model", help="Folder of a trained model, or of a fusion of several (`bonafide fuse`).")
 ]
+RatesParamsOption = Annotated[
+    Path, typer.Option("--params", help="Parameter file with evaluate.prior and evaluate.abstain_error_rate.")
+]
+ChecksOption = Annotated[
+    bool,
+    typer.Option(
+        "--checks/--no-checks", help="Whether clips without speech or unlike the training data are uncertain."
+    ),
+]
 DEFAULT_PARAMS: Final = Path("params.yaml")
 NOT_SCORED: Final = 1
 """Exit code when a recording could not be scored."""
@@ -53,6 +62,18 @@ ClustersOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the resamples.")]
+
+
+def stated_rates(params: Path, prior: float | None, abstain_error_rate: float | None) -> tuple[float, float]:
+    """Prior and error rate: from the options, else from the parameter file, else the defaults outside a project."""
+    from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR, load_params
+
+    stated = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
+    if prior is None:
+        prior = stated.prior if stated else DEFAULT_PRIOR
+    if abstain_error_rate is None:
+        abstain_error_rate = stated.abstain_error_rate if stated else DEFAULT_ABSTAIN_ERROR_RATE
+    return prior, abstain_error_rate
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import typer
 from model.artifacts import FUSIONS_FOLDER, MEMBERS_FOLDER
 from model.cli.options import DEFAULT_PARAMS, ModelOption
 from model.cli.stores import Verify, VerifyOption, opened_store
-from pipeline.cli.options import ParamsOption, StoreOption
+from pipeline.cli.options import ParamsOption, RootOption, StoreOption
 
 if TYPE_CHECKING:
     from model.report.clips import ClipAudio
@@ -20,7 +20,7 @@ def report(
     manifest: Annotated[
         Path, typer.Option("--manifest", help="Names the audio of each clip; without it no clip can be played.")
     ] = Path("data/manifest.parquet"),
-    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    root: RootOption = None,
     store: StoreOption = "data/features",
     model: ModelOption = Path("data/model"),
     evaluation: Annotated[

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, NOT_SCORED, DetectorOption, warnings_as_notes
+from model.cli.options import (
+    DEFAULT_PARAMS,
+    NOT_SCORED,
+    ChecksOption,
+    DetectorOption,
+    RatesParamsOption,
+    stated_rates,
+    warnings_as_notes,
+)
 from model.cli.score_output import CsvWriter, Format, ScoreWriter, open_writer
 
 if TYPE_CHECKING:
@@ -31,10 +39,7 @@ FilesArgument = Annotated[
 def score(
     files: FilesArgument,
     model: DetectorOption = Path("data/model"),
-    params: Annotated[
-        Path,
-        typer.Option("--params", help="Parameter file with evaluate.prior and evaluate.abstain_error_rate."),
-    ] = DEFAULT_PARAMS,
+    params: RatesParamsOption = DEFAULT_PARAMS,
     prior: Annotated[
         float | None, typer.Option("--prior", min=1e-6, max=1 - 1e-6, help="Probability of bona fide before listening.")
     ] = None,
@@ -44,12 +49,7 @@ def score(
             "--abstain-error-rate", min=0.0, max=0.49, help="Error rate per class on dev outside the uncertain band."
         ),
     ] = None,
-    checks: Annotated[
-        bool,
-        typer.Option(
-            "--checks/--no-checks", help="Whether clips without speech or unlike the training data are uncertain."
-        ),
-    ] = True,
+    checks: ChecksOption = True,
     output: Annotated[Format, typer.Option("--format", help="What goes to standard output.")] = Format.text,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a CSV file, too.")] = None,
@@ -113,18 +113,6 @@ def _found(arguments: Sequence[str]) -> "list[CorpusPath]":
         # Without the seconds that TensorFlow takes to start.
         raise typer.Exit(NOT_SCORED)
     return found.paths
-
-
-def stated_rates(params: Path, prior: float | None, abstain_error_rate: float | None) -> tuple[float, float]:
-    """Prior and error rate: from the options, else from the parameter file, else the defaults outside a project."""
-    from model.params import DEFAULT_ABSTAIN_ERROR_RATE, DEFAULT_PRIOR, load_params
-
-    stated = load_params(params).evaluate if params != DEFAULT_PARAMS or params.exists() else None
-    if prior is None:
-        prior = stated.prior if stated else DEFAULT_PRIOR
-    if abstain_error_rate is None:
-        abstain_error_rate = stated.abstain_error_rate if stated else DEFAULT_ABSTAIN_ERROR_RATE
-    return prior, abstain_error_rate
 
 
 def _sources(arguments: Iterable[str], paths: "Iterable[CorpusPath]") -> "Iterator[Source]":

@@ -6,10 +6,17 @@ from typing import Annotated
 
 import typer
 
-from model.cli.options import DEFAULT_PARAMS, DetectorOption, warnings_as_notes
-from model.cli.score import stated_rates
+from model.cli.options import (
+    DEFAULT_PARAMS,
+    ChecksOption,
+    DetectorOption,
+    RatesParamsOption,
+    stated_rates,
+    warnings_as_notes,
+)
 
 HostOption = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for all of the machine.")]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for a free one.")]
 SizeOption = Annotated[int, typer.Option("--max-mib", min=1, max=1024, help="Largest upload, MiB.")]
 DurationOption = Annotated[
     float, typer.Option("--max-seconds", min=1.0, max=43_200.0, help="Longest recording, seconds.")
@@ -31,22 +38,14 @@ def require_extra(extra: str, *modules: str) -> None:
 def serve(
     model: DetectorOption = Path("data/model"),
     host: HostOption = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 for a free one.")] = 8000,
+    port: PortOption = 8000,
     max_mib: SizeOption = 32,
     max_seconds: DurationOption = 600.0,
     max_requests: Annotated[
         int, typer.Option("--max-requests", min=1, help="Requests in progress at once; others get 429.")
     ] = 100,
-    params: Annotated[
-        Path,
-        typer.Option("--params", help="Parameter file with evaluate.prior and evaluate.abstain_error_rate."),
-    ] = DEFAULT_PARAMS,
-    checks: Annotated[
-        bool,
-        typer.Option(
-            "--checks/--no-checks", help="Whether clips without speech or unlike the training data are uncertain."
-        ),
-    ] = True,
+    params: RatesParamsOption = DEFAULT_PARAMS,
+    checks: ChecksOption = True,
 ) -> None:
     """Score recordings over HTTP: POST /score, /healthz, /metrics, /docs.
 

@@ -117,7 +117,7 @@ def frame_levels(energies: Any, firsts: Any, lengths: Any, frame_cells: int, flo
 
 @compiled
 def total(values: Any) -> Any:
-    """The sum of float64 values, from the first to the last."""
+    """The sum of float values in float64, from the first to the last."""
     result: Any = 0.0
     for value in values:
         result += value

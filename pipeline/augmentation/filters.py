@@ -15,6 +15,7 @@ import soxr
 from pipeline.audio import Waveform
 from pipeline.audio.compiled import compiled
 from pipeline.audio.fourier import irfft, rfft
+from pipeline.audio.kernels import total
 
 Taps = npt.NDArray[np.float64]
 
@@ -144,15 +145,6 @@ def fit_length(waveform: Waveform, n_samples: int) -> Waveform:
 def telephone_band(sample_rate: int) -> Taps:
     """The band of analogue telephony, 300 to 3400 Hz (ITU-T G.712), as a filter that is not to be written to."""
     return band_pass(300.0, 3400.0, 200.0, sample_rate)
-
-
-@compiled
-def total(values: Any) -> Any:
-    """The sum of float values in float64, from the first to the last."""
-    result: Any = 0.0
-    for value in values:
-        result += np.float64(value)
-    return result
 
 
 @compiled

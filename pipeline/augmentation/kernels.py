@@ -108,28 +108,20 @@ def filter_cascade(values: Any, zeros: Any, poles: Any) -> None:
 @compiled
 def mean_power(values: Any) -> float:
     """Mean square of at least one value, in float64."""
-    # Eight sums at once fill a vector unit; their order is the same with and without one.
-    totals = np.zeros(8)
-    whole = len(values) // 8 * 8
-    for i in range(0, whole, 8):
-        for lane in range(8):
-            value: Any = np.float64(values[i + lane])
-            totals[lane] += value * value
-    for i in range(whole, len(values)):
-        value = np.float64(values[i])
-        totals[i - whole] += value * value
-    total = 0.0
-    for lane in range(8):
-        total += totals[lane]
-    return float(total / len(values))
+    return _power_about(values, 0.0)
 
 
 @compiled
 def power_about_mean(values: Any) -> float:
     """Mean square of at least one value about the mean: what can be heard of a waveform with a constant offset."""
+    return _power_about(values, mean(values))
+
+
+@compiled
+def _power_about(values: Any, offset: Any) -> float:
+    # Eight sums at once fill a vector unit; their order is the same with and without one.
     totals = np.zeros(8)
     whole = len(values) // 8 * 8
-    offset = mean(values)
     for i in range(0, whole, 8):
         for lane in range(8):
             value: Any = np.float64(values[i + lane]) - offset

@@ -12,16 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.audio import Waveform
+from pipeline.audio.kernels import total
 from pipeline.audio.level import limit_peak
 from pipeline.augmentation.base import Augmentation, Clip, exact_power
-from pipeline.augmentation.filters import (
-    HAMMING,
-    Taps,
-    filter_linear_phase,
-    peak_gain,
-    total,
-    windowed_sinc,
-)
+from pipeline.augmentation.filters import HAMMING, Taps, filter_linear_phase, peak_gain, windowed_sinc
 from pipeline.augmentation.noise import add_noise, white_noise
 from pipeline.augmentation.params import RawBoostKind, RawBoostParams
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import MemberOption, ParamsOption
+from pipeline.cli.options import MemberOption, ParamsOption, RootOption, RunnerOption
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -25,14 +25,14 @@ def features(
     manifest_path: Annotated[Path, typer.Option("--manifest", help="Made by `bonafide manifest`.")] = Path(
         "data/manifest.parquet"
     ),
-    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    root: RootOption = None,
     output: Annotated[
         str, typer.Option("--output", help="Feature store: a folder, s3:// or gs:// address.")
     ] = "data/features",
     shared: Annotated[
         str | None, typer.Option("--shared", help="Local store whose shards are linked where they are the same.")
     ] = None,
-    on: Annotated[str, typer.Option("--on", help="Where it runs: local, flink, dataflow or spark.")] = "local",
+    on: RunnerOption = "local",
     workers: Annotated[
         int | None,
         typer.Option(

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pipeline.corpus.params import DataParams
     from pipeline.corpus.places import CorpusPath
 
-from pipeline.cli.options import ParamsOption
+from pipeline.cli.options import ParamsOption, RootOption
 
 
 def manifest(
     params: ParamsOption = Path("params.yaml"),
-    root: Annotated[str | None, typer.Option("--root", help="Corpus; default: data.root of the parameters.")] = None,
+    root: RootOption = None,
     layout_name: Annotated[
         str | None, typer.Option("--layout", help="Layout; default: data.layout, or auto for another --root.")
     ] = None,

@@ -8,12 +8,12 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from typing_extensions import Buffer, override
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import LargeFileError, MissingFileError, Names, too_short
+from pipeline.storage.base import LargeFileError, MissingFileError, Names
 from pipeline.storage.gcs_client import connect, hint, is_about_bucket, retry
 from pipeline.storage.lease import LockObject, Stored
 from pipeline.storage.objects import NO_OBJECT, PART_BYTES, ObjectStorage, Upload
@@ -47,23 +47,6 @@ class GcsStorage(ObjectStorage):
         except _TooLargeError:
             raise LargeFileError(self.url_of(name), self.size(name), most_bytes or 0) from None
         return target.getvalue()
-
-    @override
-    def read_range(self, name: str, offset: int, length: int) -> bytes:
-        if length == 0:
-            return b""
-        with self.explained("read", name):
-            from google.api_core.exceptions import RequestRangeNotSatisfiable
-
-            try:
-                data: bytes = self.blob(self.key(name)).download_as_bytes(
-                    start=offset, end=offset + length - 1, retry=retry()
-                )
-            except RequestRangeNotSatisfiable:
-                raise too_short(self.url_of(name), offset, length, self.size(name)) from None
-        if len(data) < length:
-            raise too_short(self.url_of(name), offset, length, offset + len(data))
-        return data
 
     @override
     def delete(self, name: str) -> None:
@@ -103,6 +86,15 @@ class GcsStorage(ObjectStorage):
     @override
     def _connect(self) -> Any:
         return connect(self.url, self.endpoint_url)
+
+    @override
+    def _range(self, name: str, first: int, last: int) -> bytes | None:
+        from google.api_core.exceptions import RequestRangeNotSatisfiable
+
+        try:
+            return cast(bytes, self.blob(self.key(name)).download_as_bytes(start=first, end=last, retry=retry()))
+        except RequestRangeNotSatisfiable:
+            return None
 
     @override
     def _size(self, name: str) -> int | None:
@@ -152,36 +144,31 @@ class _Limited(io.BytesIO):
 
 class _GcsUpload(Upload):
     def __init__(self, storage: GcsStorage, name: str) -> None:
-        super().__init__()
-        self._storage = storage
-        self._name = name
+        super().__init__(storage, name)
         self._blob = storage.blob(storage.key(name))
         self._writer: Any = None
 
     @override
-    def commit(self) -> None:
-        with self._storage.explained("write", self._name):
-            if self._writer is None:
-                self._blob.upload_from_string(bytes(self._buffer), _CONTENT_TYPE, retry=retry())
-            else:
-                self._writer.write(bytes(self._buffer))
-                self._writer.close()
+    def _send_part(self, data: bytes) -> None:
+        if self._writer is None:
+            self._writer = self._blob.open(
+                "wb", chunk_size=PART_BYTES, content_type=_CONTENT_TYPE, retry=retry(), ignore_flush=True
+            )
+        self._writer.write(data)
 
     @override
-    def abort(self) -> None:
+    def _complete(self, rest: bytes) -> None:
+        if self._writer is None:
+            self._blob.upload_from_string(rest, _CONTENT_TYPE, retry=retry())
+        else:
+            self._writer.write(rest)
+            self._writer.close()
+
+    @override
+    def _drop_parts(self) -> None:
         # What the server does not hear of it drops after a week.
         if self._writer is not None:
-            with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
-                self._writer.terminate()
-
-    @override
-    def _send_part(self, data: bytes) -> None:
-        with self._storage.explained("write", self._name):
-            if self._writer is None:
-                self._writer = self._blob.open(
-                    "wb", chunk_size=PART_BYTES, content_type=_CONTENT_TYPE, retry=retry(), ignore_flush=True
-                )
-            self._writer.write(data)
+            self._writer.terminate()
 
 
 class _GcsLockObject(LockObject):

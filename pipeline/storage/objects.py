@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, ClassVar, Final, cast
 from typing_extensions import Buffer, override
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import MissingFileError, Names, Storage, checked
+from pipeline.storage.base import MissingFileError, Names, Storage, checked, too_short
 from pipeline.storage.lease import LockObject, lease
 
 PART_BYTES: Final = 8 << 20
@@ -67,6 +67,18 @@ class ObjectStorage(Storage):
     def key(self, name: str) -> str:
         """The key of a file's object."""
         return self._start + checked(name)
+
+    @override
+    def read_range(self, name: str, offset: int, length: int) -> bytes:
+        if length == 0:
+            return b""
+        with self.explained("read", name):
+            data = self._range(name, offset, offset + length - 1)
+        if data is None:
+            raise too_short(self.url_of(name), offset, length, self.size(name))
+        if len(data) < length:
+            raise too_short(self.url_of(name), offset, length, offset + len(data))
+        return data
 
     @override
     @contextlib.contextmanager
@@ -126,6 +138,10 @@ class ObjectStorage(Storage):
         """Makes the client; raises as `client`."""
 
     @abc.abstractmethod
+    def _range(self, name: str, first: int, last: int) -> bytes | None:
+        """The bytes of an object from `first` to `last`, or to its end; None if it ends before `first`."""
+
+    @abc.abstractmethod
     def _size(self, name: str) -> int | None:
         """The length of an object in bytes; None if there is none."""
 
@@ -149,9 +165,16 @@ class ObjectStorage(Storage):
 
 
 class Upload(abc.ABC, io.BufferedIOBase):
-    """An object under construction: in memory up to the size of one part, then in parts on the server."""
+    """An object under construction: in memory up to the size of one part, then in parts on the server.
 
-    def __init__(self) -> None:
+    Args:
+        storage: Where it is made.
+        name: Of its file.
+    """
+
+    def __init__(self, storage: ObjectStorage, name: str) -> None:
+        self._storage = storage
+        self._name = name
         self._buffer = bytearray()
 
     @override
@@ -163,18 +186,29 @@ class Upload(abc.ABC, io.BufferedIOBase):
         view = memoryview(data).cast("B")
         self._buffer += view
         while len(self._buffer) >= PART_BYTES:
-            self._send_part(bytes(self._buffer[:PART_BYTES]))
+            with self._storage.explained("write", self._name):
+                self._send_part(bytes(self._buffer[:PART_BYTES]))
             del self._buffer[:PART_BYTES]
         return len(view)
 
-    @abc.abstractmethod
     def commit(self) -> None:
         """Makes the object appear; raises `StoreError`."""
+        with self._storage.explained("write", self._name):
+            self._complete(bytes(self._buffer))
 
-    @abc.abstractmethod
     def abort(self) -> None:
         """Aborts the upload, as far as the server answers."""
+        with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
+            self._drop_parts()
 
     @abc.abstractmethod
     def _send_part(self, data: bytes) -> None:
-        """Sends a part to the server; raises `StoreError`."""
+        """Sends a part to the server."""
+
+    @abc.abstractmethod
+    def _complete(self, rest: bytes) -> None:
+        """Sends what follows the parts, or all if there are none, and makes the object appear."""
+
+    @abc.abstractmethod
+    def _drop_parts(self) -> None:
+        """Has the server forget the parts, if there are any."""

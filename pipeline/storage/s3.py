@@ -11,7 +11,7 @@ from typing import Any, cast
 from typing_extensions import override
 
 from pipeline.errors import StoreError
-from pipeline.storage.base import LargeFileError, MissingFileError, Names, too_short
+from pipeline.storage.base import LargeFileError, MissingFileError, Names
 from pipeline.storage.lease import LockObject
 from pipeline.storage.objects import ObjectStorage, Upload
 from pipeline.storage.s3_client import CREDENTIALS, connect, error_code, hint
@@ -50,23 +50,6 @@ class S3Storage(ObjectStorage):
             return self._get(name, most_bytes)
 
     @override
-    def read_range(self, name: str, offset: int, length: int) -> bytes:
-        if length == 0:
-            return b""
-        from botocore.exceptions import ClientError
-
-        with self.explained("read", name):
-            try:
-                data = self._get(name, Range=f"bytes={offset}-{offset + length - 1}")
-            except ClientError as error:
-                if error_code(error) in ("InvalidRange", "416"):
-                    raise too_short(self.url_of(name), offset, length, self.size(name)) from None
-                raise
-        if len(data) < length:
-            raise too_short(self.url_of(name), offset, length, offset + len(data))
-        return data
-
-    @override
     def delete(self, name: str) -> None:
         with self.explained("remove", name):
             self.client.delete_object(Bucket=self.bucket, Key=self.key(name))
@@ -86,7 +69,6 @@ class S3Storage(ObjectStorage):
     @override
     @contextlib.contextmanager
     def explained(self, verb: str, name: str = "") -> Iterator[None]:
-        """Turns an error of the server or of the connection into a `StoreError` that says what to do."""
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError, NoCredentialsError
 
         address = self.url_of(name) if name else self.url
@@ -108,6 +90,17 @@ class S3Storage(ObjectStorage):
     @override
     def _connect(self) -> Any:
         return connect(self.url, self.endpoint_url, self.region)
+
+    @override
+    def _range(self, name: str, first: int, last: int) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._get(name, Range=f"bytes={first}-{last}")
+        except ClientError as error:
+            if error_code(error) in ("InvalidRange", "416"):
+                return None
+            raise
 
     @override
     def _size(self, name: str) -> int | None:
@@ -173,39 +166,33 @@ class S3Storage(ObjectStorage):
 
 class _S3Upload(Upload):
     def __init__(self, storage: S3Storage, name: str) -> None:
-        super().__init__()
-        self._storage = storage
-        self._name = name
+        super().__init__(storage, name)
         self._target = {"Bucket": storage.bucket, "Key": storage.key(name)}
         self._upload_id: str | None = None
         self._parts: list[dict[str, Any]] = []
 
     @override
-    def commit(self) -> None:
-        if self._upload_id is None:
-            with self._storage.explained("write", self._name):
-                self._storage.client.put_object(**self._target, Body=bytes(self._buffer))
-            return
-        if self._buffer:
-            self._send_part(bytes(self._buffer))
-        with self._storage.explained("write", self._name):
-            self._storage.client.complete_multipart_upload(
-                **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
-            )
-
-    @override
-    def abort(self) -> None:
-        # If the server does not answer, `remove_leftovers` of the next run does it.
-        if self._upload_id is not None:
-            with contextlib.suppress(StoreError), self._storage.explained("remove", self._name):
-                self._storage.client.abort_multipart_upload(**self._target, UploadId=self._upload_id)
-
-    @override
     def _send_part(self, data: bytes) -> None:
         client = self._storage.client
-        with self._storage.explained("write", self._name):
-            if self._upload_id is None:
-                self._upload_id = client.create_multipart_upload(**self._target)["UploadId"]
-            number = len(self._parts) + 1
-            part = client.upload_part(**self._target, UploadId=self._upload_id, PartNumber=number, Body=data)
+        if self._upload_id is None:
+            self._upload_id = client.create_multipart_upload(**self._target)["UploadId"]
+        number = len(self._parts) + 1
+        part = client.upload_part(**self._target, UploadId=self._upload_id, PartNumber=number, Body=data)
         self._parts.append({"PartNumber": number, "ETag": part["ETag"]})
+
+    @override
+    def _complete(self, rest: bytes) -> None:
+        if self._upload_id is None:
+            self._storage.client.put_object(**self._target, Body=rest)
+            return
+        if rest:
+            self._send_part(rest)
+        self._storage.client.complete_multipart_upload(
+            **self._target, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+        )
+
+    @override
+    def _drop_parts(self) -> None:
+        # If the server does not answer, `remove_leftovers` of the next run does it.
+        if self._upload_id is not None:
+            self._storage.client.abort_multipart_upload(**self._target, UploadId=self._upload_id)

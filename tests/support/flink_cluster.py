@@ -13,7 +13,6 @@ import site
 import socket
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,9 @@ from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.imports import REPOSITORY
+from tests.support.server_process import free_port, server_process
+
 POOL = REPOSITORY / "deploy" / "flink" / "worker_pool.py"
 
 
@@ -71,25 +72,15 @@ def worker_pool(folder: Path, python: Path | str = sys.executable, wrapper: Sequ
         python: Interpreter of its workers.
         wrapper: A command that runs the command that follows it, e.g. in a mount namespace.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = folder / f"pool-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*wrapper, str(python), str(POOL), f"--port={port}"], stdout=output, stderr=output, cwd=folder
-        )
-    try:
-        end = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < end, "the pool does not listen"
-            time.sleep(0.1)
+    port = free_port()
+    with server_process(
+        [*wrapper, str(python), str(POOL), f"--port={port}"],
+        folder / f"pool-{port}.log",
+        lambda: socket.create_connection(("127.0.0.1", port), timeout=1),
+        folder=folder,
+        start_s=60.0,
+    ):
         yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 def environment_without_the_project(folder: Path) -> Path:

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support.s3_server import GO_LOCATIONS
+from tests.support.imports import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+GO_LOCATIONS = ("/usr/local/go/bin", "/usr/lib/go/bin")
 
 
 class GoToolUnavailableError(Exception):

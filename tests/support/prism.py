@@ -2,12 +2,11 @@
 
 import contextlib
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support import go_tools
+from tests.support.server_process import free_port, server_process
 
 
 def build() -> Path:
@@ -18,19 +17,9 @@ def build() -> Path:
 @contextlib.contextmanager
 def endpoint(binary: Path, folder: Path) -> Iterator[str]:
     """Runs Prism as a job service of its own; gives its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with (folder / "prism.log").open("wb") as log:
-        process = subprocess.Popen([binary, f"--job_port={port}", "--serve_http=false"], stdout=log, stderr=log)
-    try:
-        end = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            assert process.poll() is None, (folder / "prism.log").read_text()
-            assert time.monotonic() < end, "Prism does not listen"
-            time.sleep(0.1)
+    port = free_port()
+    command = [binary, f"--job_port={port}", "--serve_http=false"]
+    with server_process(
+        command, folder / "prism.log", lambda: socket.create_connection(("127.0.0.1", port), timeout=1)
+    ):
         yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)

@@ -1,7 +1,8 @@
 """A real S3-compatible server for tests: built once from `tools/s3server`, started on a free loopback port.
 
 It keeps every object as a plain file on disk. Building needs Go and, the first time, the Go modules that
-`tools/s3server/go.sum` pins; where they cannot be had, `S3ServerUnavailableError` says why. Run as a script it only builds.
+`tools/s3server/go.sum` pins; where they cannot be had, `GoToolUnavailableError` says why. Run as a program it only builds:
+`python -m tests.support.s3_server`.
 """
 
 import contextlib
@@ -10,24 +11,19 @@ import hashlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.go_tools import GO_LOCATIONS, GoToolUnavailableError
+from tests.support.imports import REPOSITORY
+from tests.support.server_process import free_port, server_process
+
 SOURCE = REPOSITORY / "tools" / "s3server"
 CACHE = REPOSITORY / ".cache" / "s3"
-GO_LOCATIONS = ("/usr/local/go/bin", "/usr/lib/go/bin")
 REGION = "us-east-1"
-
-
-class S3ServerUnavailableError(Exception):
-    """The server cannot be built here; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def build() -> Path:
     """Gives the server's binary, built on first use into the checkout's cache.
 
     Raises:
-        S3ServerUnavailableError: There is no Go, or its modules cannot be fetched.
+        GoToolUnavailableError: There is no Go, or its modules cannot be fetched.
     """
     digest = hashlib.sha256(b"".join((SOURCE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go")))
     binary = CACHE / f"s3server-{digest.hexdigest()[:12]}"
@@ -82,37 +78,28 @@ def run(folder: Path) -> Iterator[S3Server]:
     """Runs a server with its data below `folder`, and stops it in the end.
 
     Raises:
-        S3ServerUnavailableError: It cannot be built here.
+        GoToolUnavailableError: It cannot be built here.
     """
     binary = build()
     objects, attributes = folder / "objects", folder / "attributes"
     objects.mkdir(parents=True)
     attributes.mkdir()
-    port = _free_port()
+    port = free_port()
     bucket = "features"
     server = S3Server(f"http://127.0.0.1:{port}", "tester", secrets.token_hex(16), bucket, objects / bucket)
     command = [binary, f"-address=127.0.0.1:{port}", f"-objects={objects}", f"-attributes={attributes}"]
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | server.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        try:
-            _wait_until_up(server, process, folder / "server.log")
-            _make_bucket(server)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with server_process(
+        *(command, folder / "server.log", lambda: urllib.request.urlopen(f"{server.endpoint_url}/healthz", timeout=5)),
+        environment=os.environ | server.environment,
+    ):
+        _make_bucket(server)
+        yield server
 
 
 def _compile(binary: Path) -> None:
     go = shutil.which("go") or shutil.which("go", path=os.pathsep.join(GO_LOCATIONS))
     if go is None:
-        raise S3ServerUnavailableError("no Go toolchain to build the S3 server with")
+        raise GoToolUnavailableError("no Go toolchain to build the S3 server with")
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     try:
         subprocess.run(
@@ -125,32 +112,13 @@ def _compile(binary: Path) -> None:
             timeout=300,
         )
     except subprocess.TimeoutExpired:
-        raise S3ServerUnavailableError("the Go modules of the S3 server did not arrive within 300 s") from None
+        raise GoToolUnavailableError("the Go modules of the S3 server did not arrive within 300 s") from None
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or ["no message"])[-1]
-        raise S3ServerUnavailableError(f"the Go modules of the S3 server cannot be had: {reason}") from None
+        raise GoToolUnavailableError(f"the Go modules of the S3 server cannot be had: {reason}") from None
     partial = binary.with_suffix(".partial")
     subprocess.run([go, "build", "-ldflags=-s -w", "-o", partial, "."], cwd=SOURCE, env=environment, check=True)
     partial.replace(binary)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _wait_until_up(server: S3Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError),
-            urllib.request.urlopen(f"{server.endpoint_url}/healthz", timeout=5),
-        ):
-            return
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"the S3 server did not start: {log.read_text(errors='replace')[-2000:]}")
-        time.sleep(0.05)
 
 
 def _make_bucket(server: S3Server) -> None:
