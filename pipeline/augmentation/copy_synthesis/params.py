@@ -16,6 +16,7 @@ TwinKind = Literal[
     "mel_magnitude",
     "spectral_images",
     "envelope_warp",
+    "neural_vocoder",
 ]
 """The kinds of copy-synthesis; `pipeline.augmentation.copy_synthesis.synthesizer` has a class for each."""
 

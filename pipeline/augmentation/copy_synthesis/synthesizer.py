@@ -18,6 +18,7 @@ from pipeline.augmentation.copy_synthesis.harmonics_noise import HarmonicsNoise
 from pipeline.augmentation.copy_synthesis.lpc import Lpc
 from pipeline.augmentation.copy_synthesis.matching import matched
 from pipeline.augmentation.copy_synthesis.mel_magnitude import MelMagnitude
+from pipeline.augmentation.copy_synthesis.neural_vocoder import NeuralVocoder
 from pipeline.augmentation.copy_synthesis.params import CopySynthesisParams
 from pipeline.augmentation.copy_synthesis.psola import Psola
 from pipeline.augmentation.copy_synthesis.smoothed_magnitude import SmoothedMagnitude
@@ -36,6 +37,7 @@ _KINDS: Final[dict[str, Resynthesis[Any]]] = {
         MelMagnitude,
         SpectralImages,
         EnvelopeWarp,
+        NeuralVocoder,
     )
 }
 
