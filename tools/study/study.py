@@ -45,8 +45,8 @@ def main() -> None:
             continue
         for name in arguments.recipes or [*plan["recipes"], *plan["fusions"], *plan["ensembles"]]:
             if name in plan["ensembles"]:
-                members = [f"{recipe}-{seed}" for recipe in plan["ensembles"][name] for seed in arguments.seeds]
-                run_fusion(corpus, f"{name}-all", members)
+                runs = [f"{recipe}-{seed}" for recipe in plan["ensembles"][name] for seed in arguments.seeds]
+                run_fusion(corpus, f"{name}-all", [run for run in runs if scores_of(corpus, run).is_dir()])
             for seed in arguments.seeds if name not in plan["ensembles"] else ():
                 if name in plan["recipes"]:
                     run_recipe(corpus, changes, name, plan["recipes"][name]["params"], seed)
@@ -96,8 +96,8 @@ def run_recipe(corpus: str, corpus_changes: dict[str, Any], name: str, changes: 
 def run_fusion(corpus: str, run: str, members: list[str]) -> None:
     """Fuses the scores of runs that are finished."""
     folder = WORK / "runs" / corpus / run
-    scores = [WORK / "runs" / corpus / member / "evaluation" / "scores" for member in members]
-    if (folder / "result.json").exists() or not all(of_member.is_dir() for of_member in scores):
+    scores = [scores_of(corpus, member) for member in members]
+    if (folder / "result.json").exists() or len(scores) < 2 or not all(of_member.is_dir() for of_member in scores):
         return
     folder.mkdir(parents=True, exist_ok=True)
     options = [
@@ -109,6 +109,11 @@ def run_fusion(corpus: str, run: str, members: list[str]) -> None:
         files = ("--scores", folder / "fused" / f"{split}.txt", "--dev-scores", folder / "fused" / "dev.txt", "--json")
         result[split] = json.loads(bonafide("metrics", *files))
     finish(folder, figures({split: as_details(found) for split, found in result.items()}))
+
+
+def scores_of(corpus: str, run: str) -> Path:
+    """The folder with the scores of a run."""
+    return WORK / "runs" / corpus / run / "evaluation" / "scores"
 
 
 def as_details(metrics: dict[str, Any]) -> dict[str, Any]:
