@@ -43,13 +43,16 @@ def main() -> None:
         if not (REPOSITORY / changes["data"]["root"]).is_dir():
             print(f"{corpus}: {changes['data']['root']} is not there; set BONAFIDE_SHARED_DATA", file=sys.stderr)
             continue
-        for name in arguments.recipes or [*plan["recipes"], *plan["fusions"]]:
-            for seed in arguments.seeds:
+        for name in arguments.recipes or [*plan["recipes"], *plan["fusions"], *plan["ensembles"]]:
+            if name in plan["ensembles"]:
+                runs = [f"{recipe}-{seed}" for recipe in plan["ensembles"][name] for seed in arguments.seeds]
+                run_fusion(corpus, f"{name}-all", [run for run in runs if scores_of(corpus, run).is_dir()])
+            for seed in arguments.seeds if name not in plan["ensembles"] else ():
                 if name in plan["recipes"]:
                     run_recipe(corpus, changes, name, plan["recipes"][name]["params"], seed)
                 else:
-                    run_fusion(corpus, name, plan["fusions"][name], seed)
-                collect()
+                    run_fusion(corpus, f"{name}-{seed}", [f"{recipe}-{seed}" for recipe in plan["fusions"][name]])
+            collect()
     write_page(json.loads(RESULTS.read_text()), plan, PAGE)
 
 
@@ -90,11 +93,11 @@ def run_recipe(corpus: str, corpus_changes: dict[str, Any], name: str, changes: 
     finish(folder, result)
 
 
-def run_fusion(corpus: str, name: str, members: list[str], seed: int) -> None:
-    """Fuses the scores of recipes that have run."""
-    folder = WORK / "runs" / corpus / f"{name}-{seed}"
-    scores = [WORK / "runs" / corpus / f"{member}-{seed}" / "evaluation" / "scores" for member in members]
-    if (folder / "result.json").exists() or not all(of_member.is_dir() for of_member in scores):
+def run_fusion(corpus: str, run: str, members: list[str]) -> None:
+    """Fuses the scores of runs that are finished."""
+    folder = WORK / "runs" / corpus / run
+    scores = [scores_of(corpus, member) for member in members]
+    if (folder / "result.json").exists() or len(scores) < 2 or not all(of_member.is_dir() for of_member in scores):
         return
     folder.mkdir(parents=True, exist_ok=True)
     options = [
@@ -105,7 +108,19 @@ def run_fusion(corpus: str, name: str, members: list[str], seed: int) -> None:
     for split in ("dev", "eval"):
         files = ("--scores", folder / "fused" / f"{split}.txt", "--dev-scores", folder / "fused" / "dev.txt", "--json")
         result[split] = json.loads(bonafide("metrics", *files))
-    finish(folder, {split: {"eer": found["eer"], "cllr": found["cllr"]} for split, found in result.items()})
+    finish(folder, figures({split: as_details(found) for split, found in result.items()}))
+
+
+def scores_of(corpus: str, run: str) -> Path:
+    """The folder with the scores of a run."""
+    return WORK / "runs" / corpus / run / "evaluation" / "scores"
+
+
+def as_details(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What `bonafide metrics` says of calibrated scores, by the names of an evaluation."""
+    names = ("calibration_slope", "expected_calibration_error")
+    abstain = {name: metrics["abstain"][name] for name in ("certain_wrong", "uncertain")}
+    return metrics | abstain | {name: metrics["calibrated"][name] for name in names}
 
 
 def figures(details: dict[str, Any]) -> dict[str, Any]:
@@ -127,8 +142,9 @@ def conditions(file: Path) -> list[dict[str, Any]]:
 
 
 def collect() -> None:
-    """Writes reports/study.json from the finished runs."""
-    found = {
+    """Adds the finished runs to reports/study.json; the runs of another checkout that it holds stay."""
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found |= {
         f"{file.parents[1].name}/{file.parent.name}": json.loads(file.read_text())
         for file in sorted((WORK / "runs").glob("*/*/result.json"))
     }

@@ -21,6 +21,7 @@ def tables(results: dict[str, Any], plan: dict[str, Any]) -> str:
     """The ladder of each corpus, then attacks and conditions of each recipe, as Markdown."""
     whats = {name: recipe["what"] for name, recipe in plan["recipes"].items()}
     whats |= {name: f"fusion of {' and '.join(members)}" for name, members in plan["fusions"].items()}
+    whats |= {name: f"fusion of all seeds of {' and '.join(members)}" for name, members in plan["ensembles"].items()}
     parts = []
     for corpus in plan["corpora"]:
         rows = {
