@@ -78,7 +78,7 @@ def conditions(rows: dict[str, list[dict[str, Any]]]) -> str:
     rows = {name: found for name, found in rows.items() if found}
     if not rows:
         return ""
-    titles = list(next(iter(rows.values()))[0]["conditions"])
+    titles = dict.fromkeys(title for found in rows.values() for run in found for title in run["conditions"])
     lines = [f"| changed % (miss %) | {' | '.join(rows)} |\n", f"|{' --- |' * (len(rows) + 1)}\n"]
     for title in titles:
         cells = [
