@@ -67,14 +67,18 @@ BUNDLE: Final = SealedFile(
 )
 
 
-def require_one_network(folder: Path) -> None:
+def require_one_network(folder: Path, remedy: str = "give") -> None:
     """Makes sure that a folder is not the bundle of a fusion.
+
+    Args:
+        folder: Of a model or of an export.
+        remedy: What to do with the folder of one of its networks.
 
     Raises:
         ModelError: It is; the message says where its networks are.
     """
     if (folder / FUSION_FILE).exists():
         raise ModelError(
-            f"{folder} is a fusion of several networks, and this command takes one: give {folder / MAIN_NETWORK}, or the "
+            f"{folder} is a fusion of several networks, and this command takes one: {remedy} {folder / MAIN_NETWORK}, or the "
             f"folder of one in {folder / MEMBER_NETWORKS_FOLDER}"
         )

@@ -50,7 +50,7 @@ class _Description(Part):
 
 
 FUSION: Final = SealedFile(
-    FUSION_FILE, "fusion_version", FUSION_VERSION, _Description, "fusion", "no fusion", "bonafide fuse", REMEDY
+    FUSION_FILE, "fusion_version", FUSION_VERSION, _Description, "fusion", "no fusion", "bonafide fuse --fusion", REMEDY
 )
 
 

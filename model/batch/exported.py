@@ -39,7 +39,7 @@ def read_exported(folder: Path) -> ExportedModel:
     Raises:
         ModelError: There is no export, it has no ONNX model, or a file of it is damaged; or the folder is a fusion.
     """
-    require_one_network(folder)
+    require_one_network(folder, "give the output of bonafide export --model")
     try:
         description = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
         front_end: dict[str, Any] = description["front_end"]

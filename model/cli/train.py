@@ -7,7 +7,7 @@ import typer
 
 from model.cli.options import DEFAULT_PARAMS, warnings_as_notes
 from model.cli.stores import CacheOption, StreamOption, Verify, VerifyOption, copied_store
-from pipeline.cli.options import MemberOption, ParamsOption, StoreOption
+from pipeline.cli.options import MemberOption, ParamsOption, StoreOption, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     params: ParamsOption = DEFAULT_PARAMS,
     member: MemberOption = None,
     store: StoreOption = "data/features",
@@ -39,6 +40,8 @@ def train(
     from pipeline.cli.console import console, progress_bar
 
     loaded = load_params(params, member)
+    store = place_of(context, "store", member)
+    output, report = (Path(place_of(context, name, member)) for name in ("output", "report"))
     with warnings_as_notes(), progress_bar("steps") as bar:
         task = bar.add_task("Training", total=None, note="loading TensorFlow")
         from model.training import train as training

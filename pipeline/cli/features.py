@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import MemberOption, ParamsOption, RootOption, RunnerOption
+from pipeline.cli.options import MemberOption, ParamsOption, RootOption, RunnerOption, place_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -62,11 +62,14 @@ def features(
     from pipeline.runners.profiles import pipeline_options
     from pipeline.store.sharding import PLANNED_COLUMNS
 
+    if shared is not None and not Path(shared).is_dir():
+        raise typer.BadParameter(f"{shared}: no such folder", param_hint="--shared")
+    output = place_of(context, "output", member)
     loaded = load_params(params, member)
     rows = read_manifest(manifest_path, PLANNED_COLUMNS)
     clips = str(audio_root(corpus_path(root or loaded.data.root)))
     if dry_run:
-        _print_dry_run(plan_run(rows, output, loaded), clips)
+        _print_dry_run(plan_run(rows, output, loaded), clips, shared)
         return
     flags = pipeline_options(on, context.args, workers)
     with progress_bar("clips") as bar:
@@ -127,7 +130,7 @@ def _print_plan(plan: "RunPlan") -> None:
     )
 
 
-def _print_dry_run(plan: "RunPlan", root: str) -> None:
+def _print_dry_run(plan: "RunPlan", root: str, shared: str | None) -> None:
     from pipeline.cli.console import console, duration
     from pipeline.job.speed import expected_seconds
 
@@ -136,6 +139,8 @@ def _print_dry_run(plan: "RunPlan", root: str) -> None:
         console.print(
             f"expected time on one core: {duration(expected_seconds(plan, root))}, measured on a few of the clips"
         )
+        if shared is not None:
+            console.print(f"shards that would be linked from {shared} are counted as to do")
 
 
 def _print_result(output: str, result: "FeaturesResult") -> None:

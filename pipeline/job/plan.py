@@ -53,7 +53,7 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
 
     Raises:
         CorpusError: The manifest has no usable audio.
-        ParamsError: The augmentation needs a package that is not installed.
+        ParamsError: The augmentation needs a package that is not installed, or weights that are damaged.
         StoreError: The output holds other files than a store's.
     """
     if manifest["sha256"].null_count == manifest.num_rows:
@@ -66,6 +66,10 @@ def plan_run(manifest: pa.Table, output: str, params: Params) -> RunPlan:
             "pip install 'bonafide[media]', or leave it out"
         )
     n_copies, n_twins = params.augment.copies, params.augment.copy_synthesis.copies
+    if n_twins and "neural_vocoder" in params.augment.copy_synthesis.kinds:
+        from pipeline.augmentation.copy_synthesis.neural_vocoder import Network
+
+        Network.load()  # damaged weights are found before any work
     shards = assign_shards(manifest, params.store, params.features, n_copies, n_twins)
     resume = plan_resume(storage, shards, config)
     expected = expected_bytes(manifest, params.features, n_copies, n_twins)

@@ -65,7 +65,7 @@ def run_features(
 
     Args:
         manifest: Table with `PLANNED_COLUMNS` of a manifest at least.
-        root: That the manifest's paths are relative to: a folder, under the same path on every worker, or `s3://bucket/prefix`.
+        root: What the manifest's paths are relative to: a folder, under the same path on every worker, or `s3://bucket/prefix`.
         output: Local folder, or `s3://…` or `gs://…`.
         params: All parameters.
         flags: Beam options: where the job runs, never what it computes.

@@ -221,10 +221,10 @@ def test_what_needs_one_network_says_where_they_are(
 ) -> None:
     with pytest.raises(ModelError, match=re.escape(f"give {fused.bundle / 'main'}, or the folder of one in")):
         load_bundle(fused.bundle)
-    for command in ("export", "batch"):
+    for command, advice in (("export", "give"), ("batch", "give the output of bonafide export --model")):
         code, text = run_bonafide(command, "--model", fused.bundle, "--output", tmp_path / "out")
         assert code == 1
-        assert "is a fusion of several networks" in " ".join(text.split()), text
+        assert f"takes one: {advice} {fused.bundle / 'main'}" in re.sub(r"\s+", " ", text), text
 
 
 def test_a_network_of_a_fusion_is_a_model_of_its_own(fused: FusedProject) -> None:

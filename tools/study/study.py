@@ -97,7 +97,10 @@ def run_fusion(corpus: str, run: str, members: list[str]) -> None:
     """Fuses the scores of runs that are finished."""
     folder = WORK / "runs" / corpus / run
     scores = [scores_of(corpus, member) for member in members]
-    if (folder / "result.json").exists() or len(scores) < 2 or not all(of_member.is_dir() for of_member in scores):
+    finished = folder / "result.json"
+    if finished.exists() and json.loads(finished.read_text()).get("runs") == members:
+        return
+    if len(scores) < 2 or not all(of_member.is_dir() for of_member in scores):
         return
     folder.mkdir(parents=True, exist_ok=True)
     options = [
@@ -108,7 +111,7 @@ def run_fusion(corpus: str, run: str, members: list[str]) -> None:
     for split in ("dev", "eval"):
         files = ("--scores", folder / "fused" / f"{split}.txt", "--dev-scores", folder / "fused" / "dev.txt", "--json")
         result[split] = json.loads(bonafide("metrics", *files))
-    finish(folder, figures({split: as_details(found) for split, found in result.items()}))
+    finish(folder, figures({split: as_details(found) for split, found in result.items()}) | {"runs": members})
 
 
 def scores_of(corpus: str, run: str) -> Path:

@@ -28,6 +28,7 @@ from model.params import load_params
 from pipeline.audio.decode import decode
 from pipeline.corpus.audio_files import audio_root
 from pipeline.corpus.manifest import read_manifest
+from pipeline.errors import AudioError
 from pipeline.frontends import parse_features
 
 BATCH_SIZE = 8
@@ -81,9 +82,12 @@ def load_clips(params: Path, manifest: Path, sizes: Sizes) -> list[np.ndarray]:
         )
     root = audio_root(Path(stated.data.root))
     rows = [row for row in table.to_pylist() if row["split"] == "train" and row["label"] == 1]
-    clips = [
-        decode(root / row["path"], features).waveform for row in track(rows, "decode", console=Console(stderr=True))
-    ]
+    console, clips = Console(stderr=True), []
+    for row in track(rows, "decode", console=console):
+        try:
+            clips.append(decode(root / row["path"], features).waveform)
+        except AudioError as error:
+            console.print(f"{row['path']}: left out: {error}", soft_wrap=True)
     return [clip * (RMS / clip.std()) for clip in clips if len(clip) >= least]
 
 

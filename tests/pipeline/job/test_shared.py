@@ -117,4 +117,22 @@ def test_the_command_links_the_store_of_a_member_that_differs_by_its_seed_alone(
 
     assert f"{ALL} shards kept, 0 to do" in found["seed_2"]
     assert f"0 shards kept, {ALL} to do" in found["mel"]
+    assert f"would be linked from {corpus.store} are counted as to do" in found["mel"]
     assert files_of(tmp_path / "seed_2") == files_of(corpus.store)
+
+
+def test_the_store_of_a_member_has_a_place_of_its_own_where_none_is_named(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bonafide: Callable[..., tuple[int, str]]
+) -> None:
+    content = job_params(corpus.root) | {"members": {"seed_2": {"train": {"seed": 2}}}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.chdir(tmp_path)
+    member = ("features", "--manifest", corpus.manifest_file, "--member", "seed_2")
+
+    code, text = run_bonafide(*member, "--shared", "data/features")
+    assert code == 2
+    assert "data/features: no such folder" in " ".join(text.split())
+    code, text = run_bonafide(*member, "--shared", corpus.store, "--workers=1")
+    assert code == 0, text
+    assert files_of(tmp_path / "data/members/seed_2/features") == files_of(corpus.store)
+    assert not (tmp_path / "data/features").exists()
