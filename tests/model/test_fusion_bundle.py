@@ -23,8 +23,7 @@ from model.detector_model import load_model
 from model.errors import ModelError
 from model.fusion_file import read_fusion, write_fusion
 from model.metrics import Fusion
-from model.sealed_file import sealed
-from tests.support.damages import changed_bytes, removed_file, reseal_bundle
+from tests.support.damages import changed_bytes, removed_file, reseal_bundle, reseal_description
 from tests.support.fused_project import FusedProject
 from tests.support.synthetic_store import files_of
 
@@ -36,11 +35,7 @@ def copied(tmp_path: Path, fused: FusedProject) -> Path:
 
 def reseal_fusion(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes the content of fusion.json and makes its checksum right again."""
-    path = folder / "fusion.json"
-    info = json.loads(path.read_text())
-    change(info)
-    info.pop("own_sha256", None)
-    path.write_text(json.dumps(sealed(info), indent=2, sort_keys=True))
+    reseal_description(folder / "fusion.json", change)
 
 
 def test_it_holds_the_bundles_of_all_networks_dev_scores_and_weights(fused: FusedProject) -> None:

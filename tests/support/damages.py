@@ -325,7 +325,11 @@ def _dropped_line(data: bytes) -> bytes:
 
 def reseal_bundle(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Changes the content of bundle.json and makes its checksum right again."""
-    path = bundle / "bundle.json"
+    reseal_description(bundle / "bundle.json", change)
+
+
+def reseal_description(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the content of a file that holds its own checksum, and makes that right again."""
     info = json.loads(path.read_text())
     change(info)
     info.pop("own_sha256", None)
